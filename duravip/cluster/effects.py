@@ -1,0 +1,60 @@
+"""Everything a node's machine can ask for. Orders; carried out by a driver, in the order given.
+
+A driver hands over all effects of one input before it gives the machine its next input. Kernel orders for one
+address are carried out in the order given; each is answered by exactly one input (`inputs.Address*`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duravip.cluster.messages import AnyMessage
+from duravip.events import Event
+from duravip.model import Address, NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Say these messages to all members, on every path; in one datagram if they fit. `to` is the only one that
+    needs them, for transports that can choose; None: all."""
+
+    messages: tuple[AnyMessage, ...]
+    to: NodeName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeAddress:
+    """Put the address on the interface (None: the one whose connected subnet contains it) and announce it."""
+
+    address: Address
+    interface: str | None
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseAddress:
+    """Take the address off, wherever it is. More urgent than any TakeAddress."""
+
+    address: Address
+    interface: str | None
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnounceAddress:
+    """A rival for an address held here has gone: announce again, on the full schedule."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """Everything is off and the group knows: the process may end."""
+
+
+Effect = Send | TakeAddress | ReleaseAddress | AnnounceAddress | Publish | Left

@@ -1,0 +1,88 @@
+"""Everything that can happen to a node's machine. Past tense; made by a driver (`runtime.driver`, `sim`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duravip.cluster.messages import AnyMessage, Blocked
+from duravip.model import Address, Member, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """Time has passed: `next_deadline()` was reached, or the driver felt like it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketHeard:
+    """A sealed datagram was opened and decoded: authentic, not a replay. `path` names the transport."""
+
+    sender: Member
+    messages: tuple[AnyMessage, ...]
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressAdded:
+    """The kernel has acknowledged TakeAddress."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressAddFailed:
+    address: Address
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRemoved:
+    """The kernel has acknowledged ReleaseAddress, or says that the address is not there."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRemoveFailed:
+    """The address may still be there. The machine orders the removal again, later."""
+
+    address: Address
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedChanged:
+    """What this host cannot own for reasons outside the group (no interface, a failed check) is now this."""
+
+    blocked: Blocked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainChanged:
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLoaded:
+    """The configuration was read again; the machine brings the new table into force by agreement."""
+
+    table: Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveRequested:
+    """Hand everything over, then leave: answered by the effect `Left`, after `LEAVE_LIMIT_S` at the latest."""
+
+
+Input = (
+    Ticked
+    | PacketHeard
+    | AddressAdded
+    | AddressAddFailed
+    | AddressRemoved
+    | AddressRemoveFailed
+    | BlockedChanged
+    | DrainChanged
+    | TableLoaded
+    | LeaveRequested
+)

@@ -1,0 +1,234 @@
+"""What members say to each other. `wire.codec` turns these into bytes and back; nothing here knows bytes.
+
+Every message travels to all members; one that has a `to` field is acted upon by its addressee, though others may
+learn from it (a Report is how RELEASED reaches everybody at once). The sender's name and incarnation are
+not in the message: the sealed envelope names them (`inputs.PacketHeard`).
+
+Limits stand here because a member that holds the key may still lie: a decoder enforces them before anyone looks.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from duravip.cluster.addresses import AddressSet
+from duravip.model import Decision, Member, NodeName, TableDigest, ViewId
+
+MAX_MEMBERS = 256
+MAX_TABLE_CHUNKS = 65_536
+CHUNK_BYTES = 1_100
+
+Name = Annotated[NodeName, Meta(min_length=1, max_length=255)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True):
+    """What a heartbeat says of one peer: the newest beat heard of it, whether the link works both ways, and whether
+    the peer is in the sender's view. `beat` 0: nothing heard."""
+
+    name: Name
+    counter: Count
+    nonce: Annotated[int, Meta(ge=0, lt=1 << 64)]
+    beat: Count
+    alive: bool
+    in_view: bool
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
+    delivered in `view`; `state` digests (view, number, assignment); `table` is its own. `beat` grows by one with
+    every heartbeat of the sender's incarnation: peers echo it, which dates what they say."""
+
+    beat: Count
+    view: ViewId | None
+    promised: Count
+    number: Count
+    state: Annotated[bytes, Meta(max_length=16)]
+    table: Digest
+    heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
+
+
+class Probe(Message, frozen=True, kw_only=True):
+    """Asks `to` for a heartbeat now: it has been silent for longer than it should."""
+
+    to: Name
+
+
+class Leave(Message, frozen=True, kw_only=True):
+    """The sender's incarnation holds nothing any more and says no more."""
+
+
+class Blocked(msgspec.Struct, frozen=True, array_like=True):
+    """What a member may not own, and why: `everything` (a reason, "" for no), and single addresses."""
+
+    everything: Annotated[str, Meta(max_length=200)] = ""
+    addresses: AddressSet = AddressSet()
+
+
+class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
+    """What a member declares about itself; agreed by being numbered. `has` names the tables whose content it has
+    (sorted); `table` is the one it wants in force for itself."""
+
+    table: Digest
+    has: Annotated[tuple[Digest, ...], Meta(max_length=2 * MAX_MEMBERS)] = ()
+    drained: bool = False
+    leaving: bool = False
+    blocked: Blocked = Blocked()
+    weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+
+
+class MemberState(msgspec.Struct, frozen=True, array_like=True):
+    """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
+    take off and the kernel has not acknowledged: together they are its claims. `in_force` is the table of its own
+    that counted in its last view."""
+
+    member: Member
+    previous: ViewId | None
+    mature: bool
+    status: MemberStatus
+    in_force: Digest | None
+    held: AddressSet
+    releasing: AddressSet
+
+
+class Propose(Message, frozen=True, kw_only=True):
+    view: ViewId
+    members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
+
+
+class Promise(Message, frozen=True, kw_only=True):
+    """Answers a Propose: the sender will act on no view of a smaller epoch, and this is its state."""
+
+    to: Name
+    view: ViewId
+    state: MemberState
+
+
+class Refuse(Message, frozen=True, kw_only=True):
+    """Answers a Propose that comes too late: the sender has promised `promised` already."""
+
+    to: Name
+    view: ViewId
+    promised: Count
+
+
+class Install(Message, frozen=True, kw_only=True):
+    """The view is agreed; `states` are the members' promises, sorted by name. All start from here at number 0."""
+
+    view: ViewId
+    states: Annotated[tuple[MemberState, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """A member's declaration, repeated until it sees it numbered. Having processed message `as_of` of `view`, the
+    sender neither holds nor will take, on the strength of any message up to it, the addresses in `released`.
+    `sequence` grows with every new content."""
+
+    to: Name
+    view: ViewId
+    sequence: Count
+    status: MemberStatus
+    as_of: Count
+    released: AddressSet
+
+
+class Resend(Message, frozen=True, kw_only=True):
+    """Asks the coordinator `to` for the numbered messages from `first` on."""
+
+    to: Name
+    view: ViewId
+    first: Count
+
+
+class TableWanted(Message, frozen=True, kw_only=True):
+    to: Name
+    digest: Digest
+    chunks: Annotated[tuple[Count, ...], Meta(max_length=256)]
+
+
+class TableChunk(Message, frozen=True, kw_only=True):
+    """Piece `index` of `count` of the compressed encoding of a table."""
+
+    digest: Digest
+    index: Count
+    count: Annotated[int, Meta(ge=1, le=MAX_TABLE_CHUNKS)]
+    data: Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
+
+
+# --- agreed messages: bodies that the coordinator numbers -----------------------------------------------------------
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """Base of what can be numbered."""
+
+
+class Reported(Body, frozen=True, kw_only=True):
+    name: Name
+    sequence: Count
+    status: MemberStatus
+    as_of: Count
+    released: AddressSet
+
+
+class TableChosen(Body, frozen=True, kw_only=True):
+    """From here on `digest` is the table of `name`; None: it is in no virtual membership."""
+
+    name: Name
+    digest: Digest | None
+
+
+class Matured(Body, frozen=True, kw_only=True):
+    names: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
+
+
+class ViewAged(Body, frozen=True, kw_only=True):
+    """The view is mature: fail-back and balancing may begin."""
+
+
+class Group(msgspec.Struct, frozen=True, array_like=True):
+    """VIPs that get the same decision."""
+
+    decision: Decision
+    addresses: AddressSet
+
+
+class Assigned(Body, frozen=True, kw_only=True):
+    """The new decisions, where they differ from those before. `balancing`: made by the balancing function, not by
+    the election."""
+
+    balancing: bool
+    groups: Annotated[tuple[Group, ...], Meta(max_length=MAX_MEMBERS * 16)]
+
+
+AnyBody = Reported | TableChosen | Matured | ViewAged | Assigned
+
+
+class Numbered(Message, frozen=True, kw_only=True):
+    view: ViewId
+    number: Count
+    body: AnyBody
+
+
+AnyMessage = (
+    Heartbeat
+    | Probe
+    | Leave
+    | Propose
+    | Promise
+    | Refuse
+    | Install
+    | Report
+    | Resend
+    | TableWanted
+    | TableChunk
+    | Numbered
+)
+

@@ -1,0 +1,20 @@
+"""What a node's machine is told at its start and never changes: its name, its life, its rhythm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duravip.model import Incarnation, NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold or release."""
+
+    name: NodeName
+    incarnation: Incarnation
+    heartbeat_interval_s: float = 0.1
+    failure_timeout_s: float = 0.35
+    weight: float = 1.0
+    on_isolation: str = "hold"
+    drained: bool = False

@@ -1,0 +1,61 @@
+"""The neutral tree that every configuration language is parsed into: what was written, and where.
+
+A document knows nothing of DuraVIP: no option, no default. `config.build` gives it meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from duravip.config.diagnostics import Diagnostic
+from duravip.model import Origin
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as written. `content` is a scalar, a tuple of Values (array) or a tuple of (key, Value) pairs
+    (dictionary). Languages without types give every scalar as str; `quoted` tells how it was written there."""
+
+    content: Scalar | tuple[Value, ...] | tuple[tuple[str, Value], ...]
+    origin: Origin
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`key = value`. `key` is as written; compare it case-insensitively where `Document.fold_case` says so."""
+
+    key: str
+    value: Value
+    origin: Origin
+
+
+@dataclass(slots=True)
+class Stanza:
+    """`keyword "name" { ... }`, or the root (keyword ""). `items` keeps the order of the text."""
+
+    keyword: str
+    name: str | None
+    origin: Origin
+    items: list[Assignment | Stanza] = field(default_factory=list)
+
+    def assignments(self) -> Iterator[Assignment]:
+        return (item for item in self.items if isinstance(item, Assignment))
+
+    def stanzas(self) -> Iterator[Stanza]:
+        return (item for item in self.items if isinstance(item, Stanza))
+
+
+@dataclass(slots=True)
+class Document:
+    """`strict`: an unknown option in a scope of ours is an error (TOML) rather than a warning (Momentum).
+    `fold_case`: keywords and option names compare case-insensitively."""
+
+    file: str
+    root: Stanza
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    strict: bool = False
+    fold_case: bool = False

@@ -1,0 +1,200 @@
+"""Values that every room may use: names, addresses, what a node's table says about its VIPs, views, flags.
+
+All are immutable and compare by value. Collections inside them are sorted tuples, so that equal content has equal
+encoding on every node (the table digest depends on it).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import ipaddress
+from collections.abc import Iterable
+from typing import NewType
+
+import msgspec
+
+Address = NewType("Address", str)
+"""Canonical text of an IP address, as `str(ipaddress.ip_address(x))` gives it. Make it with `canonical_address`."""
+
+NodeName = NewType("NodeName", str)
+"""A node's canonical name, compared whole and case-sensitively."""
+
+TableDigest = NewType("TableDigest", str)
+"""32 hex digits naming the exact content of a table."""
+
+
+def canonical_address(text: str) -> Address:
+    """Raises ValueError when `text` is no IPv4 or IPv6 address."""
+    return Address(str(ipaddress.ip_address(text)))
+
+
+def address_order(address: Address) -> tuple[int, int]:
+    """The order in which people expect addresses: IPv4 first, then by number."""
+    ip = ipaddress.ip_address(address)
+    return ip.version, int(ip)
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where something was written. Lines and columns count from 1; 0 means unknown."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """One value that a configuration gives to a VIP (a service, a Binding name, a preference), and where."""
+
+    value: str
+    origin: Origin = Origin()
+
+
+class VipEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one node's table says about one of its VIPs.
+
+    `services` holds `multivip` for a Binding and `kind:port` for a Listen (`esmtp:25`), sorted by value, each value
+    once. `bindings` are names, likewise. `interface` is None when no Topology matches. `prefix` is in bits.
+    `origin` is the first place that enables it.
+    """
+
+    address: Address
+    services: tuple[Use, ...] = ()
+    bindings: tuple[Use, ...] = ()
+    preference: Use | None = None
+    follow: Use | None = None
+    interface: str | None = None
+    prefix: int = 32
+    weight: float = 1.0
+    origin: Origin = Origin()
+
+    def service_names(self) -> tuple[str, ...]:
+        return tuple(use.value for use in self.services)
+
+    def binding_names(self) -> tuple[str, ...]:
+        return tuple(use.value for use in self.bindings)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that all members should give alike; the coordinator's are in force where they differ.
+
+    `balance_set_size` is a number of VIPs, 0 meaning `auto`. Times are seconds.
+    """
+
+    balance_set_size: int = 0
+    view_mature_time: float = 5.0
+    view_balance_interval: float = 10.0
+    ownership: str = "available"
+    members: tuple[NodeName, ...] = ()
+    tie_breaker: NodeName | None = None
+    address_lifetime: float = 10.0
+    fail_back: str = "when-mature"
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one node's configuration says about its VIPs. `vips` is sorted by address text, each once.
+
+    It does not name the node: nodes with the same file have the same table and digest.
+    """
+
+    vips: tuple[VipEntry, ...] = ()
+    settings: Settings = Settings()
+
+    def encoded(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    def digest(self) -> TableDigest:
+        return digest_of(self.encoded())
+
+
+def digest_of(encoded_table: bytes) -> TableDigest:
+    return TableDigest(hashlib.blake2b(encoded_table, digest_size=16).hexdigest())
+
+
+def make_table(vips: Iterable[VipEntry], settings: Settings = Settings()) -> Table:
+    """The only way to make a Table by hand: sorts, and refuses two entries for one address with ValueError."""
+    ordered = tuple(sorted(vips, key=lambda vip: vip.address))
+    for before, after in zip(ordered, ordered[1:], strict=False):
+        if before.address == after.address:
+            raise ValueError(f"two entries for {after.address} in one table")
+    return Table(vips=ordered, settings=settings)
+
+
+class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """One life of a node's daemon. `counter` grows with every start; `nonce` is 64 random bits."""
+
+    counter: int
+    nonce: int
+
+    def __str__(self) -> str:
+        return f"{self.counter}.{self.nonce:016x}"
+
+
+class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """Names a view. Ordered by epoch, then coordinator, then its incarnation; it only grows at any node."""
+
+    epoch: int
+    coordinator: NodeName
+    incarnation: Incarnation
+
+    def __str__(self) -> str:
+        return f"{self.epoch}@{self.coordinator}#{self.incarnation.counter}"
+
+
+class Member(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """A node in one life: what views are made of."""
+
+    name: NodeName
+    incarnation: Incarnation
+
+
+class View(msgspec.Struct, frozen=True):
+    """An agreed list of members, sorted by name, each name once."""
+
+    id: ViewId
+    members: tuple[Member, ...]
+
+    def names(self) -> tuple[NodeName, ...]:
+        return tuple(member.name for member in self.members)
+
+
+class Flag(enum.Enum):
+    """What may be wrong with a VIP across the cluster; none of them is SAFE."""
+
+    BROKEN = "BROKEN"
+    CONFLICT = "CONFLICT"
+    UNSAFE = "UNSAFE"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's part in a flag: what it says (`value`), where, and a sentence for people (`text`)."""
+
+    flag: str
+    node: NodeName
+    file: str = ""
+    line: int = 0
+    value: str = ""
+    text: str = ""
+
+
+class Reason(enum.Enum):
+    """Why a VIP has the owner it has, or none. The value goes over the wire; words are in `cluster.election`."""
+
+    BROKEN = 1
+    FOLLOWS = 2
+    FOLLOWED_UNOWNED = 3
+    CANNOT_FOLLOW = 4
+    PINNED = 5
+    PREFERRED = 6
+    HOLDER = 7
+    MERGE = 8
+    LEAST_LOADED = 9
+    BALANCED = 10
+    NOBODY_ELIGIBLE = 11
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    """The election's answer for one VIP."""
+
+    owner: NodeName | None
+    reason: Reason

@@ -1,0 +1,168 @@
+"""The public face of duravip for plugin authors: the marker, the kinds, and what each must do.
+
+A plugin is a module (or object) named by an entry point in the group `duravip`. It marks functions with
+`hookimpl`; each returns values that follow a Protocol below. Hooks are called once, synchronously, at start; the
+objects they return are called later, directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import pluggy
+
+from duravip.config.document import Document
+from duravip.config.options import Option
+from duravip.events import Stamped
+from duravip.model import Address, NodeName
+
+hookimpl = pluggy.HookimplMarker("duravip")
+
+
+@runtime_checkable
+class ConfigParser(Protocol):
+    """Turns text into the neutral document. Pure: reads no file, keeps no state.
+
+    `name`: what `--format` and `convert --to` call it; `suffixes`: file endings with the dot, lower case.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def sniff(self, text: str) -> float:
+        """How likely (0.0 to 1.0) the text is in this language; asked when no suffix decides. Never raises."""
+        ...
+
+    def parse(self, text: str, *, file: str) -> Document:
+        """`file` is for places in errors only. Problems are diagnostics in the document, never exceptions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportContext:
+    """What a transport may know. `options` holds the validated stanza; `vips` must never be bound or joined from;
+    `node_address` is the configured `nodeaddr` or None."""
+
+    node: NodeName
+    options: Mapping[str, Any]
+    node_address: str | None = None
+    vips: frozenset[Address] = frozenset()
+
+
+class Transport(Protocol):
+    """Best-effort datagrams to all other members. An async context manager; entering opens the sockets and raises
+    `TransportError` with one clear sentence when it cannot."""
+
+    mtu_bytes: int
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def send(self, payload: bytes, to: NodeName | None = None) -> None:
+        """Give `payload` (at most `mtu_bytes`) to the network; to all when `to` is None or cannot be told apart.
+        Does not wait for anyone. A passing failure (no route, buffer full) is not an error: datagrams get lost."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next datagram of anybody, never one of our own if that can be told."""
+        ...
+
+    def source_address(self) -> str:
+        """The local address that datagrams leave from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportKind:
+    """What `duravip_transports` returns: a name (its stanza), its options, and how to open one."""
+
+    name: str
+    options: tuple[Option, ...]
+    open: Any  # Callable[[TransportContext], Transport]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where an address is, or should be. `interface` None: choose the one whose connected subnet contains it."""
+
+    address: Address
+    interface: str | None
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plumbed:
+    """An address found on an interface. `ours`: it bears this software's mark."""
+
+    address: Address
+    interface: str
+    prefix: int
+    ours: bool
+    hardware_address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of one address of a batch. `error` "" is success; `interface` is where it is or was."""
+
+    address: Address
+    error: str = ""
+    interface: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Puts addresses on interfaces. An async context manager. None of its calls blocks the event loop; each answers
+    per address, in the order asked, and returns when the kernel has acknowledged."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def list(self) -> Sequence[Plumbed]:
+        """Every address on every interface, also those that are not ours."""
+        ...
+
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        """Adding an address that is already there as asked is success."""
+        ...
+
+    async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        """Takes the address off whichever interface has it. Removing one that is not there is success."""
+        ...
+
+    def watch(self) -> AsyncIterator[Any]:
+        """Changes on the machine as they happen; an empty iterator if the backend cannot tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendKind:
+    """What `duravip_backends` returns."""
+
+    name: str
+    options: tuple[Option, ...]
+    open: Any  # Callable[[Mapping[str, Any]], Backend]
+
+
+class Notifier(Protocol):
+    """Tells somebody. Each has one task and one bounded queue; raising restarts it with back-off."""
+
+    async def notify(self, stamped: Stamped) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierKind:
+    """What `duravip_notifiers` returns."""
+
+    name: str
+    options: tuple[Option, ...]
+    open: Any  # Callable[[str, Mapping[str, Any]], Notifier]

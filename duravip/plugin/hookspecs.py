@@ -1,0 +1,52 @@
+"""The hooks: the contract between the core and every plugin, built-in or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from duravip.model import NodeName
+from duravip.plugin.api import BackendKind, ConfigParser, NotifierKind, TransportKind
+
+hookspec = pluggy.HookspecMarker("duravip")
+
+
+@hookspec
+def duravip_config_parsers() -> Sequence[ConfigParser]:  # type: ignore[empty-body]
+    """Configuration languages.
+
+    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    """
+
+
+@hookspec
+def duravip_transports() -> Sequence[TransportKind]:  # type: ignore[empty-body]
+    """Ways to reach the other members.
+
+    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    """
+
+
+@hookspec
+def duravip_backends() -> Sequence[BackendKind]:  # type: ignore[empty-body]
+    """Ways to put addresses on interfaces.
+
+    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    """
+
+
+@hookspec
+def duravip_notifiers() -> Sequence[NotifierKind]:  # type: ignore[empty-body]
+    """Ways to tell people and machines what happened.
+
+    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    """
+
+
+@hookspec(firstresult=True)
+def duravip_nodename() -> NodeName | None:
+    """This node's name, when neither the configuration nor EC_NODE_NAME gives it.
+
+    Called when: at start, once, after the configuration was read. May block: no. First result wins. Since: 0.1.
+    """
