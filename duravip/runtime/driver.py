@@ -1,0 +1,193 @@
+"""Carries inputs to a node's machine and its effects out: the one place where clock, network and machine
+meet.
+
+Rules of this file: it decides nothing. One input at a time; all effects of an input are handed over, in
+order, before the next input. Handing over never waits: datagrams go to a bounded queue per transport, kernel
+orders to the plumber, events to the bus. A deadline that has passed goes before any datagram, so that no
+flood can starve the heartbeat; each transport gives way after every datagram.
+
+The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+import trio
+
+from duravip.cluster.effects import (
+    AnnounceAddress,
+    Effect,
+    Left,
+    Publish,
+    ReleaseAddress,
+    Send,
+    TakeAddress,
+)
+from duravip.cluster.inputs import Input, PacketHeard, Ticked
+from duravip.errors import TransportError
+from duravip.events import Event
+from duravip.model import NodeName
+from duravip.plugin.api import Transport
+from duravip.wire.link import Link, Received
+
+QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
+SLOW_TURN_S = 0.005
+
+KernelOrder = TakeAddress | ReleaseAddress | AnnounceAddress
+
+
+class Core(Protocol):
+    """What the driver needs of `cluster.node.Node`. Times are seconds of trio's clock."""
+
+    def handle(self, input: Input, /, *, now: float) -> tuple[Effect, ...]: ...
+
+    def next_deadline(self) -> float: ...
+
+
+@dataclass(slots=True)
+class DriverCounters:
+    """Since the start. `slow_turns` took more than 5 ms; `unsent` datagrams found a transport's queue
+    full."""
+
+    turns: int = 0
+    slow_turns: int = 0
+    longest_turn_s: float = 0.0
+    datagrams_in: int = 0
+    datagrams_out: int = 0
+    unsent: int = 0
+
+
+class Driver:
+    """`order` and `publish` take what they are given and return at once; neither may call back into
+    `feed`."""
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        link: Link,
+        transports: Mapping[str, Transport],
+        order: Callable[[KernelOrder], None],
+        publish: Callable[[Event], object],
+    ) -> None:
+        self._core = core
+        self._link = link
+        self._transports = dict(transports)
+        self._order = order
+        self._publish = publish
+        self._alarm = trio.CancelScope()
+        self._left = trio.Event()
+        self._feeding = False
+        self._heard: dict[NodeName, dict[str, float]] = {}
+        self._outboxes: dict[str, trio.MemorySendChannel[bytes]] = {}
+        self._mailboxes: dict[str, trio.MemoryReceiveChannel[bytes]] = {}
+        for path in self._transports:
+            self._outboxes[path], self._mailboxes[path] = trio.open_memory_channel[bytes](QUEUE_DATAGRAMS)
+        self._in_hand = 0  # datagrams that are queued or being sent
+        self._quiet = trio.Event()  # set when that is 0
+        self._quiet.set()
+        self.counters = DriverCounters()
+
+    def __repr__(self) -> str:
+        return f"<Driver {self.counters.turns} turns over {', '.join(self._transports)}>"
+
+    def feed(self, input: Input) -> None:
+        """Gives one input to the machine, after a tick if one is due, and hands its effects over. Never
+        waits."""
+        if self._feeding:
+            raise RuntimeError("an effect was answered from inside the turn that gave it: a bug in duravip")
+        self._feeding = True
+        try:
+            began = trio.current_time()
+            if not isinstance(input, Ticked) and began >= self._core.next_deadline():
+                self._turn(Ticked(), began)
+                began = trio.current_time()
+            self._turn(input, began)
+            self._alarm.deadline = self._core.next_deadline()
+        finally:
+            self._feeding = False
+
+    def paths_of(self, name: NodeName, *, within_s: float) -> tuple[str, ...]:
+        """The transports on which the node was heard in the last `within_s` seconds, sorted."""
+        since = trio.current_time() - within_s
+        return tuple(sorted(path for path, at in self._heard.get(name, {}).items() if at >= since))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The transports that are open, sorted."""
+        return tuple(sorted(self._transports))
+
+    async def wait_left(self) -> None:
+        """Returns when the machine has said `Left` and what it had to say is with the network."""
+        await self._left.wait()
+        await self._quiet.wait()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for path, transport in self._transports.items():
+                nursery.start_soon(self._send, path, transport)
+                nursery.start_soon(self._receive, path, transport)
+            nursery.start_soon(self._keep_time)
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._core.next_deadline()) as self._alarm:
+                await trio.sleep_forever()
+            self.feed(Ticked())
+
+    async def _receive(self, path: str, transport: Transport) -> None:
+        while True:
+            datagram = await transport.receive()
+            self.counters.datagrams_in += 1
+            opened = self._link.open(datagram)
+            if isinstance(opened, Received):
+                self._heard.setdefault(opened.sender.name, {})[path] = trio.current_time()
+                self.feed(PacketHeard(sender=opened.sender, messages=tuple(opened.messages), path=path))
+            await trio.lowlevel.checkpoint()
+
+    async def _send(self, path: str, transport: Transport) -> None:
+        async for datagram in self._mailboxes[path]:
+            try:
+                await transport.send(datagram)
+            except TransportError:
+                self.counters.unsent += 1
+            else:
+                self.counters.datagrams_out += 1
+            finally:
+                self._in_hand -= 1
+                if not self._in_hand:
+                    self._quiet.set()
+
+    def _turn(self, input: Input, now: float) -> None:
+        for effect in self._core.handle(input, now=now):
+            match effect:
+                case Send():
+                    self._give_to_network(effect)
+                case TakeAddress() | ReleaseAddress() | AnnounceAddress():
+                    self._order(effect)
+                case Publish():
+                    self._publish(effect.event)
+                case Left():
+                    self._left.set()
+                case _:
+                    assert_never(effect)
+        took = trio.current_time() - now
+        self.counters.turns += 1
+        self.counters.slow_turns += took > SLOW_TURN_S
+        self.counters.longest_turn_s = max(self.counters.longest_turn_s, took)
+
+    def _give_to_network(self, effect: Send) -> None:
+        for datagram in self._link.pack(effect.messages):
+            for outbox in self._outboxes.values():
+                try:
+                    outbox.send_nowait(datagram)
+                except trio.WouldBlock:
+                    self.counters.unsent += 1
+                else:
+                    self._in_hand += 1
+                    if self._in_hand == 1:
+                        self._quiet = trio.Event()

@@ -1,0 +1,181 @@
+"""Carries the machine's kernel orders to the backend, in batches, and says what became of each.
+
+Rules of this file
+- Orders for one address are carried out in the order given, each answered by exactly one input.
+- Of what may be done next, removals come first: somebody else is waiting for them.
+- An address is no longer announced from the moment its removal is ordered, and is announced as soon as the
+  kernel has acknowledged it, before the machine hears of it.
+- One call of the backend at a time; it is never abandoned half way, not even when the daemon is stopped.
+
+Batches: whatever has gathered while the last one was with the kernel, but the first ones are short, so that
+the first addresses are announced while the rest are still being put on.
+
+Source: the kernel-effects rule of the protocol page (they take time and fail).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, TakeAddress
+from duravip.cluster.inputs import (
+    AddressAdded,
+    AddressAddFailed,
+    AddressRemoved,
+    AddressRemoveFailed,
+    Input,
+)
+from duravip.errors import BackendError
+from duravip.model import Address
+from duravip.plugin.api import Answer, Backend, Placement
+
+FIRST_BATCH = 64
+LARGEST_BATCH = 512
+ANSWER_LIMIT_S = 10.0  # a kernel that takes longer is not coming back, and nobody knows what it has done
+
+log = logging.getLogger("duravip")
+
+Order = TakeAddress | ReleaseAddress
+
+
+class Announcing(Protocol):
+    """What the plumber needs of `net.announce.Announcer`."""
+
+    def announce(self, address: Address, interface: str) -> None: ...
+
+    def withdraw(self, address: Address) -> None: ...
+
+
+class Plumber:
+    """`answer` takes one input for the machine and returns at once."""
+
+    def __init__(self, *, backend: Backend, announcer: Announcing, answer: Callable[[Input], None]) -> None:
+        self._backend = backend
+        self._announcer = announcer
+        self._answer = answer
+        self._orders: dict[Address, deque[Order]] = {}  # every address with orders that are not answered
+        self._removals: deque[Address] = deque()  # addresses whose next order is a removal
+        self._additions: deque[Address] = deque()
+        self._interfaces: dict[Address, str] = {}  # what is on, and where
+        self._batch_size = FIRST_BATCH
+        self._work = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Plumber {len(self._interfaces)} addresses on, {self.waiting} orders waiting>"
+
+    @property
+    def waiting(self) -> int:
+        """Orders that are not answered yet."""
+        return sum(len(orders) for orders in self._orders.values())
+
+    def interface_of(self, address: Address) -> str | None:
+        """Where an address that we put on is; None when it is not on."""
+        return self._interfaces.get(address)
+
+    def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress) -> None:
+        """Takes an order; returns at once."""
+        if isinstance(order, AnnounceAddress):
+            if order.address in self._interfaces and not self._removal_ordered(order.address):
+                self._announcer.announce(order.address, self._interfaces[order.address])
+            return
+        if isinstance(order, ReleaseAddress):
+            self._announcer.withdraw(order.address)
+        queue = self._orders.setdefault(order.address, deque())
+        queue.append(order)
+        if len(queue) == 1:
+            self._make_ready(order)
+            self._work.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises BackendError when the kernel does not answer at all."""
+        while True:
+            while self._removals or self._additions:
+                await self._carry_out_one_batch()
+            self._batch_size = FIRST_BATCH
+            self._work = trio.Event()
+            await self._work.wait()
+
+    async def _carry_out_one_batch(self) -> None:
+        if self._removals:
+            batch = _take(self._removals, LARGEST_BATCH)
+            answers = await self._call(self._backend.remove, batch)
+            self._settle(batch, answers, self._removed)
+        else:
+            batch = _take(self._additions, self._batch_size)
+            self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
+            answers = await self._call(self._backend.add, batch)
+            self._settle(batch, answers, self._added)
+
+    async def _call(self, call: BackendCall, batch: Sequence[Address]) -> dict[Address, Answer]:
+        orders = [self._orders[address][0] for address in batch]
+        placements = [
+            Placement(address=order.address, interface=order.interface, prefix=order.prefix)
+            for order in orders
+        ]
+        with trio.move_on_after(ANSWER_LIMIT_S, shield=True):
+            try:
+                answers = await call(placements)
+            except Exception as error:  # a plugin's: whatever it was, these addresses are not done
+                log.exception("the interface backend failed")
+                text = str(error) or type(error).__name__
+                return {address: Answer(address=address, error=text) for address in batch}
+            return {answer.address: answer for answer in answers}
+        raise BackendError(
+            f"the kernel has not answered for {ANSWER_LIMIT_S:g} s (first address: {batch[0]})",
+            address=batch[0],
+        )
+
+    def _settle(
+        self,
+        batch: Sequence[Address],
+        answers: dict[Address, Answer],
+        outcome: Callable[[Order, Answer], Input],
+    ) -> None:
+        """All announcements leave before the machine hears of the first."""
+        inputs: list[Input] = []
+        for address in batch:
+            orders = self._orders[address]
+            answer = answers.get(address) or Answer(
+                address=address, error="the interface backend did not answer"
+            )
+            inputs.append(outcome(orders.popleft(), answer))
+            if orders:
+                self._make_ready(orders[0])
+            else:
+                del self._orders[address]
+        for input in inputs:
+            self._answer(input)
+
+    def _added(self, order: Order, answer: Answer) -> Input:
+        if answer.error:
+            return AddressAddFailed(address=order.address, error=answer.error)
+        interface = answer.interface or order.interface or ""
+        self._interfaces[order.address] = interface
+        if not self._removal_ordered(order.address):
+            self._announcer.announce(order.address, interface)
+        return AddressAdded(address=order.address)
+
+    def _removed(self, order: Order, answer: Answer) -> Input:
+        if answer.error:
+            return AddressRemoveFailed(address=order.address, error=answer.error)
+        self._interfaces.pop(order.address, None)
+        return AddressRemoved(address=order.address)
+
+    def _removal_ordered(self, address: Address) -> bool:
+        return any(isinstance(order, ReleaseAddress) for order in self._orders.get(address, ()))
+
+    def _make_ready(self, order: Order) -> None:
+        (self._removals if isinstance(order, ReleaseAddress) else self._additions).append(order.address)
+
+
+class BackendCall(Protocol):
+    async def __call__(self, placements: Sequence[Placement], /) -> Sequence[Answer]: ...
+
+
+def _take(queue: deque[Address], limit: int) -> list[Address]:
+    return [queue.popleft() for _ in range(min(limit, len(queue)))]

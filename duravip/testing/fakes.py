@@ -1,0 +1,161 @@
+"""A network and a kernel in memory, behind the same Protocols as the real ones: for tests of what runs on
+trio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import trio
+
+from duravip.errors import TransportError
+from duravip.model import Address, NodeName
+from duravip.plugin.api import Answer, Placement, Plumbed
+
+MTU_BYTES = 1_400
+SOCKET_DATAGRAMS = 1_000  # a full one loses what comes, as a kernel's socket does
+
+
+class MemoryNetwork:
+    """Carries every datagram to all other nodes at once. `lost` decides, per datagram and receiver, what is
+    lost: it gets (sender, receiver, payload)."""
+
+    def __init__(self) -> None:
+        self._attached: dict[NodeName, trio.MemorySendChannel[bytes]] = {}
+        self.sent: list[tuple[NodeName, bytes]] = []
+        self.lost: Callable[[NodeName, NodeName, bytes], bool] = lambda sender, receiver, payload: False
+
+    def cut(self, *names: NodeName) -> None:
+        """From now on these nodes and the others hear nothing of each other."""
+        outside = frozenset(names)
+        self.lost = lambda sender, receiver, payload: (sender in outside) != (receiver in outside)
+
+    def heal(self) -> None:
+        self.lost = lambda sender, receiver, payload: False
+
+    def transport(self, name: NodeName) -> MemoryTransport:
+        return MemoryTransport(self, name)
+
+    def deliver(self, sender: NodeName, payload: bytes) -> None:
+        """As if `sender` had sent it; `sender` need not be attached."""
+        self.sent.append((sender, payload))
+        for name in sorted(self._attached):
+            if name == sender or self.lost(sender, name, payload):
+                continue
+            try:
+                self._attached[name].send_nowait(payload)
+            except (trio.WouldBlock, trio.BrokenResourceError):
+                continue
+
+    def _attach(self, name: NodeName) -> trio.MemoryReceiveChannel[bytes]:
+        if name in self._attached:
+            raise TransportError(f"{name} is on the network already")
+        self._attached[name], receiving = trio.open_memory_channel[bytes](SOCKET_DATAGRAMS)
+        return receiving
+
+    def _detach(self, name: NodeName) -> None:
+        self._attached.pop(name).close()
+
+
+class MemoryTransport:
+    """One node's place on a MemoryNetwork."""
+
+    mtu_bytes = MTU_BYTES
+
+    def __init__(self, network: MemoryNetwork, name: NodeName) -> None:
+        self._network = network
+        self._name = name
+        self._inbox: trio.MemoryReceiveChannel[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._inbox = self._network._attach(self._name)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inbox = None
+        self._network._detach(self._name)
+
+    async def send(self, payload: bytes, to: NodeName | None = None) -> None:
+        if len(payload) > self.mtu_bytes:
+            raise TransportError(f"{len(payload)} bytes are more than a datagram may have")
+        await trio.lowlevel.checkpoint()
+        self._network.deliver(self._name, payload)
+
+    async def receive(self) -> bytes:
+        if self._inbox is None:
+            raise TransportError(f"the transport of {self._name} is not open")
+        return await self._inbox.receive()
+
+    def source_address(self) -> str:
+        return "127.0.0.1"
+
+
+class MemoryBackend:
+    """One machine's addresses. Calls take `delay_s` of trio's clock; `refuse` maps addresses to what the
+    kernel says against them; `calls` records every call; `on` is what is there, and where."""
+
+    def __init__(self, *, interface: str = "mem0", delay_s: float = 0.0) -> None:
+        self.interface = interface
+        self.delay_s = delay_s
+        self.refuse: dict[Address, str] = {}
+        self.on: dict[Address, Plumbed] = {}
+        self.calls: list[tuple[str, tuple[Address, ...]]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def ours(self) -> list[Address]:
+        return sorted(address for address, plumbed in self.on.items() if plumbed.ours)
+
+    async def list(self) -> Sequence[Plumbed]:
+        await trio.lowlevel.checkpoint()
+        return tuple(self.on.values())
+
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        self.calls.append(("add", tuple(placement.address for placement in placements)))
+        await trio.sleep(self.delay_s)
+        return [self._added(placement) for placement in placements]
+
+    async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        self.calls.append(("remove", tuple(placement.address for placement in placements)))
+        await trio.sleep(self.delay_s)
+        return [self._removed(placement) for placement in placements]
+
+    async def watch(self) -> AsyncIterator[Any]:
+        return
+        yield  # makes this an (empty) asynchronous generator
+
+    def _added(self, placement: Placement) -> Answer:
+        address, interface = placement.address, placement.interface or self.interface
+        if address in self.refuse:
+            return Answer(address=address, error=self.refuse[address])
+        self.on[address] = Plumbed(address=address, interface=interface, prefix=placement.prefix, ours=True)
+        return Answer(address=address, interface=interface)
+
+    def _removed(self, placement: Placement) -> Answer:
+        address = placement.address
+        if address in self.refuse:
+            return Answer(address=address, error=self.refuse[address])
+        gone = self.on.pop(address, None)
+        return Answer(address=address, interface=gone.interface if gone else "")
+
+
+class RecordingAnnouncer:
+    """Takes the place of `net.announce.Announcer`: writes down what it was asked, in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Address, str]] = []
+
+    def announce(self, address: Address, interface: str) -> None:
+        self.asked.append(("announce", address, interface))
+
+    def withdraw(self, address: Address) -> None:
+        self.asked.append(("withdraw", address, ""))

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from duravip.config.options import Kind, Option
+from duravip.errors import PluginError
+from duravip.plugin.api import BackendKind, TransportKind, hookimpl
+from duravip.plugin.manager import Found, PluginSet, find_plugins, load_plugins
+
+PORT = Option(name="port", kind=Kind.INTEGER, doc="Where to listen.")
+
+
+class Transport:
+    """A plugin as an object; a module looks the same to pluggy."""
+
+    def __init__(self, name: str = "pigeons") -> None:
+        self.kind = TransportKind(name=name, options=(PORT,), open=lambda context: None)
+
+    @hookimpl
+    def duravip_transports(self) -> list[TransportKind]:
+        return [self.kind]
+
+
+class Backend:
+    @hookimpl
+    def duravip_backends(self) -> list[BackendKind]:
+        return [BackendKind(name="abacus", options=(), open=lambda options: None)]
+
+
+class Misspelt:
+    @hookimpl
+    def duravip_transporters(self) -> list[TransportKind]:
+        return []
+
+
+class Raising:
+    @hookimpl
+    def duravip_transports(self) -> list[TransportKind]:
+        raise OSError("no pigeons here")
+
+
+class Asynchronous:
+    @hookimpl
+    async def duravip_transports(self) -> list[TransportKind]:
+        return []
+
+
+class Wrong:
+    @hookimpl
+    def duravip_transports(self) -> list[object]:
+        return [SimpleNamespace(name="half")]
+
+
+class Namer:
+    @hookimpl
+    def duravip_nodename(self) -> str:
+        return "from-the-cloud"
+
+
+def found(name: str, plugin: object) -> Found:
+    def load() -> object:
+        if isinstance(plugin, BaseException):
+            raise plugin
+        return plugin
+
+    return Found(name=name, distribution=f"{name}-dist", version="1.2", module="", load=load)
+
+
+def load(**plugins: object) -> PluginSet:
+    return load_plugins(found=[found(name, plugin) for name, plugin in plugins.items()])
+
+
+def test_a_plugin_is_offered_under_the_name_of_its_stanza_with_its_options() -> None:
+    plugins = load(pigeons=Transport(), abacus=Backend())
+    assert plugins.transport("pigeons").options == (PORT,)
+    assert plugins.backend("abacus").name == "abacus"
+    assert plugins.plugin_options() == {"pigeons": (PORT,), "abacus": ()}
+    assert [(r.name, r.kind, r.distribution, r.version, r.loaded, r.error) for r in plugins.records()] == [
+        ("abacus", "backend", "abacus-dist", "1.2", True, ""),
+        ("pigeons", "transport", "pigeons-dist", "1.2", True, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [
+        (ImportError("no module named coop"), "ImportError: no module named coop"),
+        (SystemExit(3), "SystemExit: 3"),
+        (Misspelt(), "unknown hook 'duravip_transporters'"),
+        (Raising(), "OSError: no pigeons here"),
+        (Asynchronous(), "must not be an `async def`"),
+        (Wrong(), "lacks open, options"),
+    ],
+)
+def test_one_broken_plugin_harms_nobody_and_its_record_says_why(broken: object, error: str) -> None:
+    plugins = load(before=Transport("before"), broken=broken, later=Transport("later"))
+    assert sorted(plugins.transports()) == ["before", "later"]
+    record = plugins.records()[1]
+    assert (record.name, record.loaded) == ("broken", False)
+    assert error in record.error
+
+
+def test_a_broken_plugin_that_the_configuration_names_is_fatal_by_name_distribution_and_version() -> None:
+    plugins = load(pigeons=ImportError("no module named coop"))
+    with pytest.raises(PluginError, match=r"'pigeons' \(pigeons-dist 1\.2\).*no module named coop") as caught:
+        plugins.transport("pigeons")
+    assert (caught.value.plugin, caught.value.distribution, caught.value.version) == (
+        "pigeons",
+        "pigeons-dist",
+        "1.2",
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_a_plugin_that_nobody_installed_is_refused_with_what_there_is() -> None:
+    with pytest.raises(PluginError, match=r"no plugin offers the transport 'owls' \(installed: pigeons\)"):
+        load(pigeons=Transport()).transport("owls")
+
+
+def test_a_disabled_plugin_is_not_even_imported() -> None:
+    imported: list[str] = []
+    one = Found(
+        name="pigeons",
+        distribution="d",
+        version="1",
+        module="",
+        load=lambda: imported.append("!") or Transport(),
+    )
+    plugins = load_plugins(["pigeons"], found=[one])
+    assert (imported, plugins.transports()) == ([], {})
+    assert plugins.records()[0].error == "disabled by disable_plugins"
+
+
+def test_of_two_plugins_that_offer_one_name_the_second_is_refused() -> None:
+    plugins = load(first=Transport("pigeons"), second=Transport("pigeons"))
+    assert plugins.records()[1].error == "offers 'pigeons', which another plugin offers already"
+    assert list(plugins.transports()) == ["pigeons"]
+
+
+def test_of_two_distributions_with_one_entry_point_name_the_second_is_refused() -> None:
+    one, other = found("pigeons", Transport()), found("pigeons", Backend())
+    plugins = load_plugins(found=[one, other])
+    assert [record.loaded for record in plugins.records()] == [True, False]
+    assert "the name is taken by pigeons-dist 1.2" in plugins.records()[1].error
+
+
+def test_a_plugin_may_name_the_node() -> None:
+    assert load(cloud=Namer()).nodename() == "from-the-cloud"
+    assert load().nodename() is None
+
+
+def distribution(folder: Path, name: str, entry_points: bytes) -> None:
+    info = folder / f"{name}-3.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.1\n")
+    (info / "entry_points.txt").write_bytes(entry_points)
+
+
+def test_installed_distributions_are_searched_one_by_one(tmp_path: Path) -> None:
+    from importlib.metadata import distributions
+
+    distribution(tmp_path, "good", b"[duravip]\npigeons = json\n")
+    distribution(tmp_path, "foreign", b"[console_scripts]\nx = y:z\n")
+    distribution(tmp_path, "binary", b"\xff\xfe[duravip]")
+    distribution(tmp_path / "later", "good", b"[duravip]\nshadowed = json\n")
+    where = [str(tmp_path), str(tmp_path / "later")]
+    assert [(one.name, one.distribution, one.version) for one in find_plugins(distributions(path=where))] == [
+        ("pigeons", "good", "3.1")
+    ]
+
+
+def test_a_distribution_that_cannot_be_imported_is_recorded_with_its_file(tmp_path: Path) -> None:
+    from importlib.metadata import distributions
+
+    distribution(tmp_path, "absent", b"[duravip]\npigeons = duravip_no_such_module\n")
+    plugins = load_plugins(found=find_plugins(distributions(path=[str(tmp_path)])))
+    record = plugins.records()[0]
+    assert "No module named 'duravip_no_such_module'" in record.error
+    assert (record.distribution, record.version, record.file) == ("absent", "3.1", "")

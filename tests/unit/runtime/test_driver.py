@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
+from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Ticked
+from duravip.cluster.messages import Leave, Probe
+from duravip.events import ViewMatured
+from duravip.model import Address, Incarnation, Member, NodeName
+from duravip.runtime.driver import Driver
+from duravip.testing.fakes import MemoryNetwork
+from duravip.wire.link import Link
+
+KEY = bytes(range(32))
+ME, PEER = NodeName("node1"), NodeName("node2")
+FOREVER = float("inf")
+
+
+def link_of(name: NodeName) -> Link:
+    return Link(me=Member(name, Incarnation(1, 42)), cluster_group="test", keys=[KEY], mtu_bytes=1_400)
+
+
+class ScriptedCore:
+    """Answers each input with what `script` says; wakes at `deadline`, once."""
+
+    def __init__(self, script: Callable[[Input], tuple[Effect, ...]] = lambda input: ()) -> None:
+        self.script = script
+        self.deadline = FOREVER
+        self.inputs: list[tuple[float, Input]] = []
+
+    def handle(self, input: Input, /, *, now: float) -> tuple[Effect, ...]:
+        self.inputs.append((now, input))
+        if isinstance(input, Ticked):
+            self.deadline = FOREVER
+        return self.script(input)
+
+    def next_deadline(self) -> float:
+        return self.deadline
+
+    def kinds(self) -> list[type]:
+        return [type(input) for _, input in self.inputs]
+
+
+class Rig:
+    def __init__(self, core: ScriptedCore) -> None:
+        self.core = core
+        self.network = MemoryNetwork()
+        self.done: list[object] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Driver]:
+        async with self.network.transport(ME) as transport, trio.open_nursery() as nursery:
+            driver = Driver(
+                core=self.core,
+                link=link_of(ME),
+                transports={"memory": transport},
+                order=self.done.append,
+                publish=self.done.append,
+            )
+            nursery.start_soon(driver.run)
+            await trio.testing.wait_all_tasks_blocked()
+            yield driver
+            nursery.cancel_scope.cancel()
+
+
+async def test_the_machine_wakes_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    core = ScriptedCore()
+    core.deadline = trio.current_time() + 5
+    expected = core.deadline
+    async with Rig(core).running():
+        await trio.sleep(20)
+    assert core.kinds() == [Ticked]
+    assert core.inputs[0][0] == pytest.approx(expected)
+
+
+async def test_a_deadline_that_moves_nearer_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+    core = ScriptedCore()
+    began = trio.current_time()
+    core.deadline = began + 100
+
+    def nearer(input: Input) -> tuple[Effect, ...]:
+        if isinstance(input, LeaveRequested):
+            core.deadline = began + 3
+        return ()
+
+    core.script = nearer
+    async with Rig(core).running() as driver:
+        driver.feed(LeaveRequested())
+        await trio.sleep(10)
+    assert [(round(at - began), type(input)) for at, input in core.inputs] == [
+        (0, LeaveRequested),
+        (3, Ticked),
+    ]
+
+
+async def test_a_datagram_of_a_peer_reaches_the_machine_with_sender_and_path(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    core = ScriptedCore()
+    rig = Rig(core)
+    peer = link_of(PEER)
+    async with rig.running() as driver:
+        for datagram in peer.pack([Probe(to=ME), Leave()]):
+            rig.network.deliver(PEER, datagram)
+        await trio.sleep(1)
+        assert driver.paths_of(PEER, within_s=2) == ("memory",)
+        assert driver.paths_of(PEER, within_s=0.5) == ()
+    assert [input for _, input in core.inputs] == [
+        PacketHeard(sender=peer.me, messages=(Probe(to=ME), Leave()), path="memory")
+    ]
+
+
+async def test_garbage_on_the_network_is_counted_and_nothing_else(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    core = ScriptedCore()
+    rig = Rig(core)
+    async with rig.running() as driver:
+        for payload in (b"", b"\0" * 40, b"\xff" * 1_400):
+            rig.network.deliver(PEER, payload)
+        await trio.sleep(1)
+        assert driver.counters.datagrams_in == 3
+    assert core.inputs == []
+
+
+async def test_what_is_sent_goes_out_sealed_in_the_order_given(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    core = ScriptedCore(lambda input: (Send(messages=(Probe(to=PEER),)), Send(messages=(Leave(),))))
+    rig = Rig(core)
+    async with rig.running() as driver:
+        driver.feed(LeaveRequested())
+        await trio.sleep(1)
+    peer = link_of(PEER)
+    assert [peer.open(payload).messages for _, payload in rig.network.sent] == [  # type: ignore[union-attr]
+        (Probe(to=PEER),),
+        (Leave(),),
+    ]
+
+
+async def test_effects_are_handed_over_in_order_before_the_next_input(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    address = Address("192.0.2.1")
+    rig = Rig(ScriptedCore(lambda input: (Publish(event=ViewMatured()), AnnounceAddress(address=address))))
+    async with rig.running() as driver:
+        driver.feed(LeaveRequested())
+        assert rig.done == [ViewMatured(), AnnounceAddress(address=address)]
+
+
+async def test_a_flood_of_datagrams_does_not_hold_up_a_deadline(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A due tick goes before the datagram that is at hand, whichever task the scheduler woke first."""
+    core = ScriptedCore()
+    rig = Rig(core)
+    peer = link_of(PEER)
+    async with rig.running() as driver:
+        core.deadline = trio.current_time()  # passed, and the timer task does not know
+        driver.feed(PacketHeard(sender=peer.me, messages=(Leave(),)))
+        assert core.kinds() == [Ticked, PacketHeard]
+
+
+async def test_leaving_is_over_when_the_last_datagram_is_with_the_network(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def script(input: Input) -> tuple[Effect, ...]:
+        goodbye = Send(messages=(Leave(),))
+        return goodbye, goodbye, goodbye, Left()
+
+    rig = Rig(ScriptedCore(script))
+    async with rig.running() as driver:
+        driver.feed(LeaveRequested())
+        await driver.wait_left()
+        assert len(rig.network.sent) == 3
+
+
+async def test_an_effect_answered_inside_its_own_turn_is_our_bug(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(ScriptedCore(lambda input: (Publish(event=ViewMatured()),)))
+    async with rig.running() as driver:
+        driver._publish = lambda event: driver.feed(Ticked())
+        with pytest.raises(RuntimeError, match="a bug in duravip"):
+            driver.feed(LeaveRequested())

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, TakeAddress
+from duravip.cluster.inputs import (
+    AddressAdded,
+    AddressAddFailed,
+    AddressRemoved,
+    AddressRemoveFailed,
+    Input,
+)
+from duravip.errors import BackendError
+from duravip.model import Address
+from duravip.plugin.api import Answer, Placement
+from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, Plumber
+from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
+
+A, B, C = (Address(f"192.0.2.{number}") for number in (1, 2, 3))
+
+
+def take(address: Address) -> TakeAddress:
+    return TakeAddress(address=address, interface="eth0", prefix=32)
+
+
+def release(address: Address) -> ReleaseAddress:
+    return ReleaseAddress(address=address, interface="eth0", prefix=32)
+
+
+class Rig:
+    def __init__(self, backend: MemoryBackend | None = None) -> None:
+        self.backend = backend or MemoryBackend()
+        self.announcer = RecordingAnnouncer()
+        self.answers: list[Input] = []
+        self.plumber = Plumber(backend=self.backend, announcer=self.announcer, answer=self.answers.append)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.plumber.run)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def settled() -> None:
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_taken_address_is_on_announced_and_answered(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+    assert rig.backend.ours() == [A]
+    assert rig.announcer.asked == [("announce", A, "eth0")]
+    assert rig.answers == [AddressAdded(address=A)]
+    assert (rig.plumber.interface_of(A), rig.plumber.waiting) == ("eth0", 0)
+
+
+async def test_a_removal_is_withdrawn_from_announcing_before_the_kernel_is_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(2)
+        rig.plumber.order(release(A))
+        assert rig.announcer.asked[-1] == ("withdraw", A, "")
+        assert [what for what, _ in rig.backend.calls] == ["add"]
+        await trio.sleep(2)
+    assert rig.answers == [AddressAdded(address=A), AddressRemoved(address=A)]
+    assert rig.backend.on == {}
+
+
+async def test_the_announcement_leaves_before_the_machine_hears_of_the_address(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    announced_when_answered: list[int] = []
+    rig.plumber = Plumber(
+        backend=rig.backend,
+        announcer=rig.announcer,
+        answer=lambda input: announced_when_answered.append(len(rig.announcer.asked)),
+    )
+    async with rig.running():
+        rig.plumber.order(take(A))
+        rig.plumber.order(take(B))
+        await trio.sleep(1)
+    assert announced_when_answered == [2, 2]
+
+
+async def test_removals_go_first_and_each_kind_is_one_batch(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(0.5)  # the backend is busy with A
+        rig.plumber.order(take(B))
+        rig.plumber.order(release(C))
+        rig.plumber.order(take(Address("192.0.2.4")))
+        await trio.sleep(5)
+    assert rig.backend.calls == [("add", (A,)), ("remove", (C,)), ("add", (B, Address("192.0.2.4")))]
+
+
+async def test_a_take_that_follows_a_release_of_the_same_address_waits_for_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        for order in (release(A), take(A), release(A), take(A)):
+            rig.plumber.order(order)
+        await trio.sleep(10)
+    assert [what for what, _ in rig.backend.calls] == ["remove", "add", "remove", "add"]
+    assert rig.answers == [AddressRemoved(address=A), AddressAdded(address=A)] * 2
+    assert rig.backend.ours() == [A]
+
+
+async def test_an_address_whose_removal_is_ordered_already_is_not_announced(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(0.5)
+        rig.plumber.order(release(A))
+        rig.plumber.order(AnnounceAddress(address=A))
+        await trio.sleep(5)
+    assert ("announce", A, "eth0") not in rig.announcer.asked
+
+
+async def test_an_order_to_announce_is_for_addresses_that_are_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(AnnounceAddress(address=A))
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        rig.plumber.order(AnnounceAddress(address=A))
+    assert rig.announcer.asked == [("announce", A, "eth0")] * 2
+
+
+async def test_a_refusal_is_an_answer_for_that_address_only(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    rig.backend.refuse = {A: "no buffer space"}
+    async with rig.running():
+        rig.plumber.order(take(A))
+        rig.plumber.order(take(B))
+        rig.plumber.order(release(A))
+        await trio.sleep(1)
+    assert rig.answers == [
+        AddressAddFailed(address=A, error="no buffer space"),
+        AddressAdded(address=B),
+        AddressRemoveFailed(address=A, error="no buffer space"),
+    ]
+    assert ("announce", B, "eth0") in rig.announcer.asked
+    assert ("announce", A, "eth0") not in rig.announcer.asked
+
+
+class RaisingBackend(MemoryBackend):
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        raise OSError("the socket is gone")
+
+
+class SilentBackend(MemoryBackend):
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("backend", "error"),
+    [(RaisingBackend(), "the socket is gone"), (SilentBackend(), "the interface backend did not answer")],
+)
+async def test_a_backend_that_misbehaves_has_not_done_it(backend: MemoryBackend, error: str) -> None:
+    rig = Rig(backend)
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await settled()
+    assert rig.answers == [AddressAddFailed(address=A, error=error)]
+
+
+async def test_the_first_batches_are_short_so_that_the_first_addresses_are_announced_early(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    addresses = [Address(f"10.0.{number // 250}.{number % 250}") for number in range(2_000)]
+    async with rig.running():
+        for address in addresses:
+            rig.plumber.order(take(address))
+        await trio.sleep(30)
+    sizes = [len(batch) for _, batch in rig.backend.calls]
+    assert sizes[:5] == [FIRST_BATCH, 128, 256, 512, 512]
+    assert sum(sizes) == 2_000
+    assert [input.address for input in rig.answers] == addresses  # type: ignore[union-attr]
+
+
+async def test_a_stopped_plumber_finishes_the_call_it_is_in(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(MemoryBackend(delay_s=3))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+    assert rig.backend.ours() == [A]
+
+
+async def test_a_kernel_that_never_answers_is_fatal(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(MemoryBackend(delay_s=ANSWER_LIMIT_S * 2))
+    rig.plumber.order(take(A))
+    with pytest.raises(BackendError, match=r"not answered for 10 s.*192\.0\.2\.1"):
+        await rig.plumber.run()
