@@ -10,9 +10,10 @@ import enum
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from typing import NewType
+from typing import Annotated, NewType
 
 import msgspec
+from msgspec import Meta
 
 Address = NewType("Address", str)
 """Canonical text of an IP address, as `str(ipaddress.ip_address(x))` gives it. Make it with `canonical_address`."""
@@ -22,6 +23,11 @@ NodeName = NewType("NodeName", str)
 
 TableDigest = NewType("TableDigest", str)
 """32 hex digits naming the exact content of a table."""
+
+# Bounds of the fields that travel in messages: a decoder refuses what lies outside.
+Name = Annotated[NodeName, Meta(min_length=1, max_length=255)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 
 
 def canonical_address(text: str) -> Address:
@@ -123,8 +129,8 @@ def make_table(vips: Iterable[VipEntry], settings: Settings = Settings()) -> Tab
 class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True):
     """One life of a node's daemon. `counter` grows with every start; `nonce` is 64 random bits."""
 
-    counter: int
-    nonce: int
+    counter: Count
+    nonce: Nonce
 
     def __str__(self) -> str:
         return f"{self.counter}.{self.nonce:016x}"
@@ -133,8 +139,8 @@ class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True):
 class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
     """Names a view. Ordered by epoch, then coordinator, then its incarnation; it only grows at any node."""
 
-    epoch: int
-    coordinator: NodeName
+    epoch: Count
+    coordinator: Name
     incarnation: Incarnation
 
     def __str__(self) -> str:
@@ -144,7 +150,7 @@ class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
 class Member(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A node in one life: what views are made of."""
 
-    name: NodeName
+    name: Name
     incarnation: Incarnation
 
 
@@ -196,5 +202,5 @@ class Reason(enum.Enum):
 class Decision(msgspec.Struct, frozen=True, array_like=True):
     """The election's answer for one VIP."""
 
-    owner: NodeName | None
+    owner: Name | None
     reason: Reason

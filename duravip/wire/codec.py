@@ -1,0 +1,87 @@
+"""Messages to bytes and back.
+
+A body is one byte, PLAIN or DEFLATED, then a msgpack array of messages (or that array, compressed by zlib).
+`decode` gives messages or a `Dropped`, whatever the bytes are: a member that holds the key may be broken.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.messages import AnyMessage
+from duravip.wire.dropped import Dropped, DropReason
+
+MAX_BODY_BYTES = 4 << 20  # after decompression; the largest honest one is an Install of 256 members
+MAX_MESSAGES = 255  # in one body
+_COMPRESS_FROM_BYTES = 600  # below this zlib costs more than it saves
+
+_PLAIN = b"\0"
+_DEFLATED = b"\1"
+
+
+def _to_builtin(value: object) -> bytes:
+    if isinstance(value, AddressSet):
+        return value.pack()
+    raise NotImplementedError(f"no wire form for {type(value).__name__}")
+
+
+def _from_builtin(wanted: type, value: object) -> AddressSet:
+    if wanted is not AddressSet or not isinstance(value, bytes):
+        raise ValueError("expected a packed address set")
+    return AddressSet.unpack(value)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_to_builtin)
+_decoder = msgspec.msgpack.Decoder(
+    Annotated[tuple[AnyMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)], dec_hook=_from_builtin
+)
+
+
+def encode_message(message: AnyMessage) -> bytes:
+    """One message's part of a body: give a list of these to `body_of`."""
+    return _encoder.encode(message)
+
+
+def body_of(encoded: Sequence[bytes]) -> bytes:
+    """Joins 1 to MAX_MESSAGES results of `encode_message`; compresses where that is shorter."""
+    count = len(encoded)
+    head = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
+    array = head + b"".join(encoded)
+    if len(array) >= _COMPRESS_FROM_BYTES:
+        squeezed = zlib.compress(array, 1)
+        if len(squeezed) < len(array):
+            return _DEFLATED + squeezed
+    return _PLAIN + array
+
+
+def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
+    """The messages in the order of `body_of`, every field within its bounds."""
+    kind, array = body[:1], body[1:]
+    if kind == _DEFLATED:
+        inflater = zlib.decompressobj()
+        try:
+            array = inflater.decompress(array, MAX_BODY_BYTES)
+        except zlib.error:
+            return Dropped(DropReason.MALFORMED)
+        if inflater.unconsumed_tail:
+            return Dropped(DropReason.TOO_LARGE)
+        if not inflater.eof or inflater.unused_data:
+            return Dropped(DropReason.MALFORMED)
+    elif kind != _PLAIN:
+        return Dropped(DropReason.MALFORMED)
+    try:
+        messages: tuple[AnyMessage, ...] = _decoder.decode(array)
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ):  # MsgspecError and UnicodeError are ValueErrors
+        return Dropped(DropReason.MALFORMED)
+    return messages

@@ -1,0 +1,41 @@
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from duravip.cli.keygen import command
+from duravip.cli.main import main
+from duravip.wire.link import read_keys
+
+
+def test_a_new_key_is_readable_by_its_owner_only_and_by_read_keys(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    result = CliRunner().invoke(command, [str(file)])
+    assert result.exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(read_keys(str(file))) == 1
+
+
+def test_every_key_is_another(tmp_path: Path) -> None:
+    printed = {CliRunner().invoke(command, []).stdout for _ in range(3)}
+    assert len(printed) == 3
+
+
+def test_an_existing_file_is_left_alone_with_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("mine")
+    with pytest.raises(SystemExit) as left:
+        main(["keygen", str(file)])
+    assert left.value.code == 1
+    assert "exists already" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["keygen", "/no/such/directory/key"])
+    assert left.value.code == 1
+    assert "cannot write /no/such/directory/key" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+import zlib
+
+import msgspec
+import pytest
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.messages import Assigned, Group, Leave, Numbered, Probe
+from duravip.model import Address, Decision, Incarnation, NodeName, Reason, ViewId
+from duravip.wire import codec
+from duravip.wire.dropped import Dropped, DropReason
+
+MALFORMED = Dropped(DropReason.MALFORMED)
+LEAVE = Leave()
+VIEW = ViewId(1, NodeName("a"), Incarnation(1, 2))
+
+
+def body(*messages: object) -> bytes:
+    return codec.body_of([codec.encode_message(message) for message in messages])
+
+
+def test_a_body_carries_its_messages_in_order() -> None:
+    said = (LEAVE, Probe(to=NodeName("b")), LEAVE)
+    assert codec.decode(body(*said)) == said
+
+
+def test_a_body_carries_as_many_messages_as_the_limit_says_and_no_more() -> None:
+    assert codec.decode(body(*[LEAVE] * codec.MAX_MESSAGES)) == (LEAVE,) * codec.MAX_MESSAGES
+    assert codec.decode(body(*[LEAVE] * (codec.MAX_MESSAGES + 1))) == MALFORMED
+
+
+def test_a_long_repetitive_body_is_compressed() -> None:
+    many = [Probe(to=NodeName("node-with-a-long-name"))] * 200
+    encoded = body(*many)
+    assert len(encoded) < 200
+    assert codec.decode(encoded) == tuple(many)
+
+
+def test_a_body_that_would_inflate_beyond_the_limit_is_dropped() -> None:
+    bomb = b"\1" + zlib.compress(bytes(codec.MAX_BODY_BYTES + 1))
+    assert codec.decode(bomb) == Dropped(DropReason.TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\0", id="no array"),
+        pytest.param(b"\0\x90", id="no message"),
+        pytest.param(b"\2\x91\x91\xa5Leave", id="unknown kind"),
+        pytest.param(b"\0\x91\x91\xa5Leavx", id="unknown message"),
+        pytest.param(b"\0\x91\x92\xa5Leave\x01", id="an unknown field"),
+        pytest.param(b"\0\x91\x91\xa5Leave\0", id="bytes left over"),
+        pytest.param(b"\1" + zlib.compress(b"\x91\x91\xa5Leave") + b"x", id="bytes after the compressed"),
+        pytest.param(b"\1" + zlib.compress(b"\x91\x91\xa5Leave")[:-1], id="compressed and cut"),
+        pytest.param(b"\0\xdd\xff\xff\xff\xff", id="four thousand million messages"),
+        pytest.param(b"\0\x91\x92\xa5Probe\xa2\xff\xff", id="not UTF-8"),
+        pytest.param(b"\0\x91\x92\xa5Probe\xa0", id="an empty name"),
+        pytest.param(b"\0\x91\x92\xa5Probe\xda\x01\x00" + b"n" * 256, id="a name too long"),
+    ],
+)
+def test_what_is_no_body_is_dropped(data: bytes) -> None:
+    assert codec.decode(data) == MALFORMED
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param("text", id="no bytes"),
+        pytest.param(b"\x05\x01\x01", id="unknown family"),
+        pytest.param(b"\x04\xff\xff\xff\xff\x7f\x01", id="too many"),
+        pytest.param({"a": [1]}, id="a map"),
+    ],
+)
+def test_an_address_set_that_cannot_be_is_dropped(packed: object) -> None:
+    decision = Decision(NodeName("a"), Reason.HOLDER)
+    good = Numbered(
+        view=VIEW,
+        number=1,
+        body=Assigned(balancing=False, groups=(Group(decision, AddressSet([Address("192.0.2.1")])),)),
+    )
+    assert codec.decode(body(good)) == (good,)
+    raw = msgspec.msgpack.decode(codec.encode_message(good))
+    raw[-1][-1][0][1] = packed
+    assert codec.decode(codec.body_of([msgspec.msgpack.encode(raw)])) == MALFORMED
+
+
+def test_nesting_without_end_is_dropped() -> None:
+    deep = b"\x91" * 200_000
+    raw = b"\x94\xa8Numbered" + msgspec.msgpack.encode(msgspec.to_builtins(VIEW)) + b"\x01"
+    raw += b"\x93\xa8Assigned\xc2\x91\x92\x92\xa1a\x07" + deep
+    assert codec.decode(b"\0\x91" + raw) == MALFORMED
+
+
+@pytest.mark.parametrize("epoch", [-1, 1 << 53, 1 << 63])
+def test_a_number_outside_its_bounds_is_dropped(epoch: int) -> None:
+    wrong = Numbered(
+        view=ViewId(epoch, NodeName("a"), Incarnation(1, 2)),
+        number=1,
+        body=Assigned(balancing=True, groups=()),
+    )
+    assert codec.decode(body(wrong)) == MALFORMED
