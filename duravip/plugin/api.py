@@ -7,6 +7,7 @@ objects they return are called later, directly.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -117,6 +118,48 @@ class Answer:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressChanged:
+    """An address came (`present`), was changed, or went, by whomever, ourselves included."""
+
+    address: Address
+    interface: str
+    prefix: int
+    present: bool
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChanged:
+    """An interface lost its carrier, was switched off or disappeared (`up` False), or the reverse."""
+
+    interface: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesLost:
+    """Too much happened at once and some changes were not told: ask `list` how things are."""
+
+
+Change = AddressChanged | LinkChanged | ChangesLost
+
+
+def connected_interface(address: Address, plumbed: Sequence[Plumbed]) -> str | None:
+    """The interface with the smallest connected subnet that contains `address`, or None. Equal ones: the first name.
+
+    Addresses that are ours, and single hosts (/32, /128), say nothing about what is connected.
+    """
+    ip = ipaddress.ip_address(address)
+    found: list[tuple[int, str]] = []
+    for row in plumbed:
+        if not row.ours and row.prefix < ip.max_prefixlen and (":" in row.address) == (":" in address):
+            network = ipaddress.ip_network(f"{row.address}/{row.prefix}", strict=False)
+            if ip in network:
+                found.append((-row.prefix, row.interface))
+    return min(found)[1] if found else None
+
+
 class Backend(Protocol):
     """Puts addresses on interfaces. An async context manager. None of its calls blocks the event loop; each answers
     per address, in the order asked, and returns when the kernel has acknowledged."""
@@ -139,8 +182,8 @@ class Backend(Protocol):
         """Takes the address off whichever interface has it. Removing one that is not there is success."""
         ...
 
-    def watch(self) -> AsyncIterator[Any]:
-        """Changes on the machine as they happen; an empty iterator if the backend cannot tell."""
+    def watch(self) -> AsyncIterator[Change]:
+        """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell."""
         ...
 
 

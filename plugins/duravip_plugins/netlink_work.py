@@ -1,0 +1,163 @@
+"""What the netlink backend's worker threads do: whole batches, on a socket given to them.
+
+Nothing here may depend on the thread it runs in: interfaces are named and numbered over the socket alone (a
+thread may have been started in another network namespace).
+
+IPv4 addresses of one subnet hang together in the kernel: the later ones go when the first goes, unless the
+interface has `promote_secondaries` = 1. So a prefix shorter than 32 is touched only on interfaces that the
+caller says keep siblings (`keeping`); others are reported back in `Outcome.wants_promotion`, and their
+addresses left alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from duravip.model import Address
+from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
+from duravip_plugins import netlink_codec as codec
+from duravip_plugins import netlink_socket as rtnetlink
+
+_GONE = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV})
+_UNFIT = "waits for promote_secondaries"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An answer per placement, in order. `wants_promotion` names, for each address that was left alone (its
+    answer is an error), the interface that must keep siblings first."""
+
+    answers: tuple[Answer, ...]
+    wants_promotion: Mapping[Address, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Addresses and interfaces at one moment. `certain` False: the list of addresses may have gaps."""
+
+    plumbed: tuple[Plumbed, ...]
+    index_of: dict[str, int]
+    certain: bool
+
+
+def look(link: socket.socket) -> Machine:
+    """Raises OSError."""
+    links = {row.index: row for row in rtnetlink.links(link)}
+    rows, certain = rtnetlink.addresses(link)
+    plumbed = tuple(
+        Plumbed(
+            address=row.address,
+            interface=links[row.index].name,
+            prefix=row.prefix,
+            ours=row.ours,
+            hardware_address=links[row.index].hardware_address,
+        )
+        for row in rows
+        if row.index in links
+    )
+    index_of = {row.name: row.index for row in links.values()}
+    return Machine(plumbed=plumbed, index_of=index_of, certain=certain)
+
+
+def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
+    """Raises OSError when the kernel's answer is lost."""
+    if any(asked.interface is None for asked in placements):
+        machine = look(link)
+        index_of, plumbed = machine.index_of, machine.plumbed
+    else:
+        index_of, plumbed = {row.name: row.index for row in rtnetlink.links(link)}, ()
+
+    places: list[
+        tuple[str, str]
+    ] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
+    requests: list[bytes] = []
+    wants: dict[Address, str] = {}
+    for asked in placements:
+        interface = asked.interface or connected_interface(asked.address, plumbed) or ""
+        objection = ""
+        if not interface:
+            objection = (
+                f"no interface has a connected subnet that contains {asked.address}: "
+                f"name one in a Topology that covers it"
+            )
+        elif interface not in index_of:
+            objection = f"cannot add {asked.address}: there is no interface {interface} on this machine"
+        elif _has_siblings(asked.address, asked.prefix) and interface not in keeping:
+            wants[asked.address] = interface
+            objection = _UNFIT
+        else:
+            index = index_of[interface]
+            requests.append(codec.add_request(asked.address, index, asked.prefix, sequence=len(requests)))
+        places.append((interface, objection))
+
+    replies = iter(rtnetlink.exchange(link, requests))
+    answers = tuple(
+        Answer(
+            address=asked.address,
+            error=objection or _refused_addition(asked, interface, next(replies)),
+            interface=interface,
+        )
+        for asked, (interface, objection) in zip(placements, places, strict=True)
+    )
+    return Outcome(answers=answers, wants_promotion=wants)
+
+
+def remove(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
+    """Raises OSError when the kernel's answer is lost."""
+    machine = look(link)
+    spots: dict[Address, list[tuple[str, int]]] = {asked.address: [] for asked in placements}
+    for row in machine.plumbed:
+        if row.address in spots:
+            spots[row.address].append((row.interface, row.prefix))
+    if not machine.certain:  # the list changed under our hands: where it may have a gap, ask blindly
+        for asked in placements:
+            named = (asked.interface or "", asked.prefix)
+            if named[0] in machine.index_of and named not in spots[asked.address]:
+                spots[asked.address].append(named)
+
+    errors: dict[Address, str] = {}
+    wants: dict[Address, str] = {}
+    orders: list[tuple[Address, str, int]] = []
+    for address, found in spots.items():
+        for interface, prefix in found:
+            if _has_siblings(address, prefix) and interface not in keeping:
+                wants[address] = interface
+                errors[address] = _UNFIT
+            else:
+                orders.append((address, interface, prefix))
+    requests = [
+        codec.delete_request(address, machine.index_of[interface], prefix, sequence=number)
+        for number, (address, interface, prefix) in enumerate(orders)
+    ]
+    for (address, interface, prefix), reply in zip(orders, rtnetlink.exchange(link, requests), strict=True):
+        if reply.errno and reply.errno not in _GONE:
+            errors[address] = f"cannot remove {address}/{prefix} from {interface}: {reply.words()}"
+
+    answers = tuple(
+        Answer(
+            address=asked.address,
+            error=errors.get(asked.address, ""),
+            interface=spots[asked.address][0][0] if spots[asked.address] else "",
+        )
+        for asked in placements
+    )
+    return Outcome(answers=answers, wants_promotion=wants)
+
+
+def _has_siblings(address: Address, prefix: int) -> bool:
+    return ":" not in address and prefix < 32
+
+
+def _refused_addition(asked: Placement, interface: str, reply: rtnetlink.Refusal) -> str:
+    if not reply.errno:
+        return ""
+    if reply.errno == errno.ENODEV:
+        return f"cannot add {asked.address}: the interface {interface} has just gone"
+    if reply.errno == errno.EPERM:
+        return f"cannot add {asked.address} to {interface}: the capability CAP_NET_ADMIN is missing"
+    if ":" in asked.address and reply.errno in (errno.EACCES, errno.EOPNOTSUPP):
+        return f"cannot add {asked.address} to {interface}: IPv6 is switched off there"
+    return f"cannot add {asked.address}/{asked.prefix} to {interface}: {reply.words()}"
