@@ -1,0 +1,184 @@
+"""Who owns each VIP, and why: one pure function of agreed inputs, the same on every member.
+
+Rules of this file: no clock, no randomness, no I/O; candidates are sorted by name, ties have a named total
+order.
+
+Theory of operation. For each VIP the first of these that applies decides: BROKEN (nobody), following (below),
+a pin, a single undisputed preference, the present holder, the winner among several holders (a merge), and
+otherwise the least loaded eligible member. VIPs that need an owner of the last kind are placed together,
+after all others, and evened out among themselves with the machinery of balancing, so that no balancing
+follows at once. Followers come last: they go where the end of their chain went, or to nobody.
+
+A node is eligible for a VIP when its table in force contains it, it is mature, not drained, and declares
+nothing that blocks the VIP there.
+
+Source: domain.md sections 4 and 5, protocol.md section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
+from duravip.cluster.flags import Landscape
+from duravip.cluster.placement import place
+from duravip.model import Address, Decision, Flag, NodeName, Reason
+
+__all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "words"]
+
+PREFERENCE_MOVES_IN_FLIGHT = 32
+"""Held VIPs on their way to their preferred owners at one time."""
+
+
+def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]:
+    """The owner of every VIP of the universe, in its order."""
+    electorate = Electorate(landscape, given)
+    decided: dict[Address, Decision] = {}
+    unheld: list[Address] = []
+    allowed = max(0, PREFERENCE_MOVES_IN_FLIGHT - given.moving) if electorate.may_fail_back() else 0
+    flags, preferences, pins = landscape.flags, landscape.preferences, given.pins
+    say = _Decisions()
+    for address in landscape.universe:
+        if address in flags and Flag.BROKEN in flags[address]:
+            decided[address] = say(None, Reason.BROKEN)
+            continue
+        if address in landscape.follows:
+            continue
+        eligible = electorate.eligible(address)
+        if not eligible:
+            decided[address] = say(None, Reason.NOBODY_ELIGIBLE)
+            continue
+        pin = pins.get(address)
+        if pin is not None and pin in eligible:
+            decided[address] = say(pin, Reason.PINNED)
+            continue
+        holders = [node for node in given.holders.get(address, ()) if node in eligible]
+        preferred = preferences.get(address)
+        if preferred is not None and preferred in eligible:
+            if not holders or preferred in holders:
+                decided[address] = say(preferred, Reason.PREFERRED)
+                continue
+            if allowed:
+                allowed -= 1
+                decided[address] = say(preferred, Reason.PREFERRED)
+                continue
+        if len(holders) == 1:
+            decided[address] = say(holders[0], Reason.HOLDER)
+        elif holders:
+            decided[address] = say(electorate.merge_winner(holders), Reason.MERGE)
+        else:
+            unheld.append(address)
+    if unheld:
+        fixed = electorate.loads(
+            (address, made.owner) for address, made in decided.items() if made.owner is not None
+        )
+        for address, owner in place(electorate, unheld, fixed).items():
+            decided[address] = say(owner, Reason.LEAST_LOADED)
+    for address in landscape.follows:
+        if address not in decided:
+            decided[address] = follow(electorate, address, decided)
+    return {address: decided[address] for address in landscape.universe}
+
+
+def follow(electorate: Electorate, address: Address, decided: Mapping[Address, Decision]) -> Decision:
+    """The decision for a follower, once the end of its chain is decided."""
+    end = decided.get(electorate.landscape.follows[address])
+    if end is None or end.owner is None:
+        return Decision(None, Reason.FOLLOWED_UNOWNED)
+    if end.owner not in electorate.eligible(address):
+        return Decision(None, Reason.CANNOT_FOLLOW)
+    return Decision(end.owner, Reason.FOLLOWS)
+
+
+class _Decisions:
+    """Makes each distinct decision once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[NodeName | None, Reason], Decision] = {}
+
+    def __call__(self, owner: NodeName | None, reason: Reason) -> Decision:
+        key = owner, reason
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = Decision(owner, reason)
+        return found
+
+
+# --- reasons in words ---------------------------------------------------------------------------------------
+
+_SHORT: Mapping[Reason, str] = {
+    Reason.BROKEN: "Binding names do not match",
+    Reason.FOLLOWS: "follows another address",
+    Reason.FOLLOWED_UNOWNED: "nobody owns what it follows",
+    Reason.CANNOT_FOLLOW: "the owner of what it follows cannot have it",
+    Reason.PINNED: "pinned",
+    Reason.PREFERRED: "preferred",
+    Reason.HOLDER: "holds it already",
+    Reason.MERGE: "won the merge",
+    Reason.LEAST_LOADED: "least loaded",
+    Reason.BALANCED: "evens out the loads",
+    Reason.NOBODY_ELIGIBLE: "no eligible member",
+}
+
+
+def reason_text(decision: Decision) -> str:
+    """The reason in a few words, from the decision alone."""
+    return _SHORT[decision.reason]
+
+
+def words(address: Address, decision: Decision, landscape: Landscape, given: Circumstances) -> str:
+    """The reason in words, for people. `address` is one of the universe; `decision` is what was decided for
+    it."""
+    electorate = Electorate(landscape, given)
+    owner = decision.owner
+    match decision.reason:
+        case Reason.BROKEN:
+            evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
+            return "BROKEN: " + ("; ".join(item.text for item in evidence) or reason_text(decision))
+        case Reason.FOLLOWS:
+            return f"follows {landscape.follows[address]}, which {owner} owns"
+        case Reason.FOLLOWED_UNOWNED:
+            return f"follows {landscape.follows[address]}, which nobody owns"
+        case Reason.CANNOT_FOLLOW:
+            return f"follows {landscape.follows[address]}; {_cannot_follow(electorate, address)}"
+        case Reason.PINNED:
+            return f"pinned to {owner}"
+        case Reason.PREFERRED:
+            return f"{owner} is preferred"
+        case Reason.HOLDER:
+            return f"{owner} holds it already{_not_honoured(electorate, address, owner)}"
+        case Reason.MERGE:
+            return f"{owner} keeps it: of several holders, more share its past, or its name is smaller"
+        case Reason.LEAST_LOADED:
+            others = electorate.eligible(address)
+            why = "the only eligible member" if others == (owner,) else "the least loaded eligible member"
+            return f"{owner} is {why}{_not_honoured(electorate, address, owner)}"
+        case Reason.BALANCED:
+            return f"{owner} was given it to even out the loads{_not_honoured(electorate, address, owner)}"
+        case Reason.NOBODY_ELIGIBLE:
+            members = landscape.members.get(address, ())
+            return "no eligible member: " + ", ".join(electorate.why_not(node, address) for node in members)
+    assert_never(decision.reason)
+
+
+def _cannot_follow(electorate: Electorate, address: Address) -> str:
+    able = electorate.eligible(address)
+    if not able:
+        members = electorate.landscape.members[address]
+        return "no eligible member: " + ", ".join(electorate.why_not(node, address) for node in members)
+    return f"its owner cannot have it, only {', '.join(able)}"
+
+
+def _not_honoured(electorate: Electorate, address: Address, owner: NodeName | None) -> str:
+    """Why the preferred node is not the owner, as a clause; empty when there is none, or it is."""
+    preferred = electorate.landscape.preferences.get(address)
+    if preferred is None or preferred == owner:
+        return ""
+    if preferred not in electorate.eligible(address):
+        return f"; {electorate.why_not(preferred, address)}, which is preferred"
+    if electorate.given.fail_back != FAIL_BACK_WHEN_MATURE:
+        return f"; {preferred} is preferred, but fail_back is {electorate.given.fail_back}"
+    if not electorate.given.view_mature:
+        return f"; {preferred} is preferred and gets it when the view is mature"
+    return f"; {preferred} is preferred and gets it when other moves are done"

@@ -1,0 +1,140 @@
+"""The members of a view as candidates: who may own what, and what it would weigh there.
+
+Rules of this file: pure; everything in it is agreed by all members (numbered messages, tables in force).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from duravip.cluster.flags import Landscape
+from duravip.cluster.messages import Blocked
+from duravip.cluster.spread import UNIT
+from duravip.model import Address, Flag, NodeName, ViewId
+
+FAIL_BACK_WHEN_MATURE = "when-mature"
+NOTHING_BLOCKED = Blocked()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What is agreed about one member. `drained` also while leaving. `previous`: the view it was in before
+    this one."""
+
+    name: NodeName
+    mature: bool = True
+    drained: bool = False
+    blocked: Blocked = NOTHING_BLOCKED
+    weight: float = 1.0
+    previous: ViewId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """Every agreed input of an election beside the tables.
+
+    `candidates`: all members of the view, sorted by name. `holders`: who has a VIP now (assigned in this
+    view, else claimed in the state exchange), sorted; several after a merge. `moving`: VIPs whose former
+    holder has not released them yet. `fail_back`: only `when-mature` lets a held VIP go back to its preferred
+    owner.
+    """
+
+    candidates: tuple[Candidate, ...]
+    holders: Mapping[Address, tuple[NodeName, ...]]
+    pins: Mapping[Address, NodeName] = field(default_factory=dict)
+    view_mature: bool
+    moving: int = 0
+    fail_back: str = FAIL_BACK_WHEN_MATURE
+
+
+class Electorate:
+    """The candidates of one election: who may own what, and what it would weigh there."""
+
+    def __init__(self, landscape: Landscape, given: Circumstances) -> None:
+        self.landscape = landscape
+        self.given = given
+        self.names = tuple(candidate.name for candidate in given.candidates)
+        self.number = {name: number for number, name in enumerate(self.names)}
+        self.candidates = {candidate.name: candidate for candidate in given.candidates}
+        self.node_weights = [candidate.weight for candidate in given.candidates]
+        self._able = {
+            candidate.name
+            for candidate in given.candidates
+            if candidate.mature and not candidate.drained and not candidate.blocked.everything
+        }
+        self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
+        self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
+
+    def eligible(self, address: Address) -> tuple[NodeName, ...]:
+        """Sorted by name."""
+        members = self.landscape.members.get(address, ())
+        found = self._by_members.get(members)
+        if found is None:
+            found = self._by_members[members] = tuple(node for node in members if node in self._able)
+        for candidate in self._blocking:
+            if address in candidate.blocked.addresses:
+                found = tuple(node for node in found if node != candidate.name)
+        return found
+
+    def why_not(self, node: NodeName, address: Address) -> str:
+        """A few words that begin with the node's name. For a node that is not eligible."""
+        candidate = self.candidates.get(node)
+        if candidate is None:
+            return f"{node} not in the view"
+        if node not in self.landscape.members.get(address, ()):
+            return f"{node} without it in its table"
+        if candidate.blocked.everything:
+            return f"{node} blocked ({candidate.blocked.everything})"
+        if candidate.drained:
+            return f"{node} drained"
+        if not candidate.mature:
+            return f"{node} immature"
+        return f"{node} blocked for this address"
+
+    def may_fail_back(self) -> bool:
+        return self.given.view_mature and self.given.fail_back == FAIL_BACK_WHEN_MATURE
+
+    def merge_winner(self, holders: list[NodeName]) -> NodeName:
+        """The holder whose previous view has more members in this one; then the smaller name."""
+
+        def company(node: NodeName) -> int:
+            previous = self.candidates[node].previous
+            if previous is None:
+                return 0
+            return sum(candidate.previous == previous for candidate in self.given.candidates)
+
+        return min(holders, key=lambda node: (-company(node), node))
+
+    def carried(self, address: Address, node: NodeName) -> tuple[Address, ...]:
+        """The followers of `address` that would go to `node` with it."""
+        return tuple(
+            follower
+            for follower in self.landscape.followers.get(address, ())
+            if not is_broken(self.landscape, follower) and node in self.eligible(follower)
+        )
+
+    def size(self, address: Address, node: NodeName) -> int:
+        """The load of a VIP on `node`, with the followers that it takes along."""
+        size = self._own_size(address)
+        if address in self.landscape.followers:
+            size += sum(self._own_size(follower) for follower in self.carried(address, node))
+        return size
+
+    def is_plain(self, address: Address) -> bool:
+        """Weighs 1 wherever it is."""
+        return address not in self.landscape.weights and address not in self.landscape.followers
+
+    def loads(self, owned: Iterable[tuple[Address, NodeName]]) -> list[int]:
+        """Load of each candidate; followers are counted with what they follow, so leave them out."""
+        loads = [0] * len(self.names)
+        for address, owner in owned:
+            loads[self.number[owner]] += UNIT if self.is_plain(address) else self.size(address, owner)
+        return loads
+
+    def _own_size(self, address: Address) -> int:
+        return max(1, round(self.landscape.weights.get(address, 1.0) * UNIT))
+
+
+def is_broken(landscape: Landscape, address: Address) -> bool:
+    return Flag.BROKEN in landscape.flags.get(address, ())

@@ -1,0 +1,304 @@
+"""What the tables of the online members say together: who is a virtual member of what, and what is wrong with
+it.
+
+Rules of this file: pure; no clock, no randomness, no I/O; the order of the input mapping does not matter.
+Nothing here depends on maturity, drain or eligibility: flags are about configurations.
+
+Theory of operation: `survey` reads each distinct table once (nodes with the same file share one), lines up
+the entries for each address and compares them. Only an address with two or more different entries can be
+flagged, except for a Binding name that different members bind to different addresses, which is looked for by
+name.
+
+Source: founding document, domain.md sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
+
+Entries = Mapping[Address, VipEntry]
+Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landscape:
+    """Everything that follows from the tables of the online members alone. Compute it once per change of
+    tables.
+
+    `universe` is in text order. `members` are sorted by name. `flags` has flagged addresses only.
+    `preferences` has an address only when exactly one online virtual member is named. `follows` maps to the
+    END of the chain, which may be an address outside the universe; it has only what all virtual members agree
+    upon. `followers` is its reverse, sorted. `weights` has only what is not 1.
+    """
+
+    universe: tuple[Address, ...]
+    members: Mapping[Address, tuple[NodeName, ...]]
+    entries: Mapping[NodeName, Entries]
+    flags: Flags
+    preferences: Mapping[Address, NodeName]
+    follows: Mapping[Address, Address]
+    followers: Mapping[Address, tuple[Address, ...]]
+    weights: Mapping[Address, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """One distinct table, and the nodes (sorted) that have it."""
+
+    entries: dict[Address, VipEntry]
+    nodes: tuple[NodeName, ...]
+
+
+def survey(tables: Mapping[NodeName, Table]) -> Landscape:
+    """`tables`: for each online member whose table is in force, that table."""
+    distinct = _distinct(tables)
+    members, lines = _line_up(distinct)
+    universe = tuple(sorted(members))
+    found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
+    preferences: dict[Address, NodeName] = {}
+    direct: dict[Address, Address] = {}
+    weights: dict[Address, float] = {}
+    for address in universe:
+        line = lines[address]
+        first = line[0][1]
+        if all(entry.preference is None for _, entry in line):
+            wanted: tuple[NodeName, ...] = ()
+        else:
+            wanted = _wanted(line, members[address])
+        if len(wanted) == 1:
+            preferences[address] = wanted[0]
+        elif wanted:
+            found.setdefault(address, {})[Flag.CONFLICT] = _conflict_evidence(line, wanted)
+        if first.follow is not None and all(_followed(entry) == first.follow.value for _, entry in line):
+            direct[address] = Address(first.follow.value)
+        weight = max(entry.weight for _, entry in line)
+        if weight != 1.0:
+            weights[address] = weight
+        if len(line) > 1 and (unsafe := _unsafe_evidence(line)):
+            found.setdefault(address, {})[Flag.UNSAFE] = unsafe
+    for address, broken in _broken(universe, lines, distinct).items():
+        found.setdefault(address, {})[Flag.BROKEN] = broken
+    follows = _resolve(direct)
+    return Landscape(
+        universe=universe,
+        members=members,
+        entries={node: shared.entries for shared in distinct for node in shared.nodes},
+        flags={
+            address: dict(sorted(found[address].items(), key=lambda item: item[0].value))
+            for address in sorted(found)
+        },
+        preferences=preferences,
+        follows=follows,
+        followers=_reverse(follows),
+        weights=weights,
+    )
+
+
+# --- lining up ----------------------------------------------------------------------------------------------
+
+_Line = tuple[tuple[_Shared, VipEntry], ...]
+"""The distinct tables that contain an address, each with its entry, by the smallest name of their nodes."""
+
+
+def _distinct(tables: Mapping[NodeName, Table]) -> tuple[_Shared, ...]:
+    digests: dict[int, TableDigest] = {}
+    nodes: dict[TableDigest, list[NodeName]] = {}
+    contents: dict[TableDigest, Table] = {}
+    for node in sorted(tables):
+        table = tables[node]
+        digest = digests.get(id(table)) or digests.setdefault(id(table), table.digest())
+        nodes.setdefault(digest, []).append(node)
+        contents.setdefault(digest, table)
+    return tuple(
+        _Shared({entry.address: entry for entry in contents[digest].vips}, tuple(names))
+        for digest, names in nodes.items()
+    )
+
+
+def _line_up(distinct: Iterable[_Shared]) -> tuple[dict[Address, tuple[NodeName, ...]], dict[Address, _Line]]:
+    lines: dict[Address, list[tuple[_Shared, VipEntry]]] = {}
+    for shared in distinct:
+        for address, entry in shared.entries.items():
+            lines.setdefault(address, []).append((shared, entry))
+    seen: dict[tuple[int, ...], tuple[NodeName, ...]] = {}
+    members: dict[Address, tuple[NodeName, ...]] = {}
+    for address in sorted(lines):
+        line = lines[address]
+        key = tuple(id(shared) for shared, _ in line)
+        if key not in seen:
+            seen[key] = tuple(sorted(node for shared, _ in line for node in shared.nodes))
+        members[address] = seen[key]
+    return members, {address: tuple(line) for address, line in lines.items()}
+
+
+def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
+    """Every virtual member with its entry, sorted by name."""
+    return sorted(
+        ((node, entry) for shared, entry in line for node in shared.nodes), key=lambda item: item[0]
+    )
+
+
+# --- CONFLICT -----------------------------------------------------------------------------------------------
+
+
+def _wanted(line: _Line, members: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
+    """The online virtual members that are named as preferred owner by anybody, sorted."""
+    named = {entry.preference.value for _, entry in line if entry.preference is not None}
+    return tuple(node for node in members if node in named)
+
+
+def _conflict_evidence(line: _Line, wanted: tuple[NodeName, ...]) -> tuple[Evidence, ...]:
+    return tuple(
+        _evidence(
+            Flag.CONFLICT,
+            node,
+            entry.preference.origin,
+            entry.preference.value,
+            f"{node} names {entry.preference.value} as the preferred owner of {entry.address}",
+        )
+        for node, entry in _each(line)
+        if entry.preference is not None and entry.preference.value in wanted
+    )
+
+
+# --- UNSAFE -------------------------------------------------------------------------------------------------
+
+
+def _followed(entry: VipEntry) -> str | None:
+    return entry.follow.value if entry.follow is not None else None
+
+
+def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
+    first = line[0][1]
+    evidence: list[Evidence] = []
+    if any(
+        entry.services != first.services and entry.service_names() != first.service_names()
+        for _, entry in line
+    ):
+        common = set.intersection(*(set(entry.service_names()) for _, entry in line))
+        for node, entry in _each(line):
+            own = next((use for use in entry.services if use.value not in common), None)
+            value = ", ".join(entry.service_names())
+            text = f"{node} runs {value or 'no service'} on {entry.address}"
+            evidence.append(_evidence(Flag.UNSAFE, node, own.origin if own else entry.origin, value, text))
+    if any(_followed(entry) != _followed(first) for _, entry in line):
+        for node, entry in _each(line):
+            place = entry.follow.origin if entry.follow is not None else entry.origin
+            value = f"follows {_followed(entry) or 'nothing'}"
+            text = f"on {node}, {entry.address} {value}: the members disagree, so it follows nothing"
+            evidence.append(_evidence(Flag.UNSAFE, node, place, value, text))
+    return tuple(evidence)
+
+
+# --- BROKEN -------------------------------------------------------------------------------------------------
+
+
+def _broken(
+    universe: tuple[Address, ...], lines: Mapping[Address, _Line], distinct: tuple[_Shared, ...]
+) -> dict[Address, tuple[Evidence, ...]]:
+    """Addresses whose Binding names do not match, with the evidence."""
+    scattered = _scattered_names(distinct)
+    found: dict[Address, tuple[Evidence, ...]] = {}
+    for address in universe:
+        line = lines[address]
+        guilty = (
+            {name for _, entry in line for name in entry.binding_names() if name in scattered}
+            if scattered
+            else set()
+        )
+        if not guilty and not _names_differ(line):
+            continue
+        evidence: list[Evidence] = []
+        for node, entry in _each(line):
+            if entry.bindings:
+                value = ", ".join(entry.binding_names())
+                text = f"{node} binds {address} under the name{'s' * (len(entry.bindings) > 1)} {value}"
+                evidence.append(_evidence(Flag.BROKEN, node, entry.bindings[0].origin, value, text))
+        for name in sorted(guilty):
+            for node, use, elsewhere in scattered[name]:
+                if elsewhere != address:
+                    text = f"{node} binds the name {name} to {elsewhere}"
+                    evidence.append(_evidence(Flag.BROKEN, node, use.origin, name, text))
+        found[address] = tuple(evidence)
+    return found
+
+
+def _names_differ(line: _Line) -> bool:
+    if len(line) == 1:
+        return False
+    first: VipEntry | None = None
+    for _, entry in line:
+        if not entry.bindings:
+            continue
+        if first is None:
+            first = entry
+        elif entry.bindings != first.bindings and entry.binding_names() != first.binding_names():
+            return True
+    return False
+
+
+def _scattered_names(distinct: tuple[_Shared, ...]) -> dict[str, list[tuple[NodeName, Use, Address]]]:
+    """Binding names that two members bind to different sets of DuraVIPs: every place, by node, then
+    address."""
+    if len(distinct) == 1:
+        return {}
+    places: dict[str, dict[int, list[tuple[Use, Address]]]] = {}
+    for position, shared in enumerate(distinct):
+        for address, entry in shared.entries.items():
+            for use in entry.bindings:
+                places.setdefault(use.value, {}).setdefault(position, []).append((use, address))
+    return {
+        name: sorted(
+            (
+                (node, use, address)
+                for position, uses in by_table.items()
+                for use, address in uses
+                for node in distinct[position].nodes
+            ),
+            key=lambda place: (place[0], place[2]),
+        )
+        for name, by_table in places.items()
+        if len(by_table) > 1
+        and len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1
+    }
+
+
+# --- following ----------------------------------------------------------------------------------------------
+
+
+def _resolve(direct: Mapping[Address, Address]) -> dict[Address, Address]:
+    """Each follower's end of chain. Those on a loop follow nothing, and a chain that leads into a loop ends
+    there."""
+    looping = {address for address in direct if _on_loop(address, direct)}
+    ends: dict[Address, Address] = {}
+    for address in sorted(direct):
+        if address in looping:
+            continue
+        end = direct[address]
+        while end in direct and end not in looping:
+            end = direct[end]
+        ends[address] = end
+    return ends
+
+
+def _on_loop(address: Address, direct: Mapping[Address, Address]) -> bool:
+    seen: set[Address] = set()
+    at = address
+    while at in direct and at not in seen:
+        seen.add(at)
+        at = direct[at]
+    return at == address and at in seen
+
+
+def _reverse(follows: Mapping[Address, Address]) -> dict[Address, tuple[Address, ...]]:
+    followers: dict[Address, list[Address]] = {}
+    for follower in sorted(follows):
+        followers.setdefault(follows[follower], []).append(follower)
+    return {end: tuple(found) for end, found in sorted(followers.items())}
+
+
+def _evidence(flag: Flag, node: NodeName, origin: Origin, value: str, text: str) -> Evidence:
+    return Evidence(flag=flag.value, node=node, file=origin.file, line=origin.line, value=value, text=text)
