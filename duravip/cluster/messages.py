@@ -15,18 +15,18 @@ import msgspec
 from msgspec import Meta
 
 from duravip.cluster.addresses import AddressSet
-from duravip.model import Decision, Member, NodeName, TableDigest, ViewId
+from duravip.model import Count, Decision, Member, Name, Nonce, TableDigest, ViewId
 
 MAX_MEMBERS = 256
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 
-Name = Annotated[NodeName, Meta(min_length=1, max_length=255)]
-Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
+class Message(
+    msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True
+):
     """Base of all messages."""
 
 
@@ -36,7 +36,7 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
 
     name: Name
     counter: Count
-    nonce: Annotated[int, Meta(ge=0, lt=1 << 64)]
+    nonce: Nonce
     beat: Count
     alive: bool
     in_view: bool
@@ -45,7 +45,8 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
 class Heartbeat(Message, frozen=True, kw_only=True):
     """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
     delivered in `view`; `state` digests (view, number, assignment); `table` is its own. `beat` grows by one with
-    every heartbeat of the sender's incarnation: peers echo it, which dates what they say."""
+    every heartbeat of the sender's incarnation: peers echo it, which dates what they say. `complete`: the sender has
+    the content of every table that the heartbeats it hears name."""
 
     beat: Count
     view: ViewId | None
@@ -53,6 +54,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     number: Count
     state: Annotated[bytes, Meta(max_length=16)]
     table: Digest
+    complete: bool
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
 
 
@@ -87,8 +89,9 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
 
 class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
-    take off and the kernel has not acknowledged: together they are its claims. `in_force` is the table of its own
-    that counted in its last view."""
+    take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go because they
+    were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that counted in
+    its last view."""
 
     member: Member
     previous: ViewId | None
@@ -97,6 +100,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     in_force: Digest | None
     held: AddressSet
     releasing: AddressSet
+    former: AddressSet = AddressSet()
 
 
 class Propose(Message, frozen=True, kw_only=True):
@@ -231,4 +235,3 @@ AnyMessage = (
     | TableChunk
     | Numbered
 )
-

@@ -1,0 +1,212 @@
+"""What all members of a view know alike: the state that numbered messages change, and nothing else does.
+
+Rules of this file
+- It begins with the view's state exchange and changes by `apply` alone: two members that have delivered the same
+  number have equal states. No clock, no heartbeat, no local knowledge enters.
+- A claim is (address, member) with the number that gave it. It ends when the member reports, as of that number or a
+  later one, that it neither has the address nor will take it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from duravip.cluster.balance import balance
+from duravip.cluster.election import Candidate, Circumstances, elect
+from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.library import Library
+from duravip.cluster.messages import (
+    AnyBody,
+    Assigned,
+    MemberState,
+    MemberStatus,
+    Reported,
+    TableChosen,
+    ViewAged,
+)
+from duravip.cluster.messages import Matured as MaturedBody
+from duravip.model import Address, Decision, NodeName, Reason, Settings, Table, TableDigest, View, ViewId
+
+GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
+
+
+class AgreedState:
+    """`claims`: who may have an address, with the number that let it. `holders`: whom the election takes for its
+    present holders. `tables`: the digest in force for each member, None for one in no virtual membership."""
+
+    def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
+        self.view = view
+        self.number = 0
+        self._library = library
+        self.previous: dict[NodeName, ViewId | None] = {s.member.name: s.previous for s in states}
+        self.status: dict[NodeName, MemberStatus] = {s.member.name: s.status for s in states}
+        self.mature: set[NodeName] = {s.member.name for s in states if s.mature}
+        self.tables = tables_at_install(states)
+        self.view_mature = False
+        self.decisions: dict[Address, Decision] = {}
+        self.claims: dict[Address, dict[NodeName, int]] = {}
+        self.holders: dict[Address, tuple[NodeName, ...]] = {}
+        former: dict[Address, tuple[NodeName, ...]] = {}
+        for state in states:
+            name = state.member.name
+            for address in state.held | state.releasing:
+                self.claims.setdefault(address, {})[name] = 0
+            for address in state.held:
+                self.holders[address] = (*self.holders.get(address, ()), name)
+            for address in state.former:
+                former[address] = (*former.get(address, ()), name)
+        self.holders = {**former, **self.holders}
+        self.claimed_at_install: Mapping[Address, frozenset[NodeName]] = {
+            address: frozenset(names) for address, names in self.claims.items()
+        }
+        self.landscape: Landscape
+        self.informed = False
+        self._survey()
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def names(self) -> tuple[NodeName, ...]:
+        return self.view.names()
+
+    def settings(self) -> Settings:
+        """The coordinator's, which are in force for all."""
+        table = self._library.get(self.status[self.view.id.coordinator].table)
+        return table.settings if table is not None else Settings()
+
+    def own_settings(self, name: NodeName) -> Settings | None:
+        """What the member's own configuration says, whatever is in force."""
+        table = self._library.get(self.status[name].table)
+        return table.settings if table is not None else None
+
+    def owner(self, address: Address) -> NodeName | None:
+        decision = self.decisions.get(address)
+        return decision.owner if decision is not None else None
+
+    def circumstances(self) -> Circumstances:
+        """Every agreed input of an election beside the tables."""
+        moving = sum(
+            1
+            for address, claims in self.claims.items()
+            if any(name != self.owner(address) for name in claims)
+        )
+        return Circumstances(
+            candidates=tuple(
+                Candidate(
+                    name=name,
+                    mature=name in self.mature,
+                    drained=self.status[name].drained or self.status[name].leaving,
+                    blocked=self.status[name].blocked,
+                    weight=self.status[name].weight,
+                    previous=self.previous[name],
+                )
+                for name in self.names()
+            ),
+            holders=self.holders,
+            pins={},
+            view_mature=self.view_mature,
+            moving=moving,
+        )
+
+    def elected(self) -> dict[Address, Decision]:
+        """What the election changes now: decisions whose owner differs, or that say anew why nobody owns."""
+        given = self.circumstances()
+        new = elect(self.landscape, given)
+        changed = {}
+        for address, decision in new.items():
+            old = self.decisions.get(address)
+            if old is None or old.owner != decision.owner or (decision.owner is None and old != decision):
+                changed[address] = decision
+        for address, old in self.decisions.items():
+            if address not in new and old != GONE:
+                changed[address] = GONE
+        return changed
+
+    def balanced(self) -> dict[Address, Decision]:
+        """What one balancing round changes now."""
+        size = self.settings().balance_set_size or max(1, len(self.landscape.universe) // 32)
+        present = {a: d for a, d in self.decisions.items() if a in self.landscape.members}
+        return balance(self.landscape, self.circumstances(), present, size)
+
+    def digest(self) -> bytes:
+        """Equal at two members exactly when view, number and assignment are."""
+        state = hashlib.blake2b(f"{self.view.id}|{self.number}".encode(), digest_size=8)
+        for address in sorted(self.decisions):
+            decision = self.decisions[address]
+            state.update(f"|{address}={decision.owner}/{decision.reason.value}".encode())
+        return state.digest()
+
+    # --- change ------------------------------------------------------------------------------------------------------
+
+    def apply(self, number: int, body: AnyBody) -> None:
+        """Message `number` has been delivered."""
+        self.number = number
+        match body:
+            case Reported():
+                if body.name not in self.status:
+                    return
+                self.status[body.name] = body.status
+                for address in body.released:
+                    claims = self.claims.get(address)
+                    if claims is not None and claims.get(body.name, number) <= body.as_of:
+                        del claims[body.name]
+                        if not claims:
+                            del self.claims[address]
+            case TableChosen():
+                if body.name in self.tables:
+                    self.tables[body.name] = body.digest
+                    self.view_mature = False
+                    self._survey()
+            case MaturedBody():
+                self.mature.update(name for name in body.names if name in self.status)
+            case ViewAged():
+                self.view_mature = True
+            case Assigned():
+                for group in body.groups:
+                    for address in group.addresses:
+                        self._assign(number, address, group.decision)
+
+    def learn_tables(self) -> None:
+        """A table's content has arrived that this member lacked."""
+        if not self.informed:
+            self._survey()
+
+    def _assign(self, number: int, address: Address, decision: Decision) -> None:
+        self.decisions[address] = decision
+        if decision.owner is not None:
+            self.claims.setdefault(address, {})[decision.owner] = number
+            self.holders[address] = (decision.owner,)
+
+    def _survey(self) -> None:
+        tables: dict[NodeName, Table] = {}
+        self.informed = True
+        for name in self.names():
+            digest = self.tables[name]
+            table = self._library.get(digest)
+            if table is not None:
+                tables[name] = table
+            elif digest is not None:
+                self.informed = False
+        self.landscape = survey(tables)
+
+
+def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDigest | None]:
+    """Which table counts for whom when a view begins: each member's own, among members that all have one another's.
+
+    Members come in one after the other, mature ones first, then by name; one that lacks the table of somebody already
+    in, or whose table one of those lacks, stays outside until the coordinator chooses its table.
+    """
+    chosen: dict[NodeName, TableDigest | None] = {state.member.name: None for state in states}
+    inside: list[MemberState] = []
+    named: set[TableDigest] = set()
+    for state in sorted(states, key=lambda s: (not s.mature, s.member)):
+        has = set(state.status.has)
+        if not named <= has:
+            continue
+        for digest in (state.status.table, state.in_force):
+            if digest is not None and digest in has and all(digest in other.status.has for other in inside):
+                chosen[state.member.name] = digest
+                inside.append(state)
+                named.add(digest)
+                break
+    return chosen

@@ -1,0 +1,289 @@
+"""How members agree on a view: propose, promise with one's state, install.
+
+Rules of this file
+- A promise binds: after it, this node acts on no view of a smaller epoch, and starts no acquisition that an older
+  view ordered (`may_take`). Giving up addresses is always allowed.
+- A view is installed only when every one of its members has promised exactly this view, and only by those that have.
+- A member answers the leader that its own links name, or one with a smaller name; a rival of the leader is refused,
+  so two proposers do not outbid each other for ever.
+- Epochs only grow. A new proposal's epoch is above every one its proposer has seen.
+
+Theory of operation
+    PHASES gives the moves. JOINING: no view yet. SETTLED: in a view. GATHERING: about to propose; short waits let one
+    cause make one view. PROPOSING: asked the others, collecting promises; repeats the question until all have
+    answered or `failure_timeout` is over; who has not answered by then is left out of the next try and penalised.
+    PROMISED: answered somebody else's proposal, waiting for its Install.
+    The proposer repeats its Install until each member's heartbeats show the view.
+    A state can be left without an Install: the proposer may die. Then the links change, somebody else becomes the
+    leader, and its proposal collects everybody's claims anew. Who sits on a promise with a leader that does not know
+    is noticed by the leader: heartbeats carry the promised epoch, and one above the leader's view makes it propose.
+
+Source: the state exchange of Wackamole (Amir et al., 2003) with the ballot rule of Paxos (Lamport, 1998).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from duravip.cluster.messages import Install, MemberState, Message, Promise, Propose, Refuse
+from duravip.cluster.parameters import Parameters
+from duravip.errors import ImpossibleTransitionError
+from duravip.model import Member, NodeName, View, ViewId
+
+RESEND_INTERVALS = 0.25  # heartbeat intervals between repetitions of a question or an Install
+PENALTY_TIMEOUTS = 4.0  # failure time-outs for which one that did not answer is left out; doubles each time
+MAX_PENALTY_TIMEOUTS = 64.0
+
+
+class Phase(enum.Enum):
+    JOINING = "joining"
+    SETTLED = "settled"
+    GATHERING = "gathering"
+    PROPOSING = "proposing"
+    PROMISED = "promised"
+
+
+PHASES: dict[Phase, frozenset[Phase]] = {
+    Phase.JOINING: frozenset({Phase.GATHERING, Phase.PROMISED}),
+    Phase.SETTLED: frozenset({Phase.GATHERING, Phase.PROMISED}),
+    Phase.GATHERING: frozenset({Phase.PROPOSING, Phase.PROMISED, Phase.SETTLED, Phase.JOINING}),
+    Phase.PROPOSING: frozenset({Phase.GATHERING, Phase.SETTLED, Phase.PROMISED}),
+    Phase.PROMISED: frozenset({Phase.GATHERING, Phase.PROMISED, Phase.SETTLED}),
+}
+
+
+@dataclass(slots=True)
+class Proposal:
+    view: ViewId
+    members: tuple[Member, ...]
+    expires_at: float
+    resend_at: float
+    promises: dict[NodeName, MemberState] = field(default_factory=dict)
+
+    def silent(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.name not in self.promises)
+
+
+@dataclass(slots=True)
+class Penalty:
+    until: float
+    timeouts: float
+
+
+class Agreement:
+    """One node's part in agreeing on views. Returns messages to say; `installed` holds an Install to act upon."""
+
+    def __init__(self, me: Member, parameters: Parameters) -> None:
+        self.me = me
+        self._interval = parameters.heartbeat_interval_s
+        self._timeout = parameters.failure_timeout_s
+        self.phase = Phase.JOINING
+        self.view: View | None = None
+        self.promised = 0  # the highest epoch this node is bound to
+        self.highest = 0  # the highest epoch seen anywhere
+        self.promised_to: ViewId | None = None
+        self.proposal: Proposal | None = None
+        self.propose_at = math.inf
+        self.last_install: Install | None = None
+        self._unconfirmed: set[Member] = set()
+        self._install_resend_at = math.inf
+        self._penalties: dict[Member, Penalty] = {}
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def may_take(self) -> bool:
+        """Whether acquisitions that the installed view orders may start."""
+        return self.view is not None and self.promised == self.view.id.epoch
+
+    def members(self) -> frozenset[Member]:
+        return frozenset(self.view.members) if self.view is not None else frozenset()
+
+    def is_coordinator(self) -> bool:
+        return (
+            self.view is not None
+            and self.view.id.coordinator == self.me.name
+            and self.view.id.incarnation == self.me.incarnation
+        )
+
+    def penalised(self, member: Member, now: float) -> bool:
+        penalty = self._penalties.get(member)
+        return penalty is not None and now < penalty.until
+
+    def deadline(self) -> float:
+        proposal = self.proposal
+        return min(
+            self.propose_at if self.phase is Phase.GATHERING else math.inf,
+            min(proposal.resend_at, proposal.expires_at) if proposal is not None else math.inf,
+            self._install_resend_at if self._unconfirmed else math.inf,
+            min((penalty.until for penalty in self._penalties.values()), default=math.inf),
+        )
+
+    # --- leading -----------------------------------------------------------------------------------------------------
+
+    def saw_epoch(self, epoch: int) -> None:
+        self.highest = max(self.highest, epoch)
+
+    def gather(self, until: float) -> None:
+        """A view is needed and this node leads: propose at `until`, or earlier if asked again."""
+        if self.phase is Phase.GATHERING:
+            self.propose_at = min(self.propose_at, until)
+            return
+        self._become(Phase.GATHERING)
+        self.proposal = None
+        self.propose_at = until
+
+    def stand_down(self) -> None:
+        """No view is needed any more, or somebody else leads."""
+        self.proposal = None
+        if self.phase in (Phase.GATHERING, Phase.PROPOSING):
+            if self.phase is Phase.PROPOSING:
+                self._become(Phase.GATHERING)
+            self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
+
+    def propose(self, members: tuple[Member, ...], state: MemberState, now: float) -> list[Message]:
+        """Asks `members` (this node among them) for a new view. `state` is this node's own promise."""
+        if self.phase is not Phase.GATHERING:
+            self._become(Phase.GATHERING)
+        self._become(Phase.PROPOSING)
+        self.highest = max(self.highest, self.promised) + 1
+        self.promised = self.highest
+        view = ViewId(self.highest, self.me.name, self.me.incarnation)
+        self.promised_to = view
+        self.proposal = Proposal(
+            view=view,
+            members=tuple(sorted(members)),
+            expires_at=now + self._timeout,
+            resend_at=now + RESEND_INTERVALS * self._interval,
+        )
+        self.proposal.promises[self.me.name] = state
+        if len(members) == 1:
+            return []
+        return [Propose(view=view, members=self.proposal.members)]
+
+    def complete(self) -> Install | None:
+        """The Install to say and act upon, once everybody has promised."""
+        proposal = self.proposal
+        if proposal is None or proposal.silent():
+            return None
+        states = tuple(proposal.promises[member.name] for member in proposal.members)
+        return Install(view=proposal.view, states=states)
+
+    def tick(self, now: float) -> list[Message]:
+        """Repeats what nobody has answered. A proposal that has expired ends in GATHERING, its silent penalised."""
+        said: list[Message] = []
+        self._penalties = {
+            member: penalty
+            for member, penalty in self._penalties.items()
+            if now < penalty.until + self._timeout * MAX_PENALTY_TIMEOUTS
+        }
+        for penalty in self._penalties.values():
+            if now >= penalty.until:
+                penalty.until = -math.inf
+        proposal = self.proposal
+        if proposal is not None:
+            if now >= proposal.expires_at:
+                for member in proposal.silent():
+                    self._penalise(member, now)
+                self.gather(now)
+            elif now >= proposal.resend_at:
+                proposal.resend_at = now + RESEND_INTERVALS * self._interval
+                said.append(Propose(view=proposal.view, members=proposal.members))
+        if self._unconfirmed and now >= self._install_resend_at and self.last_install is not None:
+            self._install_resend_at = now + RESEND_INTERVALS * self._interval
+            said.append(self.last_install)
+        return said
+
+    def on_promise(self, sender: Member, promise: Promise) -> None:
+        proposal = self.proposal
+        if proposal is None or promise.view != proposal.view or promise.state.member != sender:
+            return
+        if sender in proposal.members:
+            proposal.promises[sender.name] = promise.state
+            self._penalties.pop(sender, None)
+
+    def on_refuse(self, refuse: Refuse, now: float) -> None:
+        """Somebody is bound to a higher epoch: ask again, above it."""
+        self.saw_epoch(refuse.promised)
+        if (
+            self.proposal is not None
+            and refuse.view == self.proposal.view
+            and refuse.promised >= refuse.view.epoch
+        ):
+            self.gather(now + RESEND_INTERVALS * self._interval)
+
+    # --- following ---------------------------------------------------------------------------------------------------
+
+    def on_propose(
+        self, sender: Member, asked: Propose, leader: NodeName, state: Callable[[], MemberState]
+    ) -> Message | None:
+        """`leader`: the smallest name in the clique that this node's own links give. `state` makes the promise."""
+        view = asked.view
+        if (view.coordinator, view.incarnation) != (
+            sender.name,
+            sender.incarnation,
+        ) or self.me not in asked.members:
+            return None
+        self.saw_epoch(view.epoch)
+        again = view == self.promised_to
+        if not again and (view.epoch <= self.promised or sender.name > leader):
+            return Refuse(to=sender.name, view=view, promised=self.promised)
+        if again and self.view is not None and self.view.id == view:
+            return None
+        if not again:
+            self.proposal = None
+            self._become(Phase.PROMISED)
+            self.promised, self.promised_to = view.epoch, view
+        return Promise(to=sender.name, view=view, state=state())
+
+    def accepts(self, sender: Member, install: Install) -> bool:
+        """Whether this Install is the one that was promised to, and not yet acted upon."""
+        view = install.view
+        return (
+            view == self.promised_to
+            and view.epoch == self.promised
+            and (view.coordinator, view.incarnation) == (sender.name, sender.incarnation)
+            and (self.view is None or self.view.id != view)
+            and any(state.member == self.me for state in install.states)
+        )
+
+    def installed(self, install: Install, now: float) -> None:
+        """This node acts on the view from now on."""
+        members = tuple(sorted(state.member for state in install.states))
+        self.view = View(id=install.view, members=members)
+        self.saw_epoch(install.view.epoch)
+        self.proposal = None
+        self._become(Phase.SETTLED)
+        self.last_install = install if self.is_coordinator() else None
+        self._unconfirmed = (
+            {member for member in members if member != self.me} if self.is_coordinator() else set()
+        )
+        self._install_resend_at = now + RESEND_INTERVALS * self._interval
+
+    def confirmed(self, member: Member) -> None:
+        """The member was seen to act on our view."""
+        self._unconfirmed.discard(member)
+
+    def unbind(self) -> None:
+        """Only a view installed from now on will do: bind to an epoch that nobody has proposed."""
+        self.highest = max(self.highest, self.promised) + 1
+        self.promised, self.promised_to = self.highest, None
+        self.proposal = None
+        if self.phase in (Phase.PROPOSING, Phase.PROMISED):
+            self._become(Phase.GATHERING)
+        if self.phase is Phase.GATHERING:
+            self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _penalise(self, member: Member, now: float) -> None:
+        known = self._penalties.get(member)
+        timeouts = min(MAX_PENALTY_TIMEOUTS, known.timeouts * 2) if known is not None else PENALTY_TIMEOUTS
+        self._penalties[member] = Penalty(until=now + timeouts * self._timeout, timeouts=timeouts)
+
+    def _become(self, phase: Phase) -> None:
+        if phase not in PHASES[self.phase]:
+            raise ImpossibleTransitionError(f"view agreement: {self.phase.value} -> {phase.value}")
+        self.phase = phase

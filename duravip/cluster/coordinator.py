@@ -1,0 +1,187 @@
+"""What the coordinator of a view puts in order: reports, tables, maturity, the assignment.
+
+Rules of this file
+- Everything that the election may look at is numbered here first; times are looked at here and nowhere else.
+- `duty` gives one body at a time; the caller numbers and applies it, and asks again until there is none.
+
+Theory of operation
+    Reports are numbered as they come, each once. A table comes into force when every member has its content; one that
+    is still without after TABLE_WAIT_S is a laggard, loses its own table, and is not waited for. Nodes mature by time
+    spent in views: in a cluster without mature members all together, once nobody was added for `view_mature_time`
+    (after three times that in any case); beside mature members each that long after it came. The election runs
+    whenever something agreed has changed, balancing in rounds once the view is mature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.agreed import AgreedState
+from duravip.cluster.messages import (
+    AnyBody,
+    Assigned,
+    Group,
+    Matured,
+    Report,
+    Reported,
+    TableChosen,
+    ViewAged,
+)
+from duravip.model import Address, Decision, Member, NodeName, TableDigest
+
+TABLE_WAIT_S = 2.0  # for a member that lacks a table's content
+PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
+
+
+class Coordinator:
+    """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
+    `added_at`: when somebody was last added. Times are this node's monotonic seconds."""
+
+    def __init__(
+        self, agreed: AgreedState, *, joined_at: Mapping[Member, float], added_at: float, now: float
+    ) -> None:
+        self._agreed = agreed
+        self._joined_at = {member.name: joined_at[member] for member in agreed.view.members}
+        self._added_at = added_at
+        self._changed_at = now
+        self._balance_at = math.inf
+        self._numbered: dict[NodeName, int] = {}
+        self._reports: list[Reported] = []
+        self._laggards: set[NodeName] = set()
+        self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
+        self._elected_at = -1
+
+    def on_report(self, name: NodeName, report: Report) -> None:
+        """Queues a report that was not numbered before and is not overtaken by a newer one."""
+        if report.sequence <= self._numbered.get(name, 0):
+            return
+        self._numbered[name] = report.sequence
+        self._reports.append(
+            Reported(
+                name=name,
+                sequence=report.sequence,
+                status=report.status,
+                as_of=report.as_of,
+                released=report.released,
+            )
+        )
+
+    def duty(self, now: float) -> AnyBody | None:
+        """The next thing to number, or None."""
+        if self._reports:
+            return self._reports.pop(0)
+        return (
+            self._choose_table(now)
+            or self._mature(now)
+            or self._age(now)
+            or self._elect()
+            or self._balance(now)
+        )
+
+    def deadline(self, now: float) -> float:
+        """When, after `now`, time alone may bring a duty."""
+        settings = self._agreed.settings()
+        times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
+        if set(self._agreed.names()) - self._agreed.mature:
+            times += [
+                since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)
+            ]
+            times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
+        if not self._agreed.view_mature:
+            times.append(self._changed_at + settings.view_mature_time)
+        return min((at for at in (*times, self._balance_at) if at > now), default=math.inf)
+
+    # --- tables ------------------------------------------------------------------------------------------------------
+
+    def _choose_table(self, now: float) -> AnyBody | None:
+        agreed = self._agreed
+        in_force = {digest for name, digest in agreed.tables.items() if digest is not None}
+        for name in sorted(self._laggards):
+            if in_force <= set(agreed.status[name].has):
+                self._laggards.discard(name)
+        waiting: dict[tuple[NodeName, TableDigest], float] = {}
+        chosen: AnyBody | None = None
+        for name in agreed.names():
+            wanted = agreed.status[name].table
+            if wanted == agreed.tables[name] or name in self._laggards:
+                continue
+            others = [other for other in agreed.names() if other not in self._laggards]
+            lacking = [other for other in others if wanted not in agreed.status[other].has]
+            uninformed = not in_force <= set(agreed.status[name].has)
+            if not lacking and not uninformed:
+                self._changed_at = now
+                chosen = TableChosen(name=name, digest=wanted)
+                break
+            since = self._waiting_since.get((name, wanted), now)
+            if now - since >= TABLE_WAIT_S:
+                self._laggards.update(lacking)
+                if uninformed:
+                    self._laggards.add(name)
+                demoted = [other for other in sorted(self._laggards) if agreed.tables[other] is not None]
+                if demoted:
+                    self._changed_at = now
+                    chosen = TableChosen(name=demoted[0], digest=None)
+                    break
+                continue
+            waiting[(name, wanted)] = since
+        self._waiting_since = waiting
+        return chosen
+
+    # --- maturity ----------------------------------------------------------------------------------------------------
+
+    def _mature(self, now: float) -> AnyBody | None:
+        agreed = self._agreed
+        time_s = agreed.settings().view_mature_time
+        immature = [name for name in agreed.names() if name not in agreed.mature]
+        if not immature:
+            return None
+        if agreed.mature or now - self._added_at < time_s:
+            waited = [name for name in immature if now - self._joined_at[name] >= time_s]
+            if not agreed.mature and not any(
+                now - self._joined_at[name] >= PATIENCE * time_s for name in agreed.names()
+            ):
+                return None
+            return Matured(names=tuple(waited)) if waited else None
+        return Matured(names=tuple(immature))
+
+    def _age(self, now: float) -> AnyBody | None:
+        settings = self._agreed.settings()
+        if self._agreed.view_mature or now - self._changed_at < settings.view_mature_time:
+            return None
+        self._balance_at = now
+        return ViewAged()
+
+    # --- the assignment ----------------------------------------------------------------------------------------------
+
+    def _elect(self) -> AnyBody | None:
+        agreed = self._agreed
+        if self._elected_at == agreed.number or not agreed.informed:
+            return None
+        changed = agreed.elected()
+        if not changed:
+            self._elected_at = agreed.number
+            return None
+        return Assigned(balancing=False, groups=_groups(changed))
+
+    def _balance(self, now: float) -> AnyBody | None:
+        agreed = self._agreed
+        if not agreed.view_mature:
+            self._balance_at = math.inf
+            return None
+        if now < self._balance_at or not agreed.informed:
+            return None
+        self._balance_at = now + agreed.settings().view_balance_interval
+        if any(name != agreed.owner(address) for address, claims in agreed.claims.items() for name in claims):
+            return None
+        changed = agreed.balanced()
+        return Assigned(balancing=True, groups=_groups(changed)) if changed else None
+
+
+def _groups(changed: Mapping[Address, Decision]) -> tuple[Group, ...]:
+    """Few decisions stand for many addresses."""
+    by_decision: dict[Decision, list[Address]] = {}
+    for address in sorted(changed):
+        by_decision.setdefault(changed[address], []).append(address)
+    return tuple(Group(decision, AddressSet(addresses)) for decision, addresses in by_decision.items())

@@ -1,0 +1,296 @@
+"""Who is alive: the failure detector.
+
+Rules of this file
+- A peer is alive only while it proves that it hears THIS life of this node: its heartbeat names our incarnation and
+  echoes one of our recent beats. What was recorded or held back echoes nothing recent, and revives nobody.
+- Silence is judged by the arrivals of heartbeats alone, between a floor and a cap.
+- A node that was itself late accuses nobody: a late loop is not the peers' fault.
+
+Theory of operation
+    Each heartbeat has a number (beat). A peer's heartbeat says which of our beats it heard last; we remember when we
+    said it, so the age of the echo dates the peer's statement without any clock of the peer's. `last_heard` is the
+    arrival of the last heartbeat that was not stale.
+
+    Suspicion is by accrual: the time-out follows the observed gaps between heartbeats (mean + 6 deviations), is
+    never under 2.5 intervals, so one lost heartbeat is nothing, and never over `failure_timeout`. A peer that has been
+    silent for 1.5 intervals is probed again and again until it answers or is suspected: with 1 % loss, a false
+    suspicion needs two lost heartbeats and about four lost probes or answers in a row.
+
+    Links between two others are known from their heartbeats: each says whom it takes for alive. A link that is missing
+    between two peers, or a node that only others hear, is believed after `failure_timeout` only: if one of them has
+    died we shall see that ourselves, and the other must not pay for having noticed first.
+
+Source: Hayashibara et al., The phi accrual failure detector (2004); Das et al., SWIM (2002), for the probe.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from duravip.cluster.clique import partition
+from duravip.cluster.messages import Heard, Heartbeat
+from duravip.cluster.parameters import Parameters
+from duravip.model import Incarnation, Member, NodeName
+
+FLOOR_INTERVALS = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
+PROBE_AFTER_INTERVALS = 1.5  # silence after which a peer is asked
+PROBE_EVERY_INTERVALS = 0.25
+DEVIATIONS = 6.0  # of the observed gaps, above their mean
+GAIN = 0.1  # of the moving averages: about the last twenty gaps count
+BEATS_REMEMBERED = 512
+MAX_PEERS = 256
+
+
+@dataclass(slots=True)
+class Peer:
+    """What is known of one node in one life. Times are this node's monotonic seconds."""
+
+    member: Member
+    heartbeat: Heartbeat
+    last_heard: float
+    first_heard: float
+    mean_s: float
+    deviation_s: float
+    echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
+    listed: dict[NodeName, Heard] = field(default_factory=dict)
+    alive: bool = False
+    probed_at: float = -math.inf
+    left: bool = False
+    cause: str = ""
+    shadowing_since: float | None = None
+
+
+class Detector:
+    """Fed with heartbeats and the time; answers who is alive and who could form a view with us."""
+
+    def __init__(self, me: Member, parameters: Parameters) -> None:
+        self.me = me
+        self._interval = parameters.heartbeat_interval_s
+        self._cap = parameters.failure_timeout_s
+        self._echo_limit = self._cap + self._interval
+        self.peers: dict[NodeName, Peer] = {}
+        self.beat = 0
+        self._said_at: dict[int, float] = {}
+        self._not_before = -math.inf
+        self._missing_since: dict[tuple[Member, Member], float] = {}
+        self._hearsay_since: dict[Member, float] = {}
+
+    # --- what this node says ---------------------------------------------------------------------------------------
+
+    def next_beat(self, now: float) -> int:
+        """The number of the heartbeat that is said now."""
+        self.beat += 1
+        self._said_at[self.beat] = now
+        self._said_at.pop(self.beat - BEATS_REMEMBERED, None)
+        return self.beat
+
+    def heard(self, in_view: frozenset[Member]) -> tuple[Heard, ...]:
+        """What a heartbeat says of the peers: all that are fresh, and all in the view."""
+        entries: list[Heard] = []
+        named = set()
+        for name in sorted(self.peers):
+            peer = self.peers[name]
+            if peer.alive or peer.member in in_view or not self._silent(peer):
+                named.add(peer.member)
+                entries.append(_entry(peer.member, peer.heartbeat.beat, peer.alive, peer.member in in_view))
+        entries += [_entry(member, 0, False, True) for member in sorted(in_view - named) if member != self.me]
+        return tuple(entries)
+
+    # --- what it hears ---------------------------------------------------------------------------------------------
+
+    def on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
+        """True when the sender was heard for the first time or came alive: worth an immediate answer."""
+        peer = self.peers.get(sender.name)
+        fresh_face = peer is None or peer.member.incarnation < sender.incarnation
+        if peer is None or fresh_face:
+            if peer is None and len(self.peers) >= MAX_PEERS:
+                return False
+            peer = Peer(
+                member=sender,
+                heartbeat=heartbeat,
+                last_heard=now,
+                first_heard=now,
+                mean_s=self._interval,
+                deviation_s=self._interval / 4,
+            )
+            self.peers[sender.name] = peer
+        elif sender.incarnation < peer.member.incarnation or peer.left:
+            return False
+        elif heartbeat.beat <= peer.heartbeat.beat:
+            return False
+        listed = {entry.name: entry for entry in heartbeat.heard}
+        echoed = self._echoed_at(listed.get(self.me.name))
+        if peer.alive and now - echoed > self._echo_limit and now - peer.echoed_at > self._echo_limit:
+            self._suspect(peer, "does not hear us")
+        elif not fresh_face and (peer.alive or echoed > -math.inf):
+            self._learn_gap(peer, now - peer.last_heard)
+        stale = -math.inf < echoed < now - self._echo_limit
+        peer.heartbeat = heartbeat
+        peer.listed = listed
+        peer.echoed_at = max(peer.echoed_at, echoed)
+        if stale:
+            return fresh_face
+        peer.last_heard = now
+        if not peer.alive and now - echoed <= self._echo_limit:
+            peer.alive = True
+            peer.cause = ""
+            return True
+        return fresh_face
+
+    def on_leave(self, sender: Member) -> bool:
+        """True when the leaver was known in this very life: an older life's farewell says nothing."""
+        peer = self.peers.get(sender.name)
+        if peer is None or peer.member != sender or peer.left:
+            return False
+        peer.left, peer.alive, peer.cause = True, False, "left"
+        return True
+
+    def excuse(self, now: float) -> None:
+        """This node itself was late: nobody is accused for another interval."""
+        self._not_before = now + self._interval
+
+    def forgive(self, now: float) -> None:
+        """This node was stopped: everybody's silence starts anew."""
+        self._not_before = now + self._cap
+        for peer in self.alive():
+            peer.last_heard = now
+
+    def check(self, now: float) -> list[Peer]:
+        """Peers that are suspected from now on; call it when `deadline()` has come."""
+        if now < self._not_before:
+            return []
+        fallen = []
+        for name in sorted(self.peers):
+            peer = self.peers[name]
+            if peer.alive and now >= peer.last_heard + self.timeout_s(peer):
+                self._suspect(peer, "silent")
+                fallen.append(peer)
+        return fallen
+
+    def to_probe(self, now: float) -> list[Peer]:
+        """Peers that should be asked for a heartbeat now."""
+        asked = []
+        for name in sorted(self.peers):
+            peer = self.peers[name]
+            if peer.alive and now >= self._probe_at(peer):
+                peer.probed_at = now
+                asked.append(peer)
+        return asked
+
+    def deadline(self) -> float:
+        """When `check` or `to_probe` has something to do."""
+        times = [
+            min(max(peer.last_heard + self.timeout_s(peer), self._not_before), self._probe_at(peer))
+            for peer in self.peers.values()
+            if peer.alive
+        ]
+        return min(times, default=math.inf)
+
+    def forget_dead(self, now: float, keep: frozenset[Member]) -> None:
+        """Drops peers not heard for a long time, so that names that come and go do not pile up."""
+        limit = 100 * self._cap
+        for name in [
+            name
+            for name, peer in self.peers.items()
+            if not peer.alive and not peer.left and peer.member not in keep and now - peer.last_heard > limit
+        ]:
+            del self.peers[name]
+
+    def timeout_s(self, peer: Peer) -> float:
+        """Silence after which the peer is suspected."""
+        floor = FLOOR_INTERVALS * self._interval
+        return min(self._cap, max(floor, peer.mean_s + DEVIATIONS * peer.deviation_s))
+
+    # --- who could form a view ---------------------------------------------------------------------------------------
+
+    def alive(self) -> tuple[Peer, ...]:
+        return tuple(self.peers[name] for name in sorted(self.peers) if self.peers[name].alive)
+
+    def is_alive(self, member: Member) -> bool:
+        peer = self.peers.get(member.name)
+        return member == self.me or (peer is not None and peer.alive and peer.member == member)
+
+    def cliques(self, now: float) -> tuple[tuple[Member, ...], ...]:
+        """The partition of all nodes that we hear, or that our live peers have heard for long without us."""
+        direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
+        hearsay = {
+            _member(entry)
+            for peer in self.alive()
+            for entry in peer.heartbeat.heard
+            if entry.alive and entry.name not in direct
+        }
+        self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
+        believed = {m.name: m for m in sorted(hearsay) if now - self._hearsay_since[m] >= self._cap}
+        vertices = sorted((*direct.values(), *believed.values()))
+        missing: dict[tuple[Member, Member], float] = {}
+        for place, one in enumerate(vertices):
+            for other in vertices[place + 1 :]:
+                if not self.acquainted(one, other):
+                    missing[(one, other)] = self._missing_since.get((one, other), now)
+        self._missing_since = missing
+
+        def linked(one: Member, other: Member) -> bool:
+            if self.me in (one, other) and not (self.is_alive(one) and self.is_alive(other)):
+                return False
+            since = missing.get((one, other) if one < other else (other, one))
+            return since is None or now - since < self._cap
+
+        return partition(vertices, linked)
+
+    def acquainted(self, one: Member, other: Member) -> bool:
+        """Whether each of the two takes the other for alive, as far as is known here."""
+        return self._says_alive(one, other) and self._says_alive(other, one)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _says_alive(self, speaker: Member, other: Member) -> bool:
+        """What `speaker` says of `other`; one whom we do not hear is taken to agree with the one we do."""
+        if speaker == self.me or not self.is_alive(speaker):
+            return self.is_alive(other)
+        peer = self.peers[speaker.name]
+        entry = peer.listed.get(other.name)
+        return entry is not None and entry.alive and _member(entry) == other
+
+    def _echoed_at(self, entry: Heard | None) -> float:
+        if entry is None or entry.beat == 0 or _member(entry) != self.me:
+            return -math.inf
+        if entry.beat > self.beat:
+            return -math.inf
+        return self._said_at.get(entry.beat, -1e18)
+
+    def _learn_gap(self, peer: Peer, gap_s: float) -> None:
+        if gap_s < self._interval / 2:  # an answer to a probe, or news: no part of the rhythm
+            return
+        error = min(gap_s, self._cap) - peer.mean_s
+        peer.mean_s += GAIN * error
+        peer.deviation_s += GAIN * (abs(error) - peer.deviation_s)
+
+    def _suspect(self, peer: Peer, cause: str) -> None:
+        peer.alive, peer.cause = False, cause
+
+    def _silent(self, peer: Peer) -> bool:
+        """Whether nothing fresh of the peer was heard since two beats ago by our own count."""
+        oldest = self._said_at.get(max(1, self.beat - math.ceil(self._cap / self._interval)), -math.inf)
+        return peer.left or peer.last_heard < oldest
+
+    def _probe_at(self, peer: Peer) -> float:
+        return max(
+            peer.last_heard + PROBE_AFTER_INTERVALS * self._interval,
+            peer.probed_at + PROBE_EVERY_INTERVALS * self._interval,
+        )
+
+
+def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:
+    return Heard(
+        name=member.name,
+        counter=member.incarnation.counter,
+        nonce=member.incarnation.nonce,
+        beat=beat,
+        alive=alive,
+        in_view=in_view,
+    )
+
+
+def _member(entry: Heard) -> Member:
+    return Member(entry.name, Incarnation(entry.counter, entry.nonce))

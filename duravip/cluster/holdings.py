@@ -1,0 +1,144 @@
+"""What this node has, is taking, or is giving up: one small state machine for each address.
+
+Rules of this file
+- An address is given to nobody else while it stands here: from the order to take until the kernel has acknowledged
+  the removal (`claims`).
+- One kernel order is on its way for an address at a time, except that a removal may follow an unanswered take.
+- MOVES gives the legal moves; a missing state is "not here".
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.effects import Effect, ReleaseAddress, TakeAddress
+from duravip.errors import ImpossibleTransitionError
+from duravip.model import Address, VipEntry
+
+
+class HoldState(enum.Enum):
+    TAKING = "taking"
+    HELD = "held"
+    RELEASING = "releasing"
+
+
+MOVES: dict[HoldState | None, frozenset[HoldState | None]] = {
+    None: frozenset({HoldState.TAKING}),
+    HoldState.TAKING: frozenset({HoldState.HELD, HoldState.RELEASING}),
+    HoldState.HELD: frozenset({HoldState.RELEASING}),
+    HoldState.RELEASING: frozenset({HoldState.RELEASING, None}),
+}
+
+RELEASE_RETRY_S = 0.5
+
+
+@dataclass(slots=True)
+class Holding:
+    state: HoldState
+    interface: str | None
+    prefix: int
+    since: float
+    retry_at: float | None = None
+
+
+class Holdings:
+    """The addresses of one node. `reconcile` is the only place that gives kernel orders."""
+
+    def __init__(self) -> None:
+        self._all: dict[Address, Holding] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __contains__(self, address: Address) -> bool:
+        return address in self._all
+
+    def state(self, address: Address) -> HoldState | None:
+        holding = self._all.get(address)
+        return holding.state if holding is not None else None
+
+    def get(self, address: Address) -> Holding | None:
+        return self._all.get(address)
+
+    def addresses(self) -> tuple[Address, ...]:
+        return tuple(sorted(self._all))
+
+    def held(self) -> AddressSet:
+        """Held or being taken."""
+        return AddressSet(a for a, holding in self._all.items() if holding.state is not HoldState.RELEASING)
+
+    def releasing(self) -> AddressSet:
+        return AddressSet(a for a, holding in self._all.items() if holding.state is HoldState.RELEASING)
+
+    def reconcile(
+        self, keep: Mapping[Address, VipEntry], take: Mapping[Address, VipEntry], now: float
+    ) -> list[Effect]:
+        """Gives up what is not in `keep`, or is placed otherwise there, then starts taking what is in `take` and not
+        here yet. An address that is on its way out is taken again only when it is gone."""
+        orders: list[Effect] = []
+        for address in self.addresses():
+            holding = self._all[address]
+            if holding.state is HoldState.RELEASING:
+                if holding.retry_at is not None and now >= holding.retry_at:
+                    holding.retry_at = None
+                    orders.append(self._release(address, holding, now))
+                continue
+            wanted = keep.get(address)
+            if wanted is None or (wanted.interface, wanted.prefix) != (holding.interface, holding.prefix):
+                orders.append(self._release(address, holding, now))
+        for address in sorted(take):
+            if address not in self._all:
+                entry = take[address]
+                self._move(
+                    address,
+                    HoldState.TAKING,
+                    now,
+                    Holding(HoldState.TAKING, entry.interface, entry.prefix, now),
+                )
+                orders.append(TakeAddress(address=address, interface=entry.interface, prefix=entry.prefix))
+        return orders
+
+    def added(self, address: Address, now: float) -> bool:
+        """The kernel has it; False when it was given up meanwhile."""
+        if self.state(address) is not HoldState.TAKING:
+            return False
+        self._move(address, HoldState.HELD, now)
+        return True
+
+    def removed(self, address: Address, now: float) -> bool:
+        """The kernel has taken it off; False when nobody asked."""
+        if self.state(address) is not HoldState.RELEASING:
+            return False
+        self._move(address, None, now)
+        return True
+
+    def remove_failed(self, address: Address, now: float) -> None:
+        """It may still be there: the claim stands and the order is repeated later."""
+        holding = self._all.get(address)
+        if holding is not None and holding.state is HoldState.RELEASING:
+            holding.retry_at = now + RELEASE_RETRY_S
+
+    def deadline(self) -> float | None:
+        times = [holding.retry_at for holding in self._all.values() if holding.retry_at is not None]
+        return min(times, default=None)
+
+    def _release(self, address: Address, holding: Holding, now: float) -> ReleaseAddress:
+        self._move(address, HoldState.RELEASING, now)
+        return ReleaseAddress(address=address, interface=holding.interface, prefix=holding.prefix)
+
+    def _move(
+        self, address: Address, to: HoldState | None, now: float, holding: Holding | None = None
+    ) -> None:
+        before = self.state(address)
+        if to not in MOVES[before]:
+            raise ImpossibleTransitionError(f"{address}: {before} -> {to}")
+        if to is None:
+            del self._all[address]
+        elif holding is not None:
+            self._all[address] = holding
+        else:
+            self._all[address].state = to
+            self._all[address].since = now

@@ -1,0 +1,175 @@
+"""Tables by their digests: which this node has, and how it gets those that others name.
+
+Rules of this file
+- A table is what its digest says, or it is thrown away; so it does not matter who sent it.
+- Asking is paced and bounded: one window of pieces in flight for each missing table, repeated until it is there. A
+  transfer goes on where it stopped, whoever answers.
+
+Tables travel compressed, in pieces that fit a datagram. Heartbeats name digests, so tables are usually here before a
+view needs them.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
+from duravip.model import NodeName, Table, TableDigest, canonical_address, digest_of
+
+MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
+MAX_VIPS = 200_000
+WINDOW = 48  # pieces asked for at once
+MAX_PULLS = 64
+MAX_UNUSED = 64  # tables kept that nobody names any more
+
+_decoder = msgspec.msgpack.Decoder(Table)
+
+
+def decode_table(encoded: bytes) -> Table:
+    """Raises ValueError for anything that `Table.encoded` of a well-made table cannot give."""
+    try:
+        table = _decoder.decode(encoded)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise ValueError(f"no table: {wrong}") from wrong
+    if len(table.vips) > MAX_VIPS:
+        raise ValueError("too many VIPs in a table")
+    last = ""
+    for vip in table.vips:
+        if vip.address <= last or canonical_address(vip.address) != vip.address:
+            raise ValueError(f"table not in order at {vip.address!r}")
+        if not 0 <= vip.prefix <= (128 if ":" in vip.address else 32) or not 0 < vip.weight < math.inf:
+            raise ValueError(f"{vip.address}: prefix or weight out of range")
+        last = vip.address
+    return table
+
+
+@dataclass(slots=True)
+class Pull:
+    source: NodeName
+    count: int = 0
+    pieces: dict[int, bytes] = field(default_factory=dict)
+    ask_at: float = -math.inf
+
+
+class Library:
+    """`wanted` changes with the heartbeats heard; `tick` says what to ask for."""
+
+    def __init__(self, own: Table, *, retry_s: float) -> None:
+        self._retry_s = retry_s
+        self._tables: dict[TableDigest, Table] = {}
+        self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
+        self._pulls: dict[TableDigest, Pull] = {}
+        self._unused: list[TableDigest] = []
+        self.own = self.add(own)
+
+    def add(self, table: Table) -> TableDigest:
+        digest = table.digest()
+        self._tables[digest] = table
+        return digest
+
+    def get(self, digest: TableDigest | None) -> Table | None:
+        return self._tables.get(digest) if digest is not None else None
+
+    def has(self, digest: TableDigest) -> bool:
+        return digest in self._tables
+
+    def complete(self) -> bool:
+        """Nothing that is wanted is missing."""
+        return not self._pulls
+
+    def want(self, named: Iterable[tuple[TableDigest, NodeName]], keep: Iterable[TableDigest]) -> None:
+        """`named`: digests that live peers name, each with one that has it. Others are no longer asked for. Tables
+        neither named nor in `keep` are kept for a while, the oldest dropped first."""
+        sources = dict(named)
+        self._pulls = {digest: pull for digest, pull in self._pulls.items() if digest in sources}
+        for digest, source in sources.items():
+            if digest in self._tables:
+                continue
+            if digest in self._pulls:
+                self._pulls[digest].source = source
+            elif len(self._pulls) < MAX_PULLS:
+                self._pulls[digest] = Pull(source)
+        used = {*sources, *keep, self.own}
+        self._unused = [digest for digest in self._unused if digest not in used and digest in self._tables]
+        self._unused += [
+            digest for digest in self._tables if digest not in used and digest not in self._unused
+        ]
+        while len(self._unused) > MAX_UNUSED:
+            gone = self._unused.pop(0)
+            del self._tables[gone]
+            self._packed.pop(gone, None)
+
+    def tick(self, now: float) -> list[TableWanted]:
+        asked = []
+        for digest, pull in self._pulls.items():
+            if now < pull.ask_at:
+                continue
+            pull.ask_at = now + self._retry_s
+            missing = [index for index in range(max(1, pull.count)) if index not in pull.pieces]
+            asked.append(TableWanted(to=pull.source, digest=digest, chunks=tuple(missing[:WINDOW])))
+        return asked
+
+    def deadline(self) -> float:
+        return min((pull.ask_at for pull in self._pulls.values()), default=math.inf)
+
+    def on_wanted(self, wanted: TableWanted) -> list[TableChunk]:
+        """The pieces asked for; nothing when the table is not here."""
+        pieces = self._pieces(wanted.digest)
+        return [
+            TableChunk(digest=wanted.digest, index=index, count=len(pieces), data=pieces[index])
+            for index in wanted.chunks[:WINDOW]
+            if index < len(pieces)
+        ]
+
+    def on_chunk(self, chunk: TableChunk) -> bool:
+        """True when a table has become complete. Pieces that nobody asked for are ignored."""
+        pull = self._pulls.get(chunk.digest)
+        if pull is None or chunk.index >= chunk.count:
+            return False
+        if pull.count not in (0, chunk.count):
+            pull.pieces.clear()
+        first = pull.count == 0
+        pull.count = chunk.count
+        pull.pieces[chunk.index] = chunk.data
+        if len(pull.pieces) < pull.count:
+            if first or all(index in pull.pieces for index in self._window(pull)):
+                pull.ask_at = -math.inf
+            return False
+        return self._finish(chunk.digest, pull)
+
+    def _window(self, pull: Pull) -> range:
+        """The run of pieces up to the highest one received: complete means the window is exhausted."""
+        return range(max(pull.pieces) + 1)
+
+    def _finish(self, digest: TableDigest, pull: Pull) -> bool:
+        packed = b"".join(pull.pieces[index] for index in range(pull.count))
+        try:
+            engine = zlib.decompressobj()
+            encoded = engine.decompress(packed, MAX_TABLE_BYTES)
+            if engine.unconsumed_tail or digest_of(encoded) != digest:
+                raise ValueError("not what its digest says")
+            table = decode_table(encoded)
+        except (zlib.error, ValueError):
+            self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
+            return False
+        self._tables[digest] = table
+        del self._pulls[digest]
+        return True
+
+    def _pieces(self, digest: TableDigest) -> tuple[bytes, ...]:
+        known = self._packed.get(digest)
+        if known is None:
+            table = self._tables.get(digest)
+            if table is None:
+                return ()
+            packed = zlib.compress(table.encoded(), 6)
+            known = tuple(packed[start : start + CHUNK_BYTES] for start in range(0, len(packed), CHUNK_BYTES))
+            if len(known) > MAX_TABLE_CHUNKS:
+                return ()
+            self._packed[digest] = known
+        return known

@@ -1,0 +1,992 @@
+"""One node: the only place where detector, view agreement, agreed state and holdings meet.
+
+Rules of this file
+- `handle` takes one input and the time and returns every effect of it; no clock, socket, log or random source inside.
+- The same inputs at the same times give the same effects, under any PYTHONHASHSEED.
+- Time that passed unnoticed (a stall longer than `failure_timeout`) is dealt with before the input that ends it.
+
+Theory of operation
+    An input changes one of the parts; then `_step` walks the path of the data once, always in the same order: links
+    -> view -> tables -> what the coordinator puts in order -> what this node may hold -> what it reports -> its
+    heartbeat. Each part says when it must be looked at again; `next_deadline` is the smallest of those.
+
+    What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
+    stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
+    own table. It takes an address when the assignment names it and no other claim stands, and only under a view that
+    it has not promised away.
+
+Source: `docs/explanation/protocol.md` describes the whole as built.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from duravip import events
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.agreed import AgreedState
+from duravip.cluster.agreement import Agreement, Phase
+from duravip.cluster.coordinator import TABLE_WAIT_S, Coordinator
+from duravip.cluster.detector import Detector, Peer
+from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
+from duravip.cluster.election import Circumstances, words
+from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.holdings import Holdings, HoldState
+from duravip.cluster.inputs import (
+    AddressAdded,
+    AddressAddFailed,
+    AddressRemoved,
+    AddressRemoveFailed,
+    BlockedChanged,
+    DrainChanged,
+    Input,
+    LeaveRequested,
+    PacketHeard,
+    TableLoaded,
+    Ticked,
+)
+from duravip.cluster.library import Library
+from duravip.cluster.messages import (
+    AnyBody,
+    AnyMessage,
+    Assigned,
+    Blocked,
+    Heartbeat,
+    Install,
+    Leave,
+    Matured,
+    MemberState,
+    MemberStatus,
+    Numbered,
+    Probe,
+    Promise,
+    Propose,
+    Refuse,
+    Report,
+    Reported,
+    Resend,
+    TableChosen,
+    TableChunk,
+    TableWanted,
+    ViewAged,
+)
+from duravip.cluster.news import News
+from duravip.cluster.parameters import Parameters
+from duravip.cluster.sequencer import Sequencer
+from duravip.model import Address, Decision, Flag, Member, NodeName, Table, TableDigest, View, VipEntry
+
+GATHER_S = (
+    0.02  # how long others that are silent too may take to answer before a view without them is proposed
+)
+SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
+SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others that come with it
+LEAVE_LIMIT_S = 2.0  # after this, a leaving node lets go of what nobody took over
+LEAVE_COPIES = 3
+LEAVE_SPACING_S = 0.001
+BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long
+SHADOW_TIMEOUTS = 2.0  # failure time-outs for which a foreign view must be heard before its VIPs are given up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberInfo:
+    """One line of `duravip members`."""
+
+    name: NodeName
+    incarnation: str
+    online: bool
+    mature: bool
+    eligible: bool
+    drained: bool
+    penalty: float
+    alive: bool
+
+
+class Node:
+    """The machine of one node's life. `handle` and `next_deadline` are its interface; the rest are questions."""
+
+    def __init__(self, parameters: Parameters, table: Table, *, now: float) -> None:
+        self.me = Member(parameters.name, parameters.incarnation)
+        self._parameters = parameters
+        self._interval = parameters.heartbeat_interval_s
+        self._timeout = parameters.failure_timeout_s
+        self._detector = Detector(self.me, parameters)
+        self._agreement = Agreement(self.me, parameters)
+        self._library = Library(table, retry_s=self._interval)
+        self._table_digest = self._library.own
+        self._holdings = Holdings()
+        self._news = News(self.me.name)
+        self._agreed: AgreedState | None = None
+        self._sequencer: Sequencer | None = None
+        self._coordinator: Coordinator | None = None
+        self._early: list[Numbered] = []
+        self._out: list[Effect] = []
+        self._say: list[AnyMessage] = []
+        self._last = now
+        self._quiet_until = now + self._timeout + self._interval
+        self._next_beat_at = now
+        self._last_beat_at = -math.inf
+        self._leader = self.me.name
+        self._clique: tuple[Member, ...] = (self.me,)
+        self._clique_order: tuple[tuple[Member, ...], ...] = ((self.me,),)
+        self._newcomers: dict[Member, float] = {}
+        self._gone_alive: dict[Member, Peer] = {}
+        self._joined_at: dict[Member, float] = {}
+        self._added_at = now
+        self._asked_at = -math.inf
+        self._heard_released: dict[tuple[Address, NodeName], int] = {}
+        self._rivals: set[Address] = set()
+        self._merged = False
+        self._known_owner: dict[Address, NodeName] = {}
+        self._former: set[Address] = set()
+        self._failed: dict[Address, float] = {}
+        self._external = Blocked()
+        self._shadowed = AddressSet()
+        self._drained = parameters.drained
+        self._suspended = False
+        self._immature_again = False
+        self._report: Report | None = None
+        self._report_key: object = None
+        self._report_sequence = 0
+        self._report_due = math.inf
+        self._leaving_since: float | None = None
+        self._leaves_said = 0
+        self._next_leave_at = math.inf
+        self._left = False
+        self._digest_of: tuple[int, bytes] = (-1, b"")
+        self.stable_since = now
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View | None:
+        return self._agreement.view
+
+    @property
+    def number(self) -> int:
+        return self._agreed.number if self._agreed is not None else 0
+
+    @property
+    def view_mature(self) -> bool:
+        return self._agreed is not None and self._agreed.view_mature
+
+    @property
+    def mature(self) -> bool:
+        return self._agreed is not None and self.me.name in self._agreed.mature and not self._immature_again
+
+    @property
+    def landscape(self) -> Landscape:
+        return self._agreed.landscape if self._agreed is not None else survey({})
+
+    @property
+    def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:
+        return self._agreed.claimed_at_install if self._agreed is not None else {}
+
+    @property
+    def table(self) -> Table:
+        table = self._library.get(self._table_digest)
+        assert table is not None
+        return table
+
+    @property
+    def leader(self) -> NodeName:
+        """Who should propose the next view, as far as this node's links tell."""
+        return self._leader
+
+    @property
+    def phase(self) -> Phase:
+        return self._agreement.phase
+
+    @property
+    def suspended(self) -> bool:
+        """Whether this node holds nothing until a view is installed (after a stall or an expulsion)."""
+        return self._suspended
+
+    def owners(self) -> Mapping[Address, Decision]:
+        return self._agreed.decisions if self._agreed is not None else {}
+
+    def held(self) -> frozenset[Address]:
+        """Every address that the kernel may have through this node: being taken, held, or on its way out."""
+        return frozenset(self._holdings.addresses())
+
+    def holding_state(self, address: Address) -> HoldState | None:
+        return self._holdings.state(address)
+
+    def holding_since(self, address: Address) -> float | None:
+        holding = self._holdings.get(address)
+        return holding.since if holding is not None else None
+
+    def state_digest(self) -> bytes:
+        """Equal at two members exactly when view, number and assignment are."""
+        if self._agreed is None:
+            return b""
+        if self._digest_of[0] != self._agreed.number:
+            self._digest_of = (self._agreed.number, self._agreed.digest())
+        return self._digest_of[1]
+
+    def describe(self, address: Address) -> str:
+        """Why the address has the owner it has, or none, in words."""
+        if self._agreed is None:
+            return "this node is in no view yet"
+        decision = self._agreed.decisions.get(address)
+        if decision is None:
+            return "no election yet"
+        return words(address, decision, self._agreed.landscape, self._agreed.circumstances())
+
+    def member_infos(self) -> tuple[MemberInfo, ...]:
+        """This node, the members of the view, and every peer heard of; by name."""
+        view = self._agreement.members()
+        known = (
+            {self.me} | set(view) | {peer.member for peer in self._detector.peers.values() if not peer.left}
+        )
+        infos = []
+        for member in sorted(known):
+            status = (
+                self._agreed.status.get(member.name) if self._agreed is not None and member in view else None
+            )
+            infos.append(
+                MemberInfo(
+                    name=member.name,
+                    incarnation=str(member.incarnation),
+                    online=member in view,
+                    mature=self._agreed is not None and member in view and member.name in self._agreed.mature,
+                    eligible=status is not None
+                    and not status.blocked.everything
+                    and not status.drained
+                    and not status.leaving,
+                    drained=status is not None and status.drained,
+                    penalty=1.0 if self._agreement.penalised(member, self._last) else 0.0,
+                    alive=self._detector.is_alive(member),
+                )
+            )
+        return tuple(infos)
+
+    def next_deadline(self) -> float:
+        """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
+        if self._left:
+            return math.inf
+        times = [
+            self._next_beat_at,
+            self._detector.deadline(),
+            self._agreement.deadline(),
+            self._library.deadline(),
+            self._next_leave_at,
+            self._holdings.deadline() or math.inf,
+            self._report_due,
+            min(self._failed.values(), default=math.inf),
+        ]
+        if self._coordinator is not None:
+            times.append(self._coordinator.deadline(self._last))
+        waits = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
+        waits += [since + TABLE_WAIT_S for since in self._newcomers.values()]
+        if self._agreement.view is None:
+            waits += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
+        if self._leaving_since is not None:
+            waits.append(self._leaving_since + LEAVE_LIMIT_S)
+        times += [at for at in waits if at > self._last]
+        soonest = self._last + 0.0005
+        return min(max(at, soonest) for at in times)
+
+    # --- one input ---------------------------------------------------------------------------------------------------
+
+    def handle(self, given: Input, *, now: float) -> tuple[Effect, ...]:
+        """Everything that follows from one input. `now`: monotonic seconds, never less than before."""
+        if self._left:
+            return ()
+        self._notice_gap(now)
+        match given:
+            case Ticked():
+                pass
+            case PacketHeard():
+                for message in given.messages:
+                    self._on_message(given.sender, message, now)
+            case AddressAdded():
+                if self._holdings.added(given.address, now):
+                    holding = self._holdings.get(given.address)
+                    interface = holding.interface if holding is not None else None
+                    self._publish(events.AddressAcquired(address=given.address, interface=interface))
+            case AddressAddFailed():
+                self._failed[given.address] = now + BLOCK_S
+                self._publish(events.AddressFailed(address=given.address, error=given.error))
+            case AddressRemoved():
+                self._on_removed(given.address, now)
+            case AddressRemoveFailed():
+                self._holdings.remove_failed(given.address, now)
+                self._publish(events.AddressFailed(address=given.address, error=given.error))
+            case BlockedChanged():
+                self._external = given.blocked
+            case DrainChanged():
+                self._drained = given.drained
+            case TableLoaded():
+                self._table_digest = self._library.add(given.table)
+                self._beat_soon(now)
+            case LeaveRequested():
+                if self._leaving_since is None:
+                    self._leaving_since = now
+            case _:
+                assert_never(given)
+        self._step(now)
+        self._flush()
+        done, self._out = tuple(self._out), []
+        return done
+
+    def _notice_gap(self, now: float) -> None:
+        gap = now - self._last
+        self._last = now
+        if gap > self._timeout:
+            self._detector.forgive(now)
+            self._suspend()
+            self._publish(events.Stalled(gap_s=round(gap, 6)))
+        elif gap > 1.5 * self._interval:
+            self._detector.excuse(now)
+
+    def _suspend(self) -> None:
+        """Hold nothing until a view is installed that nobody has proposed yet."""
+        self._suspended = True
+        self._agreement.unbind()
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def _on_message(self, sender: Member, message: AnyMessage, now: float) -> None:
+        if isinstance(message, Heartbeat):
+            self._on_heartbeat(sender, message, now)
+            return
+        peer = self._detector.peers.get(sender.name)
+        if peer is None or peer.member != sender or peer.left:
+            return  # only heartbeats introduce; an older life, or one that has left, says nothing any more
+        match message:
+            case Leave():
+                if self._detector.on_leave(sender):
+                    self._beat_soon(now)
+            case Probe():
+                if message.to == self.me.name:
+                    self._next_beat_at = min(
+                        self._next_beat_at, max(now, self._last_beat_at + self._interval / 20)
+                    )
+            case Propose():
+                answer = self._agreement.on_propose(sender, message, self._leader, self._member_state)
+                if answer is not None:
+                    assert isinstance(answer, Promise | Refuse)
+                    self._say.append(answer)
+            case Promise():
+                if message.to == self.me.name:
+                    self._agreement.on_promise(sender, message)
+            case Refuse():
+                if message.to == self.me.name:
+                    self._agreement.on_refuse(message, now)
+            case Install():
+                if self._agreement.accepts(sender, message):
+                    self._install(message, now)
+            case Report():
+                self._on_report(sender, message)
+            case Numbered():
+                self._on_numbered(sender, message, now)
+            case Resend():
+                if (
+                    self._sequencer is not None
+                    and message.to == self.me.name
+                    and message.view == self._sequencer.view
+                ):
+                    self._say += self._sequencer.again(message.first)
+            case TableWanted():
+                if message.to == self.me.name:
+                    self._say += self._library.on_wanted(message)
+            case TableChunk():
+                if self._library.on_chunk(message):
+                    if self._agreed is not None:
+                        self._agreed.learn_tables()
+                    self._beat_soon(now)
+            case _:
+                assert_never(message)
+
+    def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
+        if self._detector.on_heartbeat(sender, heartbeat, now):
+            self._beat_soon(now)
+        peer = self._detector.peers.get(sender.name)
+        if peer is None or peer.heartbeat is not heartbeat:
+            return
+        self._agreement.saw_epoch(heartbeat.promised)
+        view = self._agreement.view
+        if heartbeat.view is None or view is None or sender not in self._agreement.members():
+            return
+        if heartbeat.view == view.id:
+            self._agreement.confirmed(sender)
+            self._compare(sender, heartbeat, now)
+        elif heartbeat.view > view.id and not self._is_listed(peer) and not self._suspended:
+            self._immature_again = True
+            self._suspend()
+            self._publish(events.Expelled(by=sender.name))
+
+    def _is_listed(self, peer: Peer) -> bool:
+        """Whether the peer's view has this very life of this node."""
+        entry = peer.listed.get(self.me.name)
+        mine = self.me.incarnation
+        return (
+            entry is not None and entry.in_view and (entry.counter, entry.nonce) == (mine.counter, mine.nonce)
+        )
+
+    def _compare(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
+        """A member of the same view says how far it is: ask for what is missing, and notice what differs."""
+        view, agreed = self._agreement.view, self._agreed
+        if view is None or agreed is None:
+            return
+        if sender.name == view.id.coordinator and heartbeat.number > agreed.number:
+            self._ask_again(now)
+        if heartbeat.number == agreed.number and heartbeat.state != self.state_digest():
+            self._publish(
+                events.Disagreement(
+                    address=None,
+                    text=f"{sender.name} has another state for number {agreed.number} of {view.id}",
+                )
+            )
+
+    def _ask_again(self, now: float) -> None:
+        view, sequencer = self._agreement.view, self._sequencer
+        if view is None or sequencer is None or now - self._asked_at < self._interval / 4:
+            return
+        self._asked_at = now
+        self._say.append(Resend(to=view.id.coordinator, view=view.id, first=sequencer.number + 1))
+
+    def _on_report(self, sender: Member, report: Report) -> None:
+        view = self._agreement.view
+        if view is None or report.view != view.id or sender not in self._agreement.members():
+            return
+        self._agreement.confirmed(sender)
+        for address in report.released:
+            key = (address, sender.name)
+            self._heard_released[key] = max(self._heard_released.get(key, -1), report.as_of)
+        if self._coordinator is not None and report.to == self.me.name and self._agreement.may_take():
+            self._coordinator.on_report(sender.name, report)
+
+    def _on_numbered(self, sender: Member, message: Numbered, now: float) -> None:
+        if message.view.coordinator != sender.name or message.view.incarnation != sender.incarnation:
+            return
+        sequencer = self._sequencer
+        if sequencer is None or message.view != sequencer.view:
+            if message.view == self._agreement.promised_to and len(self._early) < 256:
+                self._early.append(message)
+            return
+        if self._agreement.is_coordinator():
+            return
+        for body in sequencer.receive(message):
+            self._deliver(sequencer.delivered(), body)
+        if sequencer.has_gap():
+            self._ask_again(now)
+
+    # --- agreed messages -----------------------------------------------------------------------------------------------
+
+    def _deliver(self, number: int, body: AnyBody) -> None:
+        agreed = self._agreed
+        assert agreed is not None
+        if isinstance(body, Assigned):
+            self._deliver_assignment(agreed, number, body)
+            return
+        agreed.apply(number, body)
+        match body:
+            case Matured():
+                for name in body.names:
+                    self._publish(events.NodeMatured(name=name))
+            case ViewAged():
+                self._publish(events.ViewMatured())
+            case TableChosen():
+                self.stable_since = self._last
+                self._out += self._news.landscape(agreed)
+            case Reported():
+                pass
+            case _:
+                assert_never(body)
+
+    def _deliver_assignment(self, agreed: AgreedState, number: int, body: Assigned) -> None:
+        told = {address: group.decision for group in body.groups for address in group.addresses}
+        if not self._agreement.is_coordinator() and agreed.informed:
+            own = agreed.balanced() if body.balancing else agreed.elected()
+            for address in sorted(own.keys() | told.keys()):
+                mine, theirs = own.get(address), told.get(address)
+                if mine is None or theirs is None or mine.owner != theirs.owner:
+                    text = f"the coordinator says {theirs and theirs.owner}, this node's election {mine and mine.owner}"
+                    self._publish(events.Disagreement(address=address, text=text))
+        given = agreed.circumstances()
+        agreed.apply(number, body)
+        for address in sorted(told):
+            self._note_owner(agreed, given, address, told[address])
+        if body.balancing:
+            self._publish(events.Balanced(moves=len(told)))
+
+    def _note_owner(
+        self, agreed: AgreedState, given: Circumstances, address: Address, decision: Decision
+    ) -> None:
+        """The assignment names this owner; it is news only where another was known before."""
+        if decision.owner is not None:
+            self._former.discard(address)
+        if (
+            decision.owner == self.me.name
+            and self._merged
+            and self._holdings.state(address) is HoldState.HELD
+        ):
+            # A merge may be won without any change here, and clients may still know the loser.
+            self._out.append(AnnounceAddress(address=address))
+        before = self._known_owner.get(address)
+        if before == decision.owner:
+            return
+        reason = words(address, decision, agreed.landscape, given)
+        self._publish(
+            events.OwnerElected(address=address, owner=decision.owner, previous=before, reason=reason)
+        )
+        if decision.owner is None:
+            del self._known_owner[address]
+            return
+        self._known_owner[address] = decision.owner
+        if before is not None and self._agreement.is_coordinator():
+            self._publish(
+                events.AddressMoved(address=address, source=before, target=decision.owner, reason=reason)
+            )
+
+    def _install(self, install: Install, now: float) -> None:
+        old_view = self._agreement.view
+        before = set(self._agreement.members())
+        self._agreement.installed(install, now)
+        view = self._agreement.view
+        assert view is not None
+        agreed = AgreedState(view, install.states, self._library)
+        self._agreed = agreed
+        self._sequencer = Sequencer(view.id)
+        self._heard_released.clear()
+        self._rivals.clear()
+        self._suspended = False
+        self._immature_again = False
+        self._report = None
+        self._report_key = None
+        self._digest_of = (-1, b"")
+        self.stable_since = now
+        added = [member for member in view.members if member not in before and member != self.me]
+        if added or old_view is None:
+            self._added_at = now
+        self._joined_at = {member: self._joined_at.get(member, now) for member in view.members}
+        self._coordinator = None
+        if self._agreement.is_coordinator():
+            self._coordinator = Coordinator(
+                agreed, joined_at=self._joined_at, added_at=self._added_at, now=now
+            )
+            self._say.append(install)
+        self._out += self._news.view(view, before, self._detector.peers)
+        self._out += self._news.landscape(agreed)
+        self._merged = bool(added)
+        early, self._early = self._early, []
+        for message in early:
+            if message.view == view.id and not self._agreement.is_coordinator():
+                for body in self._sequencer.receive(message):
+                    self._deliver(self._sequencer.delivered(), body)
+        self._beat_soon(now)
+
+    # --- the path of the data, once for each input -----------------------------------------------------------------------
+
+    def _step(self, now: float) -> None:
+        self._watch_links(now)
+        self._lead(now)
+        self._say += self._agreement_tick(now)
+        self._finish_proposal(now)
+        self._fetch_tables(now)
+        self._coordinate(now)
+        self._hold(now)
+        self._tell(now)
+        self._depart(now)
+        self._beat(now)
+
+    def _agreement_tick(self, now: float) -> list[AnyMessage]:
+        said: list[AnyMessage] = []
+        for message in self._agreement.tick(now):
+            assert isinstance(message, Propose | Install)
+            said.append(message)
+        return said
+
+    def _watch_links(self, now: float) -> None:
+        self._detector.check(now)
+        self._say += [Probe(to=peer.member.name) for peer in self._detector.to_probe(now)]
+        alive = {peer.member: peer for peer in self._detector.alive()}
+        for member in sorted(self._gone_alive.keys() - alive.keys()):
+            peer = self._gone_alive[member]
+            if not peer.left:
+                silent_s = round(now - peer.last_heard, 6)
+                cause = peer.cause or "restarted"
+                self._publish(events.NodeSuspected(name=member.name, silent_s=silent_s, cause=cause))
+        if alive.keys() != self._gone_alive.keys():
+            self._beat_soon(now)
+        self._gone_alive = alive
+        companions = self._agreement.members()
+        self._detector.forget_dead(now, companions)
+        self._clique_order = self._detector.cliques(now)
+        self._clique = next(clique for clique in self._clique_order if self.me in clique)
+        self._leader = self._clique[0].name
+        self._watch_shadows(now)
+
+    def _watch_shadows(self, now: float) -> None:
+        """A view that this node hears and that will not have it: what its members' tables hold is not ours to own."""
+        shadowed: set[Address] = set()
+        own = {vip.address for vip in self.table.vips}
+        place = self._clique_order.index(self._clique)
+        for name in sorted(self._detector.peers):
+            peer = self._detector.peers[name]
+            heard = not peer.left and now - peer.last_heard <= self._timeout
+            foreign = heard and peer.heartbeat.view is not None and not self._is_listed(peer)
+            if foreign and peer.alive:
+                foreign = any(peer.member in clique for clique in self._clique_order[:place])
+            if not foreign:
+                peer.shadowing_since = None
+                continue
+            if peer.shadowing_since is None:
+                peer.shadowing_since = now
+            if now - peer.shadowing_since >= SHADOW_TIMEOUTS * self._timeout:
+                table = self._library.get(peer.heartbeat.table)
+                shadowed |= own if table is None else {vip.address for vip in table.vips} & own
+        self._shadowed = AddressSet(shadowed)
+
+    def _lead(self, now: float) -> None:
+        """Proposes a view when this node leads its clique and the present view is not the right one."""
+        agreement = self._agreement
+        if self._leader != self.me.name or (agreement.view is None and now < self._quiet_until):
+            agreement.stand_down()
+            return
+        target = self._target(now)
+        present = agreement.members()
+        proposal = agreement.proposal
+        if proposal is not None:
+            if any(member not in self._clique for member in proposal.members):
+                agreement.gather(now)
+            else:
+                return
+        view = agreement.view
+        bound = max(
+            [
+                agreement.promised,
+                *(p.heartbeat.promised for p in self._detector.alive() if p.member in target),
+            ]
+        )
+        needed = view is None or frozenset(target) != present or bound > view.id.epoch
+        if view is None and not self._is_ready(now):
+            needed = False
+        if not needed:
+            agreement.stand_down()
+            return
+        silent = self._silent_members(target, now) if present - set(target) else ()
+        if agreement.phase is not Phase.GATHERING:
+            wait = GATHER_S if silent else 0.0
+            self._say += [Probe(to=member.name) for member in silent]
+            agreement.gather(now + wait)
+        if now >= agreement.propose_at:
+            members = tuple(member for member in target if member not in silent)
+            for message in agreement.propose(members, self._member_state(), now):
+                assert isinstance(message, Propose)
+                self._say.append(message)
+
+    def _target(self, now: float) -> tuple[Member, ...]:
+        """The members of the view that should be: the clique, without those that do not answer proposals, and without
+        newcomers whose tables are still on their way (for TABLE_WAIT_S at most) or that came only this moment."""
+        present = self._agreement.members()
+        clique = [m for m in self._clique if m == self.me or not self._agreement.penalised(m, now)]
+        newcomers = [m for m in clique if m not in present and m != self.me]
+        self._newcomers = {member: self._newcomers.get(member, now) for member in newcomers}
+        settle = SETTLE_INTERVALS * self._interval
+        if any(now - self._newcomers[member] < settle for member in newcomers):
+            return tuple(member for member in clique if member not in newcomers)
+        if not self._is_ready(now):
+            newcomers = [m for m in newcomers if now - self._newcomers[m] < TABLE_WAIT_S]
+            return tuple(member for member in clique if member not in newcomers)
+        return tuple(clique)
+
+    def _is_ready(self, now: float) -> bool:
+        """Everybody in the clique knows the newcomers and has everybody's tables; or a booting node has waited for that
+        long enough."""
+        if self._agreement.view is None and now >= self._quiet_until + TABLE_WAIT_S:
+            return True
+        settle = SETTLE_INTERVALS * self._interval
+        if any(now - since < settle for since in self._newcomers.values()):
+            return False
+        peers = [peer for peer in self._detector.alive() if peer.member in self._clique]
+        return (
+            self._library.complete()
+            and all(peer.heartbeat.complete for peer in peers)
+            and all(
+                self._detector.acquainted(new, member) for new in self._newcomers for member in self._clique
+            )
+        )
+
+    def _silent_members(self, target: tuple[Member, ...], now: float) -> tuple[Member, ...]:
+        limit = SILENT_INTERVALS * self._interval
+        return tuple(
+            peer.member
+            for peer in self._detector.alive()
+            if peer.member in target and now - peer.last_heard >= limit
+        )
+
+    def _finish_proposal(self, now: float) -> None:
+        install = self._agreement.complete()
+        if install is not None:
+            self._install(install, now)
+
+    def _fetch_tables(self, now: float) -> None:
+        named: list[tuple[TableDigest, NodeName]] = [
+            (peer.heartbeat.table, peer.member.name) for peer in self._detector.alive()
+        ]
+        keep = [self._table_digest]
+        if self._agreed is not None:
+            keep += [digest for digest in self._agreed.tables.values() if digest is not None]
+            keep += [status.table for status in self._agreed.status.values()]
+        self._library.want(named, keep)
+        self._say += self._library.tick(now)
+
+    def _coordinate(self, now: float) -> None:
+        coordinator, sequencer = self._coordinator, self._sequencer
+        if coordinator is None or sequencer is None or not self._agreement.may_take():
+            return
+        while True:
+            self._submit_own(coordinator)
+            body = coordinator.duty(now)
+            if body is None:
+                break
+            self._say.append(sequencer.give(body))
+            self._deliver(sequencer.number, body)
+        members = self._agreement.members() - {self.me}
+        heard = [
+            p.heartbeat.number for p in self._detector.alive() if p.member in members and self._in_view(p)
+        ]
+        if len(heard) == len(members):
+            sequencer.forget(min(heard, default=sequencer.number))
+
+    def _in_view(self, peer: Peer) -> bool:
+        return self._agreement.view is not None and peer.heartbeat.view == self._agreement.view.id
+
+    def _submit_own(self, coordinator: Coordinator) -> None:
+        """The coordinator's own declarations are numbered without a journey; what it takes off, it takes off first."""
+        report = self._declaration()
+        if report is not None:
+            coordinator.on_report(self.me.name, report)
+
+    # --- what this node holds ------------------------------------------------------------------------------------------
+
+    def _hold(self, now: float) -> None:
+        for address in [address for address, until in self._failed.items() if now >= until]:
+            del self._failed[address]
+        agreed = self._agreed
+        keep: dict[Address, VipEntry] = {}
+        take: dict[Address, VipEntry] = {}
+        if agreed is not None and self._may_hold():
+            for address in sorted(self._candidates(agreed)):
+                entry = self._entry(agreed, address)
+                if entry is None or not self._may_hold_address(agreed, address):
+                    continue
+                decision = agreed.decisions.get(address)
+                if decision is None:
+                    if address in self._holdings:
+                        keep[address] = entry
+                elif decision.owner == self.me.name:
+                    keep[address] = entry
+                    if self._agreement.may_take() and not self._standing_rivals(agreed, address):
+                        take[address] = entry
+        if agreed is not None:
+            self._former |= {
+                address
+                for address in self._holdings.held()
+                if Flag.BROKEN in agreed.landscape.flags.get(address, {})
+            }
+        for address in self._failed:
+            take.pop(address, None)
+            keep.pop(address, None)
+        self._out += self._holdings.reconcile(keep, take, now)
+        self._announce_again(agreed)
+
+    def _candidates(self, agreed: AgreedState) -> set[Address]:
+        mine = {address for address, decision in agreed.decisions.items() if decision.owner == self.me.name}
+        return mine | set(self._holdings.addresses())
+
+    def _may_hold(self) -> bool:
+        """Whether this node may hold anything at all, as far as it knows of itself."""
+        forced = self._leaving_since is not None and (
+            self._agreement.members() <= {self.me} or self._last >= self._leaving_since + LEAVE_LIMIT_S
+        )
+        return not self._suspended and not forced and self.mature and not self._status_blocked().everything
+
+    def _may_hold_address(self, agreed: AgreedState, address: Address) -> bool:
+        return (
+            Flag.BROKEN not in agreed.landscape.flags.get(address, {})
+            and address not in self._status_blocked().addresses
+        )
+
+    def _entry(self, agreed: AgreedState, address: Address) -> VipEntry | None:
+        """This node's own table's entry, if the table is in force."""
+        return agreed.landscape.entries.get(self.me.name, {}).get(address)
+
+    def _standing_rivals(self, agreed: AgreedState, address: Address) -> bool:
+        """Whether somebody else's claim on the address stands, as far as this node has heard."""
+        return any(
+            name != self.me.name and number > self._heard_released.get((address, name), -1)
+            for name, number in agreed.claims.get(address, {}).items()
+        )
+
+    def _announce_again(self, agreed: AgreedState | None) -> None:
+        """Clients may have believed a rival: announce once more when the last one has gone."""
+        if agreed is None:
+            return
+        for address in self._holdings.held():
+            if self._holdings.state(address) is not HoldState.HELD:
+                continue
+            if self._standing_rivals(agreed, address):
+                self._rivals.add(address)
+            elif address in self._rivals:
+                self._rivals.discard(address)
+                self._out.append(AnnounceAddress(address=address))
+
+    def _on_removed(self, address: Address, now: float) -> None:
+        holding = self._holdings.get(address)
+        if holding is not None and self._holdings.removed(address, now):
+            self._publish(events.AddressReleased(address=address, interface=holding.interface))
+
+    # --- what this node declares -----------------------------------------------------------------------------------------
+
+    def _status_blocked(self) -> Blocked:
+        everything = self._external.everything
+        view = self._agreement.view
+        if self._suspended:
+            everything = "stalled or expelled"
+        elif self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1:
+            everything = everything or "isolated"
+        addresses = self._external.addresses
+        if self._failed or len(self._shadowed):
+            addresses = addresses | AddressSet(self._failed) | self._shadowed
+        return Blocked(everything, addresses)
+
+    def _status(self) -> MemberStatus:
+        named = {peer.heartbeat.table for peer in self._detector.alive()}
+        if self._agreed is not None:
+            named |= {digest for digest in self._agreed.tables.values() if digest is not None}
+            named |= {status.table for status in self._agreed.status.values()}
+        named.add(self._table_digest)
+        return MemberStatus(
+            table=self._table_digest,
+            has=tuple(digest for digest in sorted(named) if self._library.has(digest)),
+            drained=self._drained,
+            leaving=self._leaving_since is not None,
+            blocked=self._status_blocked(),
+            weight=self._parameters.weight,
+        )
+
+    def _member_state(self) -> MemberState:
+        """This node's part in a state exchange."""
+        agreed, view = self._agreed, self._agreement.view
+        isolated = self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1
+        return MemberState(
+            member=self.me,
+            previous=view.id if view is not None else None,
+            mature=self.mature and not isolated,
+            status=self._status(),
+            in_force=agreed.tables.get(self.me.name) if agreed is not None else None,
+            held=self._holdings.held(),
+            releasing=self._holdings.releasing(),
+            former=AddressSet(address for address in self._former if address not in self._holdings),
+        )
+
+    def _declaration(self) -> Report | None:
+        """What this node has to declare because the agreed state does not know it yet."""
+        agreed, view = self._agreed, self._agreement.view
+        if agreed is None or view is None:
+            return None
+        status = self._status()
+        idle = not self._agreement.may_take()
+        released = []
+        newest = 0
+        for address, claims in agreed.claims.items():
+            number = claims.get(self.me.name)
+            if number is None or address in self._holdings:
+                continue
+            if idle or agreed.owner(address) != self.me.name:
+                released.append(address)
+                newest = max(newest, number)
+        if not released and status == agreed.status[self.me.name]:
+            return None
+        key = (status, AddressSet(released), newest)
+        if key != self._report_key or self._report is None:
+            self._report_sequence += 1
+            self._report_key = key
+            self._report_due = -math.inf
+            self._report = Report(
+                to=view.id.coordinator,
+                view=view.id,
+                sequence=self._report_sequence,
+                status=status,
+                as_of=agreed.number,
+                released=key[1],
+            )
+        return self._report
+
+    def _tell(self, now: float) -> None:
+        report = self._declaration()
+        if report is None:
+            self._report, self._report_key, self._report_due = None, None, math.inf
+        elif self._coordinator is not None and self._agreement.may_take():
+            self._report_due = math.inf  # numbered by this node itself
+        elif now >= self._report_due:
+            self._report_due = now + self._interval / 4
+            self._say.append(report)
+
+    def _depart(self, now: float) -> None:
+        """Once nothing is held and nothing is expected any more: LEAVE, a few copies close together."""
+        if self._leaving_since is None:
+            return
+        if not self._leaves_said:
+            forced = now >= self._leaving_since + LEAVE_LIMIT_S
+            agreed = self._agreed
+            expected = (
+                agreed is not None
+                and len(self._agreement.members()) > 1
+                and not self._suspended
+                and (
+                    not agreed.status[self.me.name].leaving
+                    or any(decision.owner == self.me.name for decision in agreed.decisions.values())
+                )
+            )
+            if len(self._holdings) or (expected and not forced):
+                return
+        if self._leaves_said and now < self._next_leave_at:
+            return
+        self._say.append(Leave())
+        self._leaves_said += 1
+        self._next_leave_at = now + LEAVE_SPACING_S
+        if self._leaves_said >= LEAVE_COPIES:
+            self._flush()
+            self._out.append(Left())
+            self._left = True
+
+    # --- heartbeats ----------------------------------------------------------------------------------------------------
+
+    def _beat_soon(self, now: float) -> None:
+        """Something changed that the others should know at once."""
+        self._next_beat_at = min(self._next_beat_at, max(now, self._last_beat_at + self._interval / 10))
+
+    def _beat(self, now: float) -> None:
+        if now < self._next_beat_at or self._left:
+            return
+        self._last_beat_at = now
+        self._next_beat_at = now + self._interval
+        view = self._agreement.view
+        self._say.append(
+            Heartbeat(
+                beat=self._detector.next_beat(now),
+                view=view.id if view is not None else None,
+                promised=self._agreement.promised,
+                number=self.number,
+                state=self.state_digest(),
+                table=self._table_digest,
+                complete=self._library.complete(),
+                heard=self._detector.heard(self._agreement.members()),
+            )
+        )
+
+    def _flush(self) -> None:
+        """What was said while handling one input leaves together."""
+        if self._say:
+            self._out.append(Send(messages=tuple(self._say)))
+            self._say = []
+
+    def _publish(self, event: events.Event) -> None:
+        self._out.append(Publish(event=event))
