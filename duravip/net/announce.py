@@ -1,0 +1,141 @@
+"""Tells the network segments which addresses this machine has: the one announcer, whatever the backend.
+
+`announce` sends the first announcement before it returns (some ten microseconds); `run`, a task, sends the
+rest as `schedule` has it. What cannot be sent is lost and repeated at the next turn: an interface may be
+down, gone, or come back with another hardware address.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn, Self
+
+import trio
+
+from duravip.errors import BackendError
+from duravip.model import Address
+from duravip.net.frames import announcement_frames
+from duravip.net.schedule import Schedule
+
+_ARPHRD_ETHER = 1
+
+
+class PacketSockets:
+    """Raw Ethernet, one socket for each interface, opened when first needed."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, socket.socket] = {}
+
+    def check(self) -> None:
+        """Raises BackendError when this process may not send raw frames."""
+        try:
+            self._make().close()
+        except PermissionError as error:
+            raise BackendError(
+                "announcing addresses needs the capability CAP_NET_RAW: "
+                "run duravip as root, or grant it (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in the unit)"
+            ) from error
+
+    def announce(self, address: Address, interface: str) -> bool:
+        """One announcement with the interface's present hardware address. False: could not be sent (interface
+        down, gone or without Ethernet, or a full queue). Does not wait and never raises."""
+        try:
+            link = self._open.get(interface) or self._bind(interface)
+            _, _, _, kind, hardware_address = link.getsockname()
+            if kind != _ARPHRD_ETHER:
+                return False
+            for frame in announcement_frames(address, hardware_address):
+                link.send(frame)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._forget(interface)
+            return False
+        return True
+
+    def close(self) -> None:
+        for interface in list(self._open):
+            self._forget(interface)
+
+    def _bind(self, interface: str) -> socket.socket:
+        link = self._make()
+        try:
+            link.bind((interface, 0))
+        except OSError:
+            link.close()
+            raise
+        self._open[interface] = link
+        return link
+
+    def _forget(self, interface: str) -> None:
+        link = self._open.pop(interface, None)
+        if link is not None:
+            link.close()
+
+    @staticmethod
+    def _make() -> socket.socket:
+        # Protocol 0: this socket never receives anything.
+        link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        link.setblocking(False)
+        return link
+
+
+class Announcer:
+    """An async context manager; entering raises BackendError without CAP_NET_RAW. `lost` counts announcements
+    that could not be sent. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        refresh_s: float = 60.0,
+        packets_per_s: float = 10_000.0,
+        sockets: PacketSockets | None = None,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self.lost = 0
+        self._schedule = Schedule(refresh_s=refresh_s, packets_per_s=packets_per_s)
+        self._sockets = sockets if sockets is not None else PacketSockets()
+        self._clock = clock
+        self._woken = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Announcer addresses={len(self._schedule)} lost={self.lost}>"
+
+    async def __aenter__(self) -> Self:
+        self._sockets.check()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sockets.close()
+
+    def announce(self, address: Address, interface: str) -> None:
+        """From now on, and at once if the pace allows. For a known address: from the beginning, because
+        somebody may have heard otherwise (a merge, a rival that has gone, a carrier that is back)."""
+        self._schedule.start(address, interface, self._clock())
+        self._send_due()
+        self._woken.set()
+
+    def withdraw(self, address: Address) -> None:
+        """Stop announcing it. An unknown address is no error."""
+        self._schedule.stop(address)
+
+    async def run(self) -> NoReturn:
+        """Sends what falls due, until cancelled."""
+        while True:
+            self._send_due()
+            self._woken = trio.Event()
+            deadline = self._schedule.next_deadline()
+            wait = math.inf if deadline is None else max(0.0, deadline - self._clock())
+            with trio.move_on_after(wait):
+                await self._woken.wait()
+            await trio.lowlevel.checkpoint()
+
+    def _send_due(self) -> None:
+        for due in self._schedule.due(self._clock()):
+            if not self._sockets.announce(due.address, due.interface):
+                self.lost += 1

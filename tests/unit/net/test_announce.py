@@ -1,0 +1,91 @@
+"""The announcer on a virtual clock with sockets that only write down what they are asked."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from duravip.model import Address
+from duravip.net.announce import Announcer, PacketSockets
+
+A, B = Address("10.0.0.1"), Address("10.0.0.2")
+
+
+class NotedSockets(PacketSockets):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[float, Address, str]] = []
+        self.broken: set[str] = set()
+        self.closed = False
+
+    def check(self) -> None:
+        pass
+
+    def announce(self, address: Address, interface: str) -> bool:
+        self.sent.append((round(trio.current_time(), 3), address, interface))
+        return interface not in self.broken
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_first_announcement_has_left_when_announce_returns(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def main() -> None:
+        sockets = NotedSockets()
+        async with Announcer(sockets=sockets) as announcer:
+            announcer.announce(A, "eth0")
+            assert sockets.sent == [(0.0, A, "eth0")]
+        assert sockets.closed
+
+    trio.run(main, clock=autojump_clock)
+
+
+async def test_the_task_repeats_on_schedule_and_stops_after_withdraw(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sockets = NotedSockets()
+    async with Announcer(sockets=sockets, refresh_s=0) as announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth0")
+        await trio.sleep(0.05)
+        announcer.announce(B, "eth0")
+        await trio.sleep(0.5)
+        announcer.withdraw(B)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert [at for at, address, _ in sockets.sent if address == A] == pytest.approx([0, 0.1, 0.3, 1.1, 2, 5])
+    assert [at for at, address, _ in sockets.sent if address == B] == pytest.approx([0.05, 0.15, 0.35])
+
+
+async def test_an_interface_that_fails_is_counted_and_kills_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sockets = NotedSockets()
+    sockets.broken.add("eth9")
+    async with Announcer(sockets=sockets, refresh_s=0) as announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth9")
+        announcer.announce(B, "eth0")
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert announcer.lost == 6
+    assert len([sent for sent in sockets.sent if sent[1] == B]) == 6
+
+
+async def test_the_slow_refresh_is_sent_for_ever(autojump_clock: trio.testing.MockClock) -> None:
+    sockets = NotedSockets()
+    async with Announcer(sockets=sockets, refresh_s=60) as announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth0")
+        await trio.sleep(605)
+        nursery.cancel_scope.cancel()
+    assert len(sockets.sent) == 6 + 10
+
+
+def test_real_sockets_answer_false_for_an_interface_that_does_not_exist() -> None:
+    sockets = PacketSockets()
+    assert sockets.announce(A, "dv-none") is False
+    sockets.close()
