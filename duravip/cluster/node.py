@@ -708,7 +708,9 @@ class Node:
             self._library.complete()
             and all(peer.heartbeat.complete for peer in peers)
             and all(
-                self._detector.acquainted(new, member) for new in self._newcomers for member in self._clique
+                new == member or self._detector.acquainted(new, member)
+                for new in self._newcomers
+                for member in self._clique
             )
         )
 
