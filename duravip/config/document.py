@@ -17,7 +17,8 @@ Scalar = str | int | float | bool
 @dataclass(frozen=True, slots=True)
 class Value:
     """A value as written. `content` is a scalar, a tuple of Values (array) or a tuple of (key, Value) pairs
-    (dictionary). Languages without types give every scalar as str; `quoted` tells how it was written there."""
+    (dictionary). Languages without types give every scalar as str; `quoted` tells how it was written
+    there."""
 
     content: Scalar | tuple[Value, ...] | tuple[tuple[str, Value], ...]
     origin: Origin
@@ -26,7 +27,8 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`key = value`. `key` is as written; compare it case-insensitively where `Document.fold_case` says so."""
+    """`key = value`. `key` is as written; compare it case-insensitively where `Document.fold_case` says
+    so."""
 
     key: str
     value: Value

@@ -1,4 +1,5 @@
-"""What reading one node's configuration gives: the table that the cluster agrees on, and what stays on this host."""
+"""What reading one node's configuration gives: the table that the cluster agrees on, and what stays on this
+host."""
 
 from __future__ import annotations
 
@@ -12,19 +13,20 @@ from duravip.model import Address, NodeName, Origin, Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginStanza:
-    """A stanza that configures a plugin: `webhook "pager" { ... }`. `options` are validated, with defaults."""
+    """A stanza that configures a plugin: `webhook "pager" { ... }`. `options` are validated, with
+    defaults."""
 
     plugin: str
     name: str | None
     options: Mapping[str, Any]
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """What one daemon needs and the others need not know. Times in seconds; paths as text, already with the node's
-    name filled in. `key_file` None and `insecure` False: `run` refuses. `heartbeat_interval` and `failure_timeout`
-    are resolved from the profile."""
+    """What one daemon needs and the others need not know. Times in seconds; paths as text, already with the
+    node's name filled in. `key_file` None and `insecure` False: `run` refuses. `heartbeat_interval` and
+    `failure_timeout` are resolved from the profile."""
 
     cluster_group: str = "ec_cluster"
     nodeaddr: str | None = None
@@ -47,8 +49,8 @@ class LocalSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
-    """`mentioned`: addresses that have services here and are not enabled here. `diagnostics`: everything found, in
-    the order of the text. Usable when `errors()` is empty."""
+    """`mentioned`: addresses that have services here and are not enabled here. `diagnostics`: everything
+    found, in the order of the text. Usable when `errors()` is empty."""
 
     name: NodeName
     file: str

@@ -1,4 +1,5 @@
-"""How an option is declared: once, with all that `check`, `--help` and the reference page need to know of it."""
+"""How an option is declared: once, with all that `check`, `--help` and the reference page need to know of
+it."""
 
 from __future__ import annotations
 
@@ -18,12 +19,17 @@ class Kind(enum.Enum):
     ADDRESS = "address"
     TEXTS = "list of texts"
     CHOICE = "choice"
+    NODE = "name of a node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """`default` None: none. `low` and `high` are inclusive bounds for numbers. `choices` for CHOICE.
-    `doc`: what it does; `trade_off`: what going up or down costs. `since`: the version that first had it."""
+    """`default` None: none. `low` and `high` are inclusive bounds for numbers. `choices` for CHOICE; `words`
+    may stand where a number is expected (`auto`). `doc`: what it does; `trade_off`: what going up or down
+    costs. `since`: the version that first had it.
+
+    What this version does not do yet: writing an option that is not `in_force` is an info; so is a value
+    among `idle`; a value among `refused` is an error, because ignoring it would be unsafe."""
 
     name: str
     kind: Kind
@@ -33,6 +39,9 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     trade_off: str = ""
     since: str = "0.1"
     in_force: bool = True
+    idle: tuple[Any, ...] = ()
+    refused: tuple[Any, ...] = ()

@@ -1,0 +1,126 @@
+"""A document becomes a node's configuration: its table, its own settings, and everything that is wrong with
+it.
+
+Theory of operation: each scope is read by its options (`scope`), services are gathered (`services`) and
+turned into VIPs (`vips`). Nothing stops at a mistake; what was wrong is left out or at its default, so that
+later rules still find theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from duravip.config import schema
+from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings
+from duravip.config.diagnostics import Findings
+from duravip.config.document import Document, Stanza
+from duravip.config.endpoints import Resolve
+from duravip.config.node_config import LocalSettings, NodeConfig
+from duravip.config.plugin_stanzas import PluginOptions, choose_plugins
+from duravip.config.scope import Reader, Scope
+from duravip.config.services import read_services
+from duravip.config.stanza_names import report_odd_stanzas
+from duravip.config.topology import Topologies
+from duravip.config.vips import make_vips
+from duravip.model import NodeName, VipEntry, make_table
+
+
+def build(
+    document: Document,
+    *,
+    plugin_options: PluginOptions,
+    plugin_kinds: Mapping[str, str],
+    name: str | None,
+    environ: Mapping[str, str],
+    host_name: str,
+    resolve: Resolve,
+) -> NodeConfig:
+    """Arguments as `load.load_file` has them. Raises nothing for whatever stands in the document."""
+    findings = Findings()
+    findings.extend(document.diagnostics)
+    reader = Reader(document, findings)
+    root = document.root
+    report_odd_stanzas(document, reader, plugin_options)
+    clusters = list(reader.stanzas(root, "cluster"))
+    cluster = reader.scope("cluster", clusters, schema.CLUSTER, ignored=schema.IGNORED_IN_CLUSTER)
+    reader.scope(
+        "Security",
+        reader.stanzas(root, "security"),
+        schema.SECURITY,
+        ignored=schema.IGNORED_IN_SECURITY,
+        others_are_normal=True,
+    )
+    global_scope = reader.scope("the global scope", [root], schema.GLOBAL, others_are_normal=True)
+    topologies = Topologies(
+        reader,
+        [
+            *(stanza for one in clusters for stanza in reader.stanzas(one, "topology")),
+            *reader.stanzas(root, "topology"),
+        ],
+    )
+    services = read_services(reader, root, global_scope, resolve)
+    vips, mentioned = make_vips(services, topologies, findings)
+    node = node_name(cluster, given=name, environ=environ, host_name=host_name, findings=findings)
+    _refuse_own_address(cluster, vips, findings)
+    local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds)
+    return NodeConfig(
+        name=node,
+        file=document.file,
+        table=make_table(vips, shared_settings(cluster)),
+        local=local,
+        mentioned=tuple(mentioned),
+        diagnostics=findings.in_text_order(),
+    )
+
+
+def _local(
+    reader: Reader,
+    root: Stanza,
+    cluster: Scope,
+    node: NodeName,
+    file: str,
+    plugin_options: PluginOptions,
+    plugin_kinds: Mapping[str, str],
+) -> LocalSettings:
+    beat = rhythm(cluster, reader.findings)
+    key_file, insecure = key(cluster, reader.findings, file=file)
+    plugins = choose_plugins(reader, root, cluster, plugin_options, plugin_kinds)
+    return LocalSettings(
+        cluster_group=cluster.get("cluster_group"),
+        nodeaddr=cluster.get("nodeaddr"),
+        heartbeat_interval=beat.heartbeat_interval,
+        failure_timeout=beat.failure_timeout,
+        weight=cluster.get("weight"),
+        on_isolation=cluster.get("on_isolation"),
+        key_file=key_file,
+        insecure=insecure,
+        transports=plugins.transports,
+        backend=plugins.backend,
+        notifiers=plugins.notifiers,
+        control=_path(cluster, "control", node),
+        state_dir=_path(cluster, "state_dir", node),
+        arp_all_hosts=cluster.get("arp_all_hosts"),
+        announce_refresh=cluster.get("announce_refresh"),
+        if_check_interval=cluster.get("if_check_interval"),
+        disable_plugins=cluster.get("disable_plugins"),
+    )
+
+
+def _path(cluster: Scope, option: str, node: NodeName) -> str:
+    """As written, else the default with the node's name in it."""
+    written = cluster.written.get(option)
+    if written is not None and written.content:
+        return str(written.content)
+    return str(cluster.options[option].default).replace("NODE", node)
+
+
+def _refuse_own_address(cluster: Scope, vips: list[VipEntry], findings: Findings) -> None:
+    own = cluster.get("nodeaddr")
+    for vip in vips:
+        if vip.address == own:
+            findings.error(
+                "DV423",
+                f"{own} is this node's own address (nodeaddr) and cannot be a VIP",
+                vip.origin,
+                "a VIP is an address that no node has by itself",
+            )

@@ -1,0 +1,395 @@
+"""Every option of ours, once: `check`, the daemon, `--help` and the reference page read it from here.
+
+The scopes are those of the original; options that only this software has stand among them. Names are lower
+case.
+"""
+
+from __future__ import annotations
+
+from duravip.config.options import Kind, Option
+
+PROFILES: dict[str, tuple[float, float]] = {"lan": (0.1, 0.35), "fast": (0.01, 0.03), "wan": (1.0, 5.0)}
+"""Profile -> heartbeat_interval and failure_timeout, both in seconds."""
+
+TIMEOUT_PER_INTERVAL = 3.5  # the default failure_timeout, in heartbeat intervals
+LEAST_TIMEOUT_PER_INTERVAL = 2.5  # below it one lost datagram looks like a death
+
+DEFAULT_TRANSPORT = "multicast"
+DEFAULT_BACKEND = "netlink"
+AUTO = "auto"
+
+CLUSTER: tuple[Option, ...] = (
+    Option(
+        name="nodename",
+        kind=Kind.TEXT,
+        doc="This node's name, compared whole and case-sensitively. Without it: EC_NODE_NAME, a plugin's "
+        "answer, or the host name up to the first dot.",
+    ),
+    Option(
+        name="nodeaddr",
+        kind=Kind.ADDRESS,
+        doc="This node's own main address. It can never be a VIP. Without it: the node's name's address, "
+        "or where that is loopback, the first transport's source address.",
+    ),
+    Option(
+        name="cluster_group",
+        kind=Kind.TEXT,
+        default="ec_cluster",
+        doc="The group's name: clusters with different names ignore each other.",
+    ),
+    Option(
+        name="control_group",
+        kind=Kind.TEXT,
+        default="ec_console",
+        doc="The original's group for its consoles.",
+        in_force=False,
+    ),
+    Option(
+        name="profile",
+        kind=Kind.CHOICE,
+        default="lan",
+        choices=tuple(PROFILES),
+        doc="Sets heartbeat_interval and failure_timeout together; explicit values beat it.",
+        trade_off="fast notices a failure sooner and mistakes a hiccup for one sooner; wan does neither.",
+    ),
+    Option(
+        name="heartbeat_interval",
+        kind=Kind.DURATION,
+        default=0.1,
+        unit="s",
+        low=0.001,
+        high=60,
+        doc="Time between two heartbeats of a node.",
+        trade_off="Shorter: failures are noticed sooner, at the price of packets and CPU time.",
+    ),
+    Option(
+        name="heartbeats_per_sec",
+        kind=Kind.NUMBER,
+        unit="1/s",
+        low=1 / 60,
+        high=1000,
+        doc="The original's word for 1 / heartbeat_interval; may be used instead of it.",
+    ),
+    Option(
+        name="heartbeat_start_delay",
+        kind=Kind.DURATION,
+        default=15.0,
+        unit="s",
+        low=0,
+        doc="The original waited so long before its first heartbeat. Heartbeats begin at once here.",
+        in_force=False,
+    ),
+    Option(
+        name="failure_timeout",
+        kind=Kind.DURATION,
+        unit="s",
+        low=0.0025,
+        high=600,
+        doc="A node that is silent for so long counts as failed. Without it: 3.5 heartbeat intervals.",
+        trade_off="Shorter: a shorter outage when a node dies, more false alarms when the network stutters.",
+    ),
+    Option(
+        name="view_mature_time",
+        kind=Kind.DURATION,
+        default=5.0,
+        unit="s",
+        low=0,
+        high=3600,
+        doc="How long a view must be unchanged before it is mature.",
+        trade_off="Longer: fewer moves while nodes come up, a longer wait until they take part.",
+    ),
+    Option(
+        name="view_balance_interval",
+        kind=Kind.DURATION,
+        default=10.0,
+        unit="s",
+        low=0.1,
+        high=86_400,
+        doc="How often a mature view is balanced.",
+        trade_off="Shorter: an even load sooner, more moves at a time.",
+    ),
+    Option(
+        name="duravip_balance_set_size",
+        kind=Kind.INTEGER,
+        default=AUTO,
+        words=(AUTO,),
+        unit="VIPs",
+        low=1,
+        high=1_000_000,
+        doc="VIPs moved in one balancing round; auto is a 32nd of all VIPs, at least 1.",
+        trade_off="Larger: an even load sooner, more clients interrupted at once.",
+    ),
+    Option(
+        name="view_broadcast_interval",
+        kind=Kind.DURATION,
+        default=0.0,
+        unit="s",
+        low=0,
+        doc="How often the original repeated its view unasked; 0 is never. Heartbeats do this here.",
+        in_force=False,
+    ),
+    Option(
+        name="if_check_interval",
+        kind=Kind.DURATION,
+        default=30.0,
+        unit="s",
+        low=0,
+        high=86_400,
+        doc="How often the interfaces are compared with what should be on them.",
+        in_force=False,
+    ),
+    Option(
+        name="if_down_limit",
+        kind=Kind.DURATION,
+        default=4.0,
+        unit="s",
+        low=0,
+        high=3600,
+        doc="How long to wait before a lost address is put back, from the fourth loss within 60 s on.",
+        in_force=False,
+    ),
+    Option(
+        name="if_flap_limit",
+        kind=Kind.INTEGER,
+        default=5,
+        low=1,
+        high=1000,
+        doc="After so many losses within 60 s a VIP may not be owned here for 60 s.",
+        in_force=False,
+    ),
+    Option(
+        name="arp_all_hosts",
+        kind=Kind.BOOLEAN,
+        default=True,
+        doc="Announce addresses to everybody; false: only to the gateway and known neighbours.",
+        idle=(False,),
+    ),
+    Option(
+        name="announce_refresh",
+        kind=Kind.DURATION,
+        default=60.0,
+        unit="s",
+        low=0,
+        high=86_400,
+        doc="How often an owner announces its addresses again; 0 is never.",
+        trade_off="Shorter: switches that forget are reminded sooner, more broadcast packets.",
+    ),
+    Option(
+        name="ownership",
+        kind=Kind.CHOICE,
+        default="available",
+        choices=("available", "strict"),
+        doc="available: every part of a divided network serves its VIPs; strict: only a majority does.",
+        refused=("strict",),
+    ),
+    Option(
+        name="members",
+        kind=Kind.TEXTS,
+        default=(),
+        doc="The names of all nodes; `strict` ownership counts its majority over them.",
+        in_force=False,
+    ),
+    Option(
+        name="tie_breaker",
+        kind=Kind.TEXT,
+        doc="The member whose half wins when a network is divided evenly, with `strict` ownership.",
+        in_force=False,
+    ),
+    Option(
+        name="address_lifetime",
+        kind=Kind.DURATION,
+        default=10.0,
+        unit="s",
+        low=0,
+        high=86_400,
+        doc="After so long without renewal the kernel drops an address by itself; 0 is for ever.",
+        in_force=False,
+    ),
+    Option(
+        name="on_isolation",
+        kind=Kind.CHOICE,
+        default="hold",
+        choices=("hold", "release", "hold-if-gateway"),
+        doc="What a node does that hears nobody: own all of its table, own nothing, or ask its gateway.",
+        refused=("hold-if-gateway",),
+    ),
+    Option(
+        name="fail_back",
+        kind=Kind.CHOICE,
+        default="when-mature",
+        choices=("when-mature", "never", "manual"),
+        doc="When a VIP that is held elsewhere goes back to its preferred node.",
+        refused=("never", "manual"),
+    ),
+    Option(
+        name="weight",
+        kind=Kind.NUMBER,
+        default=1.0,
+        low=0.01,
+        high=1000,
+        doc="This node's share of the VIPs, beside the other nodes' weights.",
+    ),
+    Option(
+        name="seal",
+        kind=Kind.CHOICE,
+        default="enforce",
+        choices=("enforce", "receive-only"),
+        doc="enforce: only sealed datagrams count; receive-only is for rolling out the key.",
+        refused=("receive-only",),
+    ),
+    Option(
+        name="key_file",
+        kind=Kind.TEXT,
+        doc="A file with one base64 key a line: the first seals, all open. `duravip keygen` makes one.",
+    ),
+    Option(
+        name="insecure",
+        kind=Kind.BOOLEAN,
+        default=False,
+        doc="Start without a key: anyone on the network can then move addresses.",
+    ),
+    Option(
+        name="state_dir",
+        kind=Kind.TEXT,
+        default="/var/lib/duravip/NODE",
+        doc="Where the daemon keeps its incarnation, drains and lock.",
+    ),
+    Option(
+        name="control",
+        kind=Kind.TEXT,
+        default="/run/duravip/NODE.sock",
+        doc="The control socket; readable by its group, acting for root only.",
+    ),
+    Option(
+        name="transports",
+        kind=Kind.TEXTS,
+        doc="How to reach the other nodes; several are several paths. Without it: every transport that has a "
+        "stanza, else multicast.",
+    ),
+    Option(name="backend", kind=Kind.TEXT, default=DEFAULT_BACKEND, doc="How addresses are put on interfaces."),
+    Option(name="disable_plugins", kind=Kind.TEXTS, default=(), doc="Installed plugins that shall not be loaded."),
+)
+
+_ENABLE_DURAVIP = Option(
+    name="enable_duravip",
+    kind=Kind.BOOLEAN,
+    default=False,
+    doc="Manage this address. On one service it counts for all services on the address.",
+)
+_PREFERENCE = Option(
+    name="duravip_preference",
+    kind=Kind.NODE,
+    doc="The name of the node that should own the address. Never a boolean: a copied file must not make two "
+    "nodes prefer it.",
+)
+_BIND_ADDRESS = Option(
+    name="bind_address",
+    kind=Kind.TEXT,
+    default="*",
+    doc="The address that messages leave from: an IP address, or a host name that has exactly one; * is any.",
+)
+_ENABLE = Option(name="enable", kind=Kind.BOOLEAN, default=True, doc="false: as if the whole stanza were not written.")
+_PER_VIP: tuple[Option, ...] = (
+    Option(
+        name="weight",
+        kind=Kind.NUMBER,
+        default=1.0,
+        low=0.01,
+        high=1000,
+        doc="How much this VIP counts when load is evened out.",
+    ),
+    Option(
+        name="anti_affinity",
+        kind=Kind.TEXT,
+        doc="VIPs with the same word are kept on different nodes.",
+        in_force=False,
+    ),
+    Option(name="together", kind=Kind.TEXT, doc="VIPs with the same word are kept on one node.", in_force=False),
+)
+
+BINDING: tuple[Option, ...] = (_BIND_ADDRESS, _ENABLE_DURAVIP, _PREFERENCE, _ENABLE, *_PER_VIP)
+BINDING_GROUP: tuple[Option, ...] = (_BIND_ADDRESS, _ENABLE_DURAVIP, _PREFERENCE, _ENABLE)
+LISTENER: tuple[Option, ...] = (_ENABLE,)
+LISTEN: tuple[Option, ...] = (
+    _ENABLE_DURAVIP,
+    _PREFERENCE,
+    Option(
+        name="duravip_follow",
+        kind=Kind.TEXT,
+        doc="A Binding's name, or a VIP: this address is always owned by the owner of that one.",
+    ),
+    _ENABLE,
+    *_PER_VIP,
+)
+TOPOLOGY: tuple[Option, ...] = (
+    Option(name="interface", kind=Kind.TEXT, doc="The interface for VIPs of this network."),
+    Option(
+        name="cidrmask",
+        kind=Kind.INTEGER,
+        unit="bits",
+        low=1,
+        high=128,
+        doc="The prefix length that VIPs are put on the interface with. Without it: 32, or 128 for IPv6.",
+    ),
+    Option(
+        name="mac",
+        kind=Kind.CHOICE,
+        default="real",
+        choices=("real", "virtual"),
+        doc="Whose hardware address a VIP answers with: the interface's, or one that moves with the VIP.",
+        refused=("virtual",),
+    ),
+)
+GLOBAL: tuple[Option, ...] = (
+    _BIND_ADDRESS,
+    Option(
+        name="use_iflist_cache",
+        kind=Kind.BOOLEAN,
+        default=False,
+        doc="The original's cache of the interface list. The kernel tells of changes here, so it is idle.",
+    ),
+)
+SECURITY: tuple[Option, ...] = (
+    Option(name="user", kind=Kind.TEXT, doc="The user to run as.", in_force=False),
+    Option(name="group", kind=Kind.TEXT, doc="The group to run as.", in_force=False),
+    Option(
+        name="capabilities",
+        kind=Kind.TEXTS,
+        doc="The privileges to keep, written as cap_net_admin+ep.",
+        in_force=False,
+    ),
+)
+
+SCOPES: dict[str, tuple[Option, ...]] = {
+    "cluster": CLUSTER,
+    "binding": BINDING,
+    "binding_group": BINDING_GROUP,
+    "global": GLOBAL,
+    "listen": LISTEN,
+    "listener": LISTENER,
+    "security": SECURITY,
+    "topology": TOPOLOGY,
+}
+"""Scope -> its options, for the reference page."""
+
+IGNORED_IN_CLUSTER = frozenset(
+    {
+        "cluster_listener",
+        "debug_level",
+        "enable",
+        "log_active_interval",
+        "log_group",
+        "log_idle_interval",
+        "logs",
+        "mbus_daemon",
+        "replicate",
+        "subcluster",
+        "unconditional_rebind",
+    }
+)
+"""Words of the original's `cluster` that concern other parts of it: read over without a word."""
+
+IGNORED_IN_SECURITY = frozenset({"privileges"})  # Solaris
+
+STANZAS = ("binding", "binding_group", "cluster", "listener", "security", "topology")
+"""Top-level stanzas of ours; `listener` is TOML's word for what Momentum calls `<kind>_Listener`."""

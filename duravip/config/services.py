@@ -1,0 +1,228 @@
+"""Every service that a configuration runs on an address: its Bindings and its Listens, with what they ask
+for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from duravip.config import schema
+from duravip.config.diagnostics import shown
+from duravip.config.document import Stanza
+from duravip.config.endpoints import ANY, BindAddresses, ListenError, Resolve, parse_listen, unfit_as_vip
+from duravip.config.scope import Reader, Scope, Written
+from duravip.model import Address, Origin
+
+MULTIVIP = "multivip"
+_LISTENER_ENDING = "_listener"
+_CLUSTER_LISTENER = "eccluster"
+"""The node's own point-to-point address: no service that could move."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One Binding or Listen on one address. `name` as the table has it; `binding` None for a Listen.
+    `enabled` is the place that enables it, None when nothing does. `own_preference`: written on the service
+    itself."""
+
+    address: Address
+    name: str
+    title: str
+    binding: str | None
+    origin: Origin
+    enabled: Origin | None
+    preference: Written | None
+    own_preference: bool
+    follow: Written | None
+    weight: Written | None
+
+
+def read_services(reader: Reader, root: Stanza, global_scope: Scope, resolve: Resolve) -> list[Service]:
+    """In the order of the text, Bindings first. Whatever is switched off with `enable = false` is left
+    out."""
+    addresses = BindAddresses(resolve, reader.findings)
+    return [*_bindings(reader, root, global_scope, addresses), *_listens(reader, root)]
+
+
+# --- Bindings -----------------------------------------------------------------------------------------------
+
+
+def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: BindAddresses) -> Iterator[Service]:
+    group_pieces: dict[str, list[Stanza]] = {}
+    pieces: dict[str, list[Stanza]] = {}
+    group_of: dict[str, str] = {}
+    for stanza in root.stanzas():
+        word = reader.word(stanza.keyword)
+        if word == "binding":
+            _put(reader, pieces, stanza)
+        elif word == "binding_group" and _put(reader, group_pieces, stanza):
+            for inner in reader.stanzas(stanza, "binding"):
+                if not _put(reader, pieces, inner) or inner.name is None:
+                    continue
+                group = group_of.setdefault(inner.name, stanza.name or "")
+                if group != stanza.name:
+                    reader.findings.error(
+                        "DV429",
+                        f"Binding {shown(inner.name)} stands in binding_group {shown(stanza.name)} "
+                        f"and in {shown(group)}",
+                        inner.origin,
+                        "keep it in one of them",
+                    )
+    groups = {
+        name: reader.scope(f"binding_group {shown(name)}", same, schema.BINDING_GROUP)
+        for name, same in group_pieces.items()
+    }
+    for name, same in pieces.items():
+        scope = reader.scope(f"Binding {shown(name)}", same, schema.BINDING)
+        if any(char.isspace() or char == ":" for char in name) or not name:
+            reader.findings.error(
+                "DV308",
+                f"{shown(name)} cannot be a Binding's name",
+                scope.origin,
+                "no space and no colon in it",
+            )
+            continue
+        fallback = [scope]
+        if name in group_of:
+            fallback.append(groups[group_of[name]])
+        if not all(one.get("enable") for one in fallback):
+            continue
+        service = _binding(reader, name, fallback, global_scope, addresses)
+        if service:
+            yield service
+
+
+def _put(reader: Reader, pieces: dict[str, list[Stanza]], stanza: Stanza) -> bool:
+    if stanza.name is None:
+        reader.findings.error(
+            "DV425",
+            f"a {shown(stanza.keyword)} needs a name",
+            stanza.origin,
+            f"write {stanza.keyword} name {{ ... }}",
+        )
+        return False
+    pieces.setdefault(stanza.name, []).append(stanza)
+    return True
+
+
+def _first_written(name: str, scopes: list[Scope]) -> Written | None:
+    return next((scope.written[name] for scope in scopes if name in scope.written), None)
+
+
+def _binding(
+    reader: Reader, name: str, fallback: list[Scope], global_scope: Scope, addresses: BindAddresses
+) -> Service | None:
+    origin = fallback[0].origin
+    bind = _first_written("bind_address", [*fallback, global_scope])
+    address = addresses.find(bind.content, bind.origin) if bind else ANY
+    if address is None:
+        return None
+    enable = _first_written("enable_duravip", fallback)
+    title = f"Binding {shown(name)}"
+    if not _fit(reader, title, address, enable):
+        return None
+    preference = _first_written("duravip_preference", fallback)
+    return Service(
+        address=address,
+        name=MULTIVIP,
+        title=title,
+        binding=name,
+        origin=origin,
+        enabled=enable.origin if enable and enable.content else None,
+        preference=preference if preference and preference.content else None,
+        own_preference="duravip_preference" in fallback[0].written,
+        follow=None,
+        weight=fallback[0].written.get("weight"),
+    )
+
+
+def _fit(reader: Reader, title: str, address: Address, asked: Written | None) -> bool:
+    """Whether the service has an address of its own; an error when it is asked to be a VIP and cannot."""
+    wanted = asked is not None and asked.content
+    if address == ANY:
+        if asked is not None and wanted:
+            reader.findings.error(
+                "DV422", f"{title} has no IP address of its own to manage", asked.origin, "give it one"
+            )
+        return False
+    problem = unfit_as_vip(address)
+    if asked is not None and wanted and problem:
+        reader.findings.error("DV430", f"{address} is {problem} and can never be a VIP", asked.origin)
+        return False
+    return True
+
+
+# --- Listens ------------------------------------------------------------------------------------------------
+
+
+def _listens(reader: Reader, root: Stanza) -> Iterator[Service]:
+    listeners: dict[tuple[str, str | None], list[Stanza]] = {}
+    for stanza in root.stanzas():
+        word = reader.word(stanza.keyword)
+        if word.endswith(_LISTENER_ENDING) and word != _LISTENER_ENDING:
+            listeners.setdefault((word, stanza.name), []).append(stanza)
+    for (word, _), same in listeners.items():
+        kind = word.removesuffix(_LISTENER_ENDING).lower()
+        scope = reader.scope(same[0].keyword, same, schema.LISTENER, others_are_normal=True)
+        pieces: dict[str, list[Stanza]] = {}
+        for stanza in same:
+            for inner in reader.stanzas(stanza, "listen"):
+                _put(reader, pieces, inner)
+        if kind == _CLUSTER_LISTENER or not scope.get("enable"):
+            continue
+        for text, listens in pieces.items():
+            service = _listen(reader, kind, text, listens)
+            if service:
+                yield service
+
+
+def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Service | None:
+    title = f"Listen {shown(text)}"
+    scope = reader.scope(title, pieces, schema.LISTEN)
+    if not scope.get("enable"):
+        return None
+    try:
+        parsed = parse_listen(text)
+    except ListenError as error:
+        reader.findings.error(
+            "DV307",
+            f"{title}: {error}",
+            scope.origin,
+            '"192.0.2.1:25", "[2001:db8::1]:25", "*:25", ":25", "/path"',
+        )
+        return None
+    enable, follow = scope.written.get("enable_duravip"), scope.written.get("duravip_follow")
+    enabled = enable is not None and bool(enable.content)
+    if follow is not None and not follow.content:
+        follow = None
+    preference = scope.written.get("duravip_preference")
+    preference = preference if preference and preference.content else None
+    address = parsed.address or ANY
+    if not _fit(reader, title, address, enable if enabled else follow):
+        return None
+    if follow and enabled:
+        reader.findings.error(
+            "DV414",
+            f"{title} both follows and is enabled itself",
+            follow.origin,
+            "leave enable_duravip out: what follows is managed",
+        )
+    if follow and preference:
+        reader.findings.error(
+            "DV419",
+            f"{title} follows, so it cannot prefer a node",
+            preference.origin,
+            "give the preference to what it follows",
+        )
+    return Service(
+        address=address,
+        name=f"{kind}:{parsed.port}",
+        title=title,
+        binding=None,
+        origin=scope.origin,
+        enabled=enable.origin if enable and enabled else None,
+        preference=None if follow else preference,
+        own_preference=True,
+        follow=follow,
+        weight=scope.written.get("weight"),
+    )

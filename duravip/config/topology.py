@@ -1,0 +1,95 @@
+"""Topologies: on which interface, and with which prefix length, the VIPs of a network go."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from duravip.config import schema
+from duravip.config.diagnostics import shown
+from duravip.config.document import Stanza
+from duravip.config.scope import Reader
+from duravip.model import Address, Origin
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a VIP goes. `interface` None: no Topology says so. `prefix` in bits."""
+
+    interface: str | None
+    prefix: int
+
+
+class Topologies:
+    """The blocks of one configuration; the longest that contains an address decides."""
+
+    def __init__(self, reader: Reader, stanzas: list[Stanza]) -> None:
+        self._places: dict[tuple[int, int, int], Place] = {}
+        self._seen: dict[Network, Origin] = {}
+        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        pieces: dict[str, list[Stanza]] = {}
+        for stanza in stanzas:
+            if stanza.name is None:
+                reader.findings.error(
+                    "DV425",
+                    "a Topology needs a network",
+                    stanza.origin,
+                    'write Topology "192.0.2.0/24" { ... }',
+                )
+            else:
+                pieces.setdefault(stanza.name, []).append(stanza)
+        for name, same in pieces.items():
+            self._read(reader, name, same)
+        for lengths in self._lengths.values():
+            lengths.sort(reverse=True)
+
+    def place(self, address: Address) -> Place:
+        ip = ipaddress.ip_address(address)
+        bits, number = ip.max_prefixlen, int(ip)
+        for length in self._lengths[ip.version]:
+            found = self._places.get((ip.version, length, number >> (bits - length)))
+            if found:
+                return found
+        return Place(None, bits)
+
+    def _read(self, reader: Reader, name: str, pieces: list[Stanza]) -> None:
+        scope = reader.scope(f"Topology {shown(name)}", pieces, schema.TOPOLOGY)
+        origin = scope.origin
+        try:
+            network = ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            reader.findings.error(
+                "DV309",
+                f"{shown(name)} is no network block",
+                origin,
+                "write it as 192.0.2.0/24 or 2001:db8::/64",
+            )
+            return
+        if network in self._seen:
+            reader.findings.error(
+                "DV411",
+                f"a second Topology for {network}: the first is in line {self._seen[network].line}",
+                origin,
+                "keep one of them",
+            )
+            return
+        self._seen[network] = origin
+        bits = network.max_prefixlen
+        prefix = scope.get("cidrmask")
+        if prefix is None:
+            prefix = bits
+        elif prefix > bits:
+            reader.findings.error(
+                "DV302",
+                f"cidrmask: {prefix} bits are more than an address of {network} has",
+                scope.where("cidrmask"),
+                f"allowed: from 1 to {bits}",
+            )
+            prefix = bits
+        length = network.prefixlen
+        key = (network.version, length, int(network.network_address) >> (bits - length))
+        self._places[key] = Place(scope.get("interface") or None, prefix)
+        if length not in self._lengths[network.version]:
+            self._lengths[network.version].append(length)

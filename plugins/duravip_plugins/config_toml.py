@@ -1,0 +1,205 @@
+"""TOML as a configuration language: the same tree as Momentum's, with types.
+
+tomli gives the values and the syntax errors; `toml_places` says where each key and value stands. This module
+makes stanzas of tables: `[[binding]] name = "x"` is `Binding "x" { }`, `[[listener]] kind = "esmtp"  listen =
+"a:25"` is `ESMTP_Listener { Listen "a:25" { } }`, `[[topology]] network = "n"` is `Topology "n" { }`,
+`[syslog.ops]` is `syslog "ops" { }`, and `[cluster]` is `cluster { }`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tomli
+
+from duravip.config.diagnostics import Diagnostic, Severity, shown
+from duravip.config.document import Assignment, Document, Stanza, Value
+from duravip.model import Origin
+from duravip.plugin.api import ConfigParser, hookimpl
+from duravip_plugins.toml_places import MAX_DEPTH, Path, Places, find_places
+
+_LISTENER = "listener"
+_NAMED_BY = {"binding": "name", "binding_group": "name", "topology": "network"}
+_INSIDE = {"cluster": ("topology",), "binding_group": ("binding",)}
+_UNNAMED = ("cluster", "security")
+_HEADER = re.compile(r"^[ \t]*\[\[?[ \t]*[\w\"'.-]+[ \t]*\]\]?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+class TomlParser:
+    name = "toml"
+    suffixes: tuple[str, ...] = (".toml",)
+
+    def sniff(self, text: str) -> float:
+        return 0.9 if _HEADER.search(text[:65_536]) else 0.1
+
+    def parse(self, text: str, *, file: str) -> Document:
+        text = text.removeprefix("\ufeff")
+        document = Document(file=file, root=Stanza("", None, Origin(file, 1, 1)), strict=True)
+        try:
+            tree = tomli.loads(text)
+        except RecursionError:
+            _report(document, "DV107", "values are nested too deep", Origin(file, 1, 1))
+        except ValueError as wrong:  # TOMLDecodeError, and Python's own limit on the digits of a number
+            _report_syntax(document, text, wrong)
+        else:
+            _Builder(document, find_places(text)).build(tree)
+        return document
+
+
+@hookimpl
+def duravip_config_parsers() -> Sequence[ConfigParser]:
+    return (TomlParser(),)
+
+
+def _report(document: Document, code: str, message: str, origin: Origin, hint: str = "") -> None:
+    document.diagnostics.append(
+        Diagnostic(severity=Severity.ERROR, code=code, message=message, origin=origin, hint=hint)
+    )
+
+
+def _report_syntax(document: Document, text: str, wrong: ValueError) -> None:
+    message = str(wrong)
+    place = _PLACE.search(message)
+    line, column = 1, 1
+    if place and place[1]:
+        line, column = int(place[1]), int(place[2])
+    elif place:
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    if place:
+        message = message[: place.start()]
+    _report(document, "DV110", f"not valid TOML: {message}", Origin(document.file, line, column))
+
+
+class _Builder:
+    """Makes stanzas and assignments of tables. A path names a table or value: keys, and numbers in arrays."""
+
+    def __init__(self, document: Document, places: Places) -> None:
+        self._document = document
+        self._places = places
+        self._too_deep = False
+
+    def build(self, tree: Mapping[str, Any]) -> None:
+        self._fill(self._document.root, tree, (), skip=())
+
+    def _key_origin(self, path: Path) -> Origin:
+        return self._origin(path, 0)
+
+    def _value_origin(self, path: Path) -> Origin:
+        return self._origin(path, 1)
+
+    def _origin(self, path: Path, which: int) -> Origin:
+        while path and path not in self._places:
+            path, which = path[:-1], 0
+        line, column = self._places[path][which] if path else (1, 1)
+        return Origin(self._document.file, line, column)
+
+    def _wrong_shape(self, message: str, path: Path, hint: str) -> None:
+        _report(self._document, "DV111", message, self._key_origin(path), hint)
+
+    def _fill(self, stanza: Stanza, table: Mapping[str, Any], path: Path, *, skip: tuple[str, ...]) -> None:
+        for key, content in table.items():
+            if key in skip:
+                continue
+            here = (*path, key)
+            if self._is_section(stanza, key, content):
+                self._section(stanza, key, content, here)
+            else:
+                stanza.items.append(Assignment(key, self._value(content, here), self._key_origin(here)))
+
+    def _is_section(self, stanza: Stanza, key: str, content: Any) -> bool:
+        if stanza is not self._document.root and key not in _INSIDE.get(stanza.keyword, ()):
+            return False
+        return isinstance(content, dict) or (
+            isinstance(content, list) and bool(content) and all(isinstance(item, dict) for item in content)
+        )
+
+    def _section(self, parent: Stanza, key: str, content: Any, path: Path) -> None:
+        if isinstance(content, list):
+            for index, table in enumerate(content):
+                self._numbered(parent, key, table, (*path, index))
+        elif key == _LISTENER:
+            self._numbered(parent, key, content, path)
+        elif key in _UNNAMED:
+            self._stanza(parent, key, None, content, path, skip=())
+        elif key in _NAMED_BY:
+            if _NAMED_BY[key] in content and not isinstance(content[_NAMED_BY[key]], dict):
+                self._numbered(parent, key, content, path)
+                return
+            for name, table in content.items():
+                if isinstance(table, dict):
+                    self._stanza(parent, key, name, table, (*path, name), skip=())
+                else:
+                    self._wrong_shape(
+                        f"{shown(name)} stands in no {key}", (*path, name), f"begin each {key} with [[{key}]]"
+                    )
+        else:
+            named = {name: table for name, table in content.items() if isinstance(table, dict)}
+            if not named or len(named) < len(content):
+                self._stanza(parent, key, None, content, path, skip=tuple(named))
+            for name, table in named.items():
+                self._stanza(parent, key, name, table, (*path, name), skip=())
+
+    def _numbered(self, parent: Stanza, key: str, table: Mapping[str, Any], path: Path) -> None:
+        """One table of an array: its name stands inside it."""
+        if key == _LISTENER:
+            self._listener(parent, table, path)
+            return
+        by = _NAMED_BY.get(key, "name")
+        name = table.get(by)
+        if name is None and key not in _NAMED_BY:
+            self._stanza(parent, key, None, table, path, skip=())
+        elif isinstance(name, str):
+            self._stanza(parent, key, name, table, path, skip=(by,))
+        else:
+            self._wrong_shape(f"[[{key}]] needs {by}, a string", path, f'write {by} = "..." in it')
+
+    def _listener(self, parent: Stanza, table: Mapping[str, Any], path: Path) -> None:
+        kind, listen = table.get("kind"), table.get("listen")
+        if not isinstance(kind, str) or not kind or not isinstance(listen, str):
+            self._wrong_shape(
+                "[[listener]] needs kind and listen, both strings",
+                path,
+                'write kind = "esmtp" and listen = "192.0.2.1:25" in it',
+            )
+            return
+        stanza = Stanza(f"{kind.lower()}_listener", None, self._key_origin(path))
+        inner = Stanza("listen", listen, self._key_origin(path))
+        self._fill(inner, table, path, skip=("kind", "listen"))
+        stanza.items.append(inner)
+        parent.items.append(stanza)
+
+    def _stanza(
+        self,
+        parent: Stanza,
+        keyword: str,
+        name: str | None,
+        table: Mapping[str, Any],
+        path: Path,
+        *,
+        skip: tuple[str, ...],
+    ) -> None:
+        stanza = Stanza(keyword, name, self._key_origin(path))
+        self._fill(stanza, table, path, skip=skip)
+        parent.items.append(stanza)
+
+    def _value(self, content: Any, path: Path) -> Value:
+        origin = self._value_origin(path)
+        if isinstance(content, dict | list) and len(path) > MAX_DEPTH:
+            if not self._too_deep:
+                self._too_deep = True
+                _report(self._document, "DV107", "values are nested too deep", origin)
+            return Value("", origin)
+        if isinstance(content, dict):
+            return Value(
+                tuple((key, self._value(item, (*path, key))) for key, item in content.items()), origin
+            )
+        if isinstance(content, list):
+            return Value(
+                tuple(self._value(item, (*path, index)) for index, item in enumerate(content)), origin
+            )
+        if isinstance(content, str | int | float):
+            return Value(content, origin, isinstance(content, str))
+        return Value(content.isoformat(), origin)  # a date or a time
