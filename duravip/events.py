@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return built
 
 
-# --- membership --------------------------------------------------------------------------------------------------
+# --- membership ---------------------------------------------------------------------------------------------------
 
 
 class NodeJoined(Event, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ class Expelled(Event, frozen=True, kw_only=True):
     by: NodeName
 
 
-# --- election ----------------------------------------------------------------------------------------------------
+# --- election -----------------------------------------------------------------------------------------------------
 
 
 class OwnerElected(Event, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ class AddressFailed(Event, frozen=True, kw_only=True):
     error: str
 
 
-# --- conflict ----------------------------------------------------------------------------------------------------
+# --- conflict -----------------------------------------------------------------------------------------------------
 
 
 class _Conflict(Event, frozen=True, kw_only=True):
@@ -186,7 +186,7 @@ class DuplicateAddress(_Conflict, frozen=True, kw_only=True):
     hardware_address: str = ""
 
 
-# --- interface, configuration, plugins ------------------------------------------------------------------------------
+# --- interface, configuration, plugins ----------------------------------------------------------------------------
 
 
 class LinkDown(Event, frozen=True, kw_only=True):

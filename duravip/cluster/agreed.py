@@ -64,7 +64,7 @@ class AgreedState:
         self.informed = False
         self._survey()
 
-    # --- questions ---------------------------------------------------------------------------------------------------
+    # --- questions -------------------------------------------------------------------------------------------------
 
     def names(self) -> tuple[NodeName, ...]:
         return self.view.names()
@@ -86,9 +86,7 @@ class AgreedState:
     def circumstances(self) -> Circumstances:
         """Every agreed input of an election beside the tables."""
         moving = sum(
-            1
-            for address, claims in self.claims.items()
-            if any(name != self.owner(address) for name in claims)
+            1 for address, claims in self.claims.items() if any(name != self.owner(address) for name in claims)
         )
         return Circumstances(
             candidates=tuple(
@@ -106,6 +104,7 @@ class AgreedState:
             pins={},
             view_mature=self.view_mature,
             moving=moving,
+            fail_back=self.settings().fail_back,
         )
 
     def elected(self) -> dict[Address, Decision]:
@@ -136,7 +135,7 @@ class AgreedState:
             state.update(f"|{address}={decision.owner}/{decision.reason.value}".encode())
         return state.digest()
 
-    # --- change ------------------------------------------------------------------------------------------------------
+    # --- change ----------------------------------------------------------------------------------------------------
 
     def apply(self, number: int, body: AnyBody) -> None:
         """Message `number` has been delivered."""

@@ -28,7 +28,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from duravip.cluster.messages import Install, MemberState, Message, Promise, Propose, Refuse
+from duravip.cluster.messages import Install, MemberState, Promise, Propose, Refuse
 from duravip.cluster.parameters import Parameters
 from duravip.errors import ImpossibleTransitionError
 from duravip.model import Member, NodeName, View, ViewId
@@ -92,7 +92,7 @@ class Agreement:
         self._install_resend_at = math.inf
         self._penalties: dict[Member, Penalty] = {}
 
-    # --- questions ---------------------------------------------------------------------------------------------------
+    # --- questions -------------------------------------------------------------------------------------------------
 
     def may_take(self) -> bool:
         """Whether acquisitions that the installed view orders may start."""
@@ -121,7 +121,7 @@ class Agreement:
             min((penalty.until for penalty in self._penalties.values()), default=math.inf),
         )
 
-    # --- leading -----------------------------------------------------------------------------------------------------
+    # --- leading ---------------------------------------------------------------------------------------------------
 
     def saw_epoch(self, epoch: int) -> None:
         self.highest = max(self.highest, epoch)
@@ -143,7 +143,7 @@ class Agreement:
                 self._become(Phase.GATHERING)
             self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
 
-    def propose(self, members: tuple[Member, ...], state: MemberState, now: float) -> list[Message]:
+    def propose(self, members: tuple[Member, ...], state: MemberState, now: float) -> Propose | None:
         """Asks `members` (this node among them) for a new view. `state` is this node's own promise."""
         if self.phase is not Phase.GATHERING:
             self._become(Phase.GATHERING)
@@ -160,8 +160,8 @@ class Agreement:
         )
         self.proposal.promises[self.me.name] = state
         if len(members) == 1:
-            return []
-        return [Propose(view=view, members=self.proposal.members)]
+            return None
+        return Propose(view=view, members=self.proposal.members)
 
     def complete(self) -> Install | None:
         """The Install to say and act upon, once everybody has promised."""
@@ -171,9 +171,9 @@ class Agreement:
         states = tuple(proposal.promises[member.name] for member in proposal.members)
         return Install(view=proposal.view, states=states)
 
-    def tick(self, now: float) -> list[Message]:
+    def tick(self, now: float) -> list[Propose | Install]:
         """Repeats what nobody has answered. A proposal that has expired ends in GATHERING, its silent penalised."""
-        said: list[Message] = []
+        said: list[Propose | Install] = []
         self._penalties = {
             member: penalty
             for member, penalty in self._penalties.items()
@@ -207,18 +207,14 @@ class Agreement:
     def on_refuse(self, refuse: Refuse, now: float) -> None:
         """Somebody is bound to a higher epoch: ask again, above it."""
         self.saw_epoch(refuse.promised)
-        if (
-            self.proposal is not None
-            and refuse.view == self.proposal.view
-            and refuse.promised >= refuse.view.epoch
-        ):
+        if self.proposal is not None and refuse.view == self.proposal.view and refuse.promised >= refuse.view.epoch:
             self.gather(now + RESEND_INTERVALS * self._interval)
 
-    # --- following ---------------------------------------------------------------------------------------------------
+    # --- following -------------------------------------------------------------------------------------------------
 
     def on_propose(
         self, sender: Member, asked: Propose, leader: NodeName, state: Callable[[], MemberState]
-    ) -> Message | None:
+    ) -> Promise | Refuse | None:
         """`leader`: the smallest name in the clique that this node's own links give. `state` makes the promise."""
         view = asked.view
         if (view.coordinator, view.incarnation) != (
@@ -257,9 +253,7 @@ class Agreement:
         self.proposal = None
         self._become(Phase.SETTLED)
         self.last_install = install if self.is_coordinator() else None
-        self._unconfirmed = (
-            {member for member in members if member != self.me} if self.is_coordinator() else set()
-        )
+        self._unconfirmed = {member for member in members if member != self.me} if self.is_coordinator() else set()
         self._install_resend_at = now + RESEND_INTERVALS * self._interval
 
     def confirmed(self, member: Member) -> None:
@@ -276,7 +270,7 @@ class Agreement:
         if self.phase is Phase.GATHERING:
             self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
 
-    # --- inside ------------------------------------------------------------------------------------------------------
+    # --- inside ----------------------------------------------------------------------------------------------------
 
     def _penalise(self, member: Member, now: float) -> None:
         known = self._penalties.get(member)

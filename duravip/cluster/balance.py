@@ -51,9 +51,7 @@ def balance(
     after = {**decisions, **changed}
     for address in moved:
         for follower in landscape.followers.get(address, ()):
-            decision = (
-                decisions[follower] if is_broken(landscape, follower) else follow(electorate, follower, after)
-            )
+            decision = decisions[follower] if is_broken(landscape, follower) else follow(electorate, follower, after)
             if decision != decisions[follower]:
                 changed[follower] = decision
     return {address: changed[address] for address in sorted(changed)}

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterable
 from duravip.model import Member
 
 
-def partition(
-    members: Iterable[Member], linked: Callable[[Member, Member], bool]
-) -> tuple[tuple[Member, ...], ...]:
+def partition(members: Iterable[Member], linked: Callable[[Member, Member], bool]) -> tuple[tuple[Member, ...], ...]:
     """Cliques in order of their smallest member; each sorted. The smallest member left opens a clique, then every
     other, in order, enters it if it is linked with all that are in it. `linked` must be symmetric."""
     left = sorted(set(members))

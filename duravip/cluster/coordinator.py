@@ -19,6 +19,7 @@ from collections.abc import Mapping
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
+from duravip.cluster.library import TABLE_WAIT_S
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
@@ -31,7 +32,6 @@ from duravip.cluster.messages import (
 )
 from duravip.model import Address, Decision, Member, NodeName, TableDigest
 
-TABLE_WAIT_S = 2.0  # for a member that lacks a table's content
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 
 
@@ -39,9 +39,7 @@ class Coordinator:
     """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
     `added_at`: when somebody was last added. Times are this node's monotonic seconds."""
 
-    def __init__(
-        self, agreed: AgreedState, *, joined_at: Mapping[Member, float], added_at: float, now: float
-    ) -> None:
+    def __init__(self, agreed: AgreedState, *, joined_at: Mapping[Member, float], added_at: float, now: float) -> None:
         self._agreed = agreed
         self._joined_at = {member.name: joined_at[member] for member in agreed.view.members}
         self._added_at = added_at
@@ -72,28 +70,20 @@ class Coordinator:
         """The next thing to number, or None."""
         if self._reports:
             return self._reports.pop(0)
-        return (
-            self._choose_table(now)
-            or self._mature(now)
-            or self._age(now)
-            or self._elect()
-            or self._balance(now)
-        )
+        return self._choose_table(now) or self._mature(now) or self._age(now) or self._elect() or self._balance(now)
 
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may bring a duty."""
         settings = self._agreed.settings()
         times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
         if set(self._agreed.names()) - self._agreed.mature:
-            times += [
-                since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)
-            ]
+            times += [since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)]
             times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
         if not self._agreed.view_mature:
             times.append(self._changed_at + settings.view_mature_time)
         return min((at for at in (*times, self._balance_at) if at > now), default=math.inf)
 
-    # --- tables ------------------------------------------------------------------------------------------------------
+    # --- tables ----------------------------------------------------------------------------------------------------
 
     def _choose_table(self, now: float) -> AnyBody | None:
         agreed = self._agreed
@@ -129,7 +119,7 @@ class Coordinator:
         self._waiting_since = waiting
         return chosen
 
-    # --- maturity ----------------------------------------------------------------------------------------------------
+    # --- maturity --------------------------------------------------------------------------------------------------
 
     def _mature(self, now: float) -> AnyBody | None:
         agreed = self._agreed
@@ -153,7 +143,7 @@ class Coordinator:
         self._balance_at = now
         return ViewAged()
 
-    # --- the assignment ----------------------------------------------------------------------------------------------
+    # --- the assignment --------------------------------------------------------------------------------------------
 
     def _elect(self) -> AnyBody | None:
         agreed = self._agreed

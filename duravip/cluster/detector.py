@@ -115,9 +115,7 @@ class Detector:
                 deviation_s=self._interval / 4,
             )
             self.peers[sender.name] = peer
-        elif sender.incarnation < peer.member.incarnation or peer.left:
-            return False
-        elif heartbeat.beat <= peer.heartbeat.beat:
+        elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
         listed = {entry.name: entry for entry in heartbeat.heard}
         echoed = self._echoed_at(listed.get(self.me.name))
@@ -202,7 +200,7 @@ class Detector:
         floor = FLOOR_INTERVALS * self._interval
         return min(self._cap, max(floor, peer.mean_s + DEVIATIONS * peer.deviation_s))
 
-    # --- who could form a view ---------------------------------------------------------------------------------------
+    # --- who could form a view -------------------------------------------------------------------------------------
 
     def alive(self) -> tuple[Peer, ...]:
         return tuple(self.peers[name] for name in sorted(self.peers) if self.peers[name].alive)
@@ -242,7 +240,7 @@ class Detector:
         """Whether each of the two takes the other for alive, as far as is known here."""
         return self._says_alive(one, other) and self._says_alive(other, one)
 
-    # --- inside ------------------------------------------------------------------------------------------------------
+    # --- inside ----------------------------------------------------------------------------------------------------
 
     def _says_alive(self, speaker: Member, other: Member) -> bool:
         """What `speaker` says of `other`; one whom we do not hear is taken to agree with the one we do."""

@@ -70,9 +70,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         else:
             unheld.append(address)
     if unheld:
-        fixed = electorate.loads(
-            (address, made.owner) for address, made in decided.items() if made.owner is not None
-        )
+        fixed = electorate.loads((address, made.owner) for address, made in decided.items() if made.owner is not None)
         for address, owner in place(electorate, unheld, fixed).items():
             decided[address] = say(owner, Reason.LEAST_LOADED)
     for address in landscape.follows:
@@ -105,7 +103,7 @@ class _Decisions:
         return found
 
 
-# --- reasons in words ---------------------------------------------------------------------------------------
+# --- reasons in words ---------------------------------------------------------------------------------------------
 
 _SHORT: Mapping[Reason, str] = {
     Reason.BROKEN: "Binding names do not match",
@@ -128,20 +126,23 @@ def reason_text(decision: Decision) -> str:
 
 
 def words(address: Address, decision: Decision, landscape: Landscape, given: Circumstances) -> str:
-    """The reason in words, for people. `address` is one of the universe; `decision` is what was decided for
-    it."""
+    """The reason in words, for people. A decision that is older than the tables it is asked about is no
+    error."""
     electorate = Electorate(landscape, given)
     owner = decision.owner
+    followed = landscape.follows.get(address, "another address")
     match decision.reason:
         case Reason.BROKEN:
             evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
             return "BROKEN: " + ("; ".join(item.text for item in evidence) or reason_text(decision))
         case Reason.FOLLOWS:
-            return f"follows {landscape.follows[address]}, which {owner} owns"
+            return f"follows {followed}, which {owner} owns"
         case Reason.FOLLOWED_UNOWNED:
-            return f"follows {landscape.follows[address]}, which nobody owns"
+            return f"follows {followed}, which nobody owns"
         case Reason.CANNOT_FOLLOW:
-            return f"follows {landscape.follows[address]}; {_cannot_follow(electorate, address)}"
+            able = electorate.eligible(address)
+            why = f"whose owner cannot have it, only {', '.join(able)}" if able else _nobody(electorate, address)
+            return f"follows {followed}, {why}"
         case Reason.PINNED:
             return f"pinned to {owner}"
         case Reason.PREFERRED:
@@ -151,23 +152,20 @@ def words(address: Address, decision: Decision, landscape: Landscape, given: Cir
         case Reason.MERGE:
             return f"{owner} keeps it: of several holders, more share its past, or its name is smaller"
         case Reason.LEAST_LOADED:
-            others = electorate.eligible(address)
-            why = "the only eligible member" if others == (owner,) else "the least loaded eligible member"
+            only = electorate.eligible(address) == (owner,)
+            why = "the only eligible member" if only else "the least loaded eligible member"
             return f"{owner} is {why}{_not_honoured(electorate, address, owner)}"
         case Reason.BALANCED:
             return f"{owner} was given it to even out the loads{_not_honoured(electorate, address, owner)}"
         case Reason.NOBODY_ELIGIBLE:
-            members = landscape.members.get(address, ())
-            return "no eligible member: " + ", ".join(electorate.why_not(node, address) for node in members)
+            return _nobody(electorate, address)
     assert_never(decision.reason)
 
 
-def _cannot_follow(electorate: Electorate, address: Address) -> str:
-    able = electorate.eligible(address)
-    if not able:
-        members = electorate.landscape.members[address]
-        return "no eligible member: " + ", ".join(electorate.why_not(node, address) for node in members)
-    return f"its owner cannot have it, only {', '.join(able)}"
+def _nobody(electorate: Electorate, address: Address) -> str:
+    members = electorate.landscape.members.get(address, ())
+    reasons = ", ".join(electorate.why_not(node, address) for node in members)
+    return f"no eligible member: {reasons or 'no online table has it'}"
 
 
 def _not_honoured(electorate: Electorate, address: Address, owner: NodeName | None) -> str:

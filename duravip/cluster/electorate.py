@@ -90,7 +90,9 @@ class Electorate:
             return f"{node} drained"
         if not candidate.mature:
             return f"{node} immature"
-        return f"{node} blocked for this address"
+        if address in candidate.blocked.addresses:
+            return f"{node} blocked for this address"
+        return f"{node} eligible by now"
 
     def may_fail_back(self) -> bool:
         return self.given.view_mature and self.given.fail_back == FAIL_BACK_WHEN_MATURE

@@ -87,8 +87,7 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
         members=members,
         entries={node: shared.entries for shared in distinct for node in shared.nodes},
         flags={
-            address: dict(sorted(found[address].items(), key=lambda item: item[0].value))
-            for address in sorted(found)
+            address: dict(sorted(found[address].items(), key=lambda item: item[0].value)) for address in sorted(found)
         },
         preferences=preferences,
         follows=follows,
@@ -97,7 +96,7 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     )
 
 
-# --- lining up ----------------------------------------------------------------------------------------------
+# --- lining up ----------------------------------------------------------------------------------------------------
 
 _Line = tuple[tuple[_Shared, VipEntry], ...]
 """The distinct tables that contain an address, each with its entry, by the smallest name of their nodes."""
@@ -136,12 +135,10 @@ def _line_up(distinct: Iterable[_Shared]) -> tuple[dict[Address, tuple[NodeName,
 
 def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
     """Every virtual member with its entry, sorted by name."""
-    return sorted(
-        ((node, entry) for shared, entry in line for node in shared.nodes), key=lambda item: item[0]
-    )
+    return sorted(((node, entry) for shared, entry in line for node in shared.nodes), key=lambda item: item[0])
 
 
-# --- CONFLICT -----------------------------------------------------------------------------------------------
+# --- CONFLICT -----------------------------------------------------------------------------------------------------
 
 
 def _wanted(line: _Line, members: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
@@ -164,7 +161,7 @@ def _conflict_evidence(line: _Line, wanted: tuple[NodeName, ...]) -> tuple[Evide
     )
 
 
-# --- UNSAFE -------------------------------------------------------------------------------------------------
+# --- UNSAFE -------------------------------------------------------------------------------------------------------
 
 
 def _followed(entry: VipEntry) -> str | None:
@@ -174,10 +171,7 @@ def _followed(entry: VipEntry) -> str | None:
 def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
     first = line[0][1]
     evidence: list[Evidence] = []
-    if any(
-        entry.services != first.services and entry.service_names() != first.service_names()
-        for _, entry in line
-    ):
+    if any(entry.services != first.services and entry.service_names() != first.service_names() for _, entry in line):
         common = set.intersection(*(set(entry.service_names()) for _, entry in line))
         for node, entry in _each(line):
             own = next((use for use in entry.services if use.value not in common), None)
@@ -193,7 +187,7 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
     return tuple(evidence)
 
 
-# --- BROKEN -------------------------------------------------------------------------------------------------
+# --- BROKEN -------------------------------------------------------------------------------------------------------
 
 
 def _broken(
@@ -205,9 +199,7 @@ def _broken(
     for address in universe:
         line = lines[address]
         guilty = (
-            {name for _, entry in line for name in entry.binding_names() if name in scattered}
-            if scattered
-            else set()
+            {name for _, entry in line for name in entry.binding_names() if name in scattered} if scattered else set()
         )
         if not guilty and not _names_differ(line):
             continue
@@ -261,12 +253,11 @@ def _scattered_names(distinct: tuple[_Shared, ...]) -> dict[str, list[tuple[Node
             key=lambda place: (place[0], place[2]),
         )
         for name, by_table in places.items()
-        if len(by_table) > 1
-        and len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1
+        if len(by_table) > 1 and len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1
     }
 
 
-# --- following ----------------------------------------------------------------------------------------------
+# --- following ----------------------------------------------------------------------------------------------------
 
 
 def _resolve(direct: Mapping[Address, Address]) -> dict[Address, Address]:

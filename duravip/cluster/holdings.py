@@ -73,9 +73,7 @@ class Holdings:
     def releasing(self) -> AddressSet:
         return AddressSet(a for a, holding in self._all.items() if holding.state is HoldState.RELEASING)
 
-    def reconcile(
-        self, keep: Mapping[Address, VipEntry], take: Mapping[Address, VipEntry], now: float
-    ) -> list[Effect]:
+    def reconcile(self, keep: Mapping[Address, VipEntry], take: Mapping[Address, VipEntry], now: float) -> list[Effect]:
         """Gives up what is not in `keep`, or is placed otherwise there, then starts taking what is in `take` and not
         here yet. An address that is on its way out is taken again only when it is gone."""
         orders: list[Effect] = []
@@ -129,9 +127,7 @@ class Holdings:
         self._move(address, HoldState.RELEASING, now)
         return ReleaseAddress(address=address, interface=holding.interface, prefix=holding.prefix)
 
-    def _move(
-        self, address: Address, to: HoldState | None, now: float, holding: Holding | None = None
-    ) -> None:
+    def _move(self, address: Address, to: HoldState | None, now: float, holding: Holding | None = None) -> None:
         before = self.state(address)
         if to not in MOVES[before]:
             raise ImpossibleTransitionError(f"{address}: {before} -> {to}")

@@ -25,6 +25,7 @@ MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
 MAX_VIPS = 200_000
 WINDOW = 48  # pieces asked for at once
 MAX_PULLS = 64
+TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
 MAX_UNUSED = 64  # tables kept that nobody names any more
 
 _decoder = msgspec.msgpack.Decoder(Table)
@@ -48,11 +49,21 @@ def decode_table(encoded: bytes) -> Table:
     return table
 
 
+def unpack_table(packed: bytes, digest: TableDigest) -> Table:
+    """Raises ValueError or zlib.error when `packed` is not the compressed table that `digest` names."""
+    engine = zlib.decompressobj()
+    encoded = engine.decompress(packed, MAX_TABLE_BYTES)
+    if engine.unconsumed_tail or digest_of(encoded) != digest:
+        raise ValueError("not what its digest says")
+    return decode_table(encoded)
+
+
 @dataclass(slots=True)
 class Pull:
     source: NodeName
     count: int = 0
     pieces: dict[int, bytes] = field(default_factory=dict)
+    awaited: set[int] = field(default_factory=set)
     ask_at: float = -math.inf
 
 
@@ -96,9 +107,7 @@ class Library:
                 self._pulls[digest] = Pull(source)
         used = {*sources, *keep, self.own}
         self._unused = [digest for digest in self._unused if digest not in used and digest in self._tables]
-        self._unused += [
-            digest for digest in self._tables if digest not in used and digest not in self._unused
-        ]
+        self._unused += [digest for digest in self._tables if digest not in used and digest not in self._unused]
         while len(self._unused) > MAX_UNUSED:
             gone = self._unused.pop(0)
             del self._tables[gone]
@@ -111,6 +120,7 @@ class Library:
                 continue
             pull.ask_at = now + self._retry_s
             missing = [index for index in range(max(1, pull.count)) if index not in pull.pieces]
+            pull.awaited = set(missing[:WINDOW])
             asked.append(TableWanted(to=pull.source, digest=digest, chunks=tuple(missing[:WINDOW])))
         return asked
 
@@ -133,27 +143,19 @@ class Library:
             return False
         if pull.count not in (0, chunk.count):
             pull.pieces.clear()
-        first = pull.count == 0
         pull.count = chunk.count
         pull.pieces[chunk.index] = chunk.data
+        pull.awaited.discard(chunk.index)
         if len(pull.pieces) < pull.count:
-            if first or all(index in pull.pieces for index in self._window(pull)):
+            if not pull.awaited:
                 pull.ask_at = -math.inf
             return False
         return self._finish(chunk.digest, pull)
 
-    def _window(self, pull: Pull) -> range:
-        """The run of pieces up to the highest one received: complete means the window is exhausted."""
-        return range(max(pull.pieces) + 1)
-
     def _finish(self, digest: TableDigest, pull: Pull) -> bool:
         packed = b"".join(pull.pieces[index] for index in range(pull.count))
         try:
-            engine = zlib.decompressobj()
-            encoded = engine.decompress(packed, MAX_TABLE_BYTES)
-            if engine.unconsumed_tail or digest_of(encoded) != digest:
-                raise ValueError("not what its digest says")
-            table = decode_table(encoded)
+            table = unpack_table(packed, digest)
         except (zlib.error, ValueError):
             self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
             return False

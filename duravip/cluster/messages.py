@@ -24,9 +24,7 @@ CHUNK_BYTES = 1_100
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
 
 
-class Message(
-    msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True
-):
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """Base of all messages."""
 
 
@@ -89,9 +87,9 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
 
 class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
-    take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go because they
-    were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that counted in
-    its last view."""
+    take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go
+    because they were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that
+    counted in its last view."""
 
     member: Member
     previous: ViewId | None
@@ -167,7 +165,7 @@ class TableChunk(Message, frozen=True, kw_only=True):
     data: Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
 
 
-# --- agreed messages: bodies that the coordinator numbers -----------------------------------------------------------
+# --- agreed messages: bodies that the coordinator numbers ---------------------------------------------------------
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):

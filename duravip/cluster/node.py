@@ -29,12 +29,13 @@ from duravip import events
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
-from duravip.cluster.coordinator import TABLE_WAIT_S, Coordinator
+from duravip.cluster.coordinator import Coordinator
+from duravip.cluster.declaration import Declaration
 from duravip.cluster.detector import Detector, Peer
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.election import Circumstances, words
 from duravip.cluster.flags import Landscape, survey
-from duravip.cluster.holdings import Holdings, HoldState
+from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
@@ -48,6 +49,7 @@ from duravip.cluster.inputs import (
     TableLoaded,
     Ticked,
 )
+from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
     AnyBody,
@@ -76,18 +78,16 @@ from duravip.cluster.messages import (
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.sequencer import Sequencer
-from duravip.model import Address, Decision, Flag, Member, NodeName, Table, TableDigest, View, VipEntry
+from duravip.cluster.shadow import lists, shadowed
+from duravip.cluster.tenure import Tenure
+from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View
 
-GATHER_S = (
-    0.02  # how long others that are silent too may take to answer before a view without them is proposed
-)
+GATHER_S = 0.02  # how long others that are silent too may take to answer before a view without them is proposed
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
 SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others that come with it
 LEAVE_LIMIT_S = 2.0  # after this, a leaving node lets go of what nobody took over
 LEAVE_COPIES = 3
 LEAVE_SPACING_S = 0.001
-BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long
-SHADOW_TIMEOUTS = 2.0  # failure time-outs for which a foreign view must be heard before its VIPs are given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,9 @@ class Node:
         self._agreement = Agreement(self.me, parameters)
         self._library = Library(table, retry_s=self._interval)
         self._table_digest = self._library.own
-        self._holdings = Holdings()
+        self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
+        self._tenure = Tenure(self.me.name)
+        self._declaration = Declaration(self.me, self._interval)
         self._news = News(self.me.name)
         self._agreed: AgreedState | None = None
         self._sequencer: Sequencer | None = None
@@ -125,32 +127,19 @@ class Node:
         self._out: list[Effect] = []
         self._say: list[AnyMessage] = []
         self._last = now
-        self._quiet_until = now + self._timeout + self._interval
         self._next_beat_at = now
         self._last_beat_at = -math.inf
-        self._leader = self.me.name
-        self._clique: tuple[Member, ...] = (self.me,)
-        self._clique_order: tuple[tuple[Member, ...], ...] = ((self.me,),)
-        self._newcomers: dict[Member, float] = {}
-        self._gone_alive: dict[Member, Peer] = {}
+        self._alive: dict[Member, Peer] = {}
         self._joined_at: dict[Member, float] = {}
         self._added_at = now
         self._asked_at = -math.inf
-        self._heard_released: dict[tuple[Address, NodeName], int] = {}
-        self._rivals: set[Address] = set()
         self._merged = False
         self._known_owner: dict[Address, NodeName] = {}
-        self._former: set[Address] = set()
-        self._failed: dict[Address, float] = {}
         self._external = Blocked()
         self._shadowed = AddressSet()
         self._drained = parameters.drained
         self._suspended = False
         self._immature_again = False
-        self._report: Report | None = None
-        self._report_key: object = None
-        self._report_sequence = 0
-        self._report_due = math.inf
         self._leaving_since: float | None = None
         self._leaves_said = 0
         self._next_leave_at = math.inf
@@ -158,7 +147,7 @@ class Node:
         self._digest_of: tuple[int, bytes] = (-1, b"")
         self.stable_since = now
 
-    # --- questions ---------------------------------------------------------------------------------------------------
+    # --- questions -------------------------------------------------------------------------------------------------
 
     @property
     def view(self) -> View | None:
@@ -193,7 +182,7 @@ class Node:
     @property
     def leader(self) -> NodeName:
         """Who should propose the next view, as far as this node's links tell."""
-        return self._leader
+        return self._leadership.leader
 
     @property
     def phase(self) -> Phase:
@@ -209,13 +198,13 @@ class Node:
 
     def held(self) -> frozenset[Address]:
         """Every address that the kernel may have through this node: being taken, held, or on its way out."""
-        return frozenset(self._holdings.addresses())
+        return frozenset(self._tenure.holdings.addresses())
 
     def holding_state(self, address: Address) -> HoldState | None:
-        return self._holdings.state(address)
+        return self._tenure.holdings.state(address)
 
     def holding_since(self, address: Address) -> float | None:
-        holding = self._holdings.get(address)
+        holding = self._tenure.holdings.get(address)
         return holding.since if holding is not None else None
 
     def state_digest(self) -> bytes:
@@ -238,14 +227,10 @@ class Node:
     def member_infos(self) -> tuple[MemberInfo, ...]:
         """This node, the members of the view, and every peer heard of; by name."""
         view = self._agreement.members()
-        known = (
-            {self.me} | set(view) | {peer.member for peer in self._detector.peers.values() if not peer.left}
-        )
+        known = {self.me} | set(view) | {peer.member for peer in self._detector.peers.values() if not peer.left}
         infos = []
         for member in sorted(known):
-            status = (
-                self._agreed.status.get(member.name) if self._agreed is not None and member in view else None
-            )
+            status = self._agreed.status.get(member.name) if self._agreed is not None and member in view else None
             infos.append(
                 MemberInfo(
                     name=member.name,
@@ -271,25 +256,20 @@ class Node:
             self._next_beat_at,
             self._detector.deadline(),
             self._agreement.deadline(),
+            self._leadership.deadline(self._last),
             self._library.deadline(),
+            self._tenure.deadline(),
+            self._declaration.due_at,
             self._next_leave_at,
-            self._holdings.deadline() or math.inf,
-            self._report_due,
-            min(self._failed.values(), default=math.inf),
         ]
         if self._coordinator is not None:
             times.append(self._coordinator.deadline(self._last))
-        waits = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
-        waits += [since + TABLE_WAIT_S for since in self._newcomers.values()]
-        if self._agreement.view is None:
-            waits += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
-        if self._leaving_since is not None:
-            waits.append(self._leaving_since + LEAVE_LIMIT_S)
-        times += [at for at in waits if at > self._last]
+        if self._leaving_since is not None and self._leaving_since + LEAVE_LIMIT_S > self._last:
+            times.append(self._leaving_since + LEAVE_LIMIT_S)
         soonest = self._last + 0.0005
         return min(max(at, soonest) for at in times)
 
-    # --- one input ---------------------------------------------------------------------------------------------------
+    # --- one input -------------------------------------------------------------------------------------------------
 
     def handle(self, given: Input, *, now: float) -> tuple[Effect, ...]:
         """Everything that follows from one input. `now`: monotonic seconds, never less than before."""
@@ -303,17 +283,17 @@ class Node:
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
             case AddressAdded():
-                if self._holdings.added(given.address, now):
-                    holding = self._holdings.get(given.address)
+                if self._tenure.holdings.added(given.address, now):
+                    holding = self._tenure.holdings.get(given.address)
                     interface = holding.interface if holding is not None else None
                     self._publish(events.AddressAcquired(address=given.address, interface=interface))
             case AddressAddFailed():
-                self._failed[given.address] = now + BLOCK_S
+                self._tenure.on_refused(given.address, now)
                 self._publish(events.AddressFailed(address=given.address, error=given.error))
             case AddressRemoved():
                 self._on_removed(given.address, now)
             case AddressRemoveFailed():
-                self._holdings.remove_failed(given.address, now)
+                self._tenure.holdings.remove_failed(given.address, now)
                 self._publish(events.AddressFailed(address=given.address, error=given.error))
             case BlockedChanged():
                 self._external = given.blocked
@@ -347,7 +327,7 @@ class Node:
         self._suspended = True
         self._agreement.unbind()
 
-    # --- messages ----------------------------------------------------------------------------------------------------
+    # --- messages --------------------------------------------------------------------------------------------------
 
     def _on_message(self, sender: Member, message: AnyMessage, now: float) -> None:
         if isinstance(message, Heartbeat):
@@ -362,11 +342,9 @@ class Node:
                     self._beat_soon(now)
             case Probe():
                 if message.to == self.me.name:
-                    self._next_beat_at = min(
-                        self._next_beat_at, max(now, self._last_beat_at + self._interval / 20)
-                    )
+                    self._next_beat_at = min(self._next_beat_at, max(now, self._last_beat_at + self._interval / 20))
             case Propose():
-                answer = self._agreement.on_propose(sender, message, self._leader, self._member_state)
+                answer = self._agreement.on_propose(sender, message, self._leadership.leader, self._member_state)
                 if answer is not None:
                     assert isinstance(answer, Promise | Refuse)
                     self._say.append(answer)
@@ -384,11 +362,7 @@ class Node:
             case Numbered():
                 self._on_numbered(sender, message, now)
             case Resend():
-                if (
-                    self._sequencer is not None
-                    and message.to == self.me.name
-                    and message.view == self._sequencer.view
-                ):
+                if self._sequencer is not None and message.to == self.me.name and message.view == self._sequencer.view:
                     self._say += self._sequencer.again(message.first)
             case TableWanted():
                 if message.to == self.me.name:
@@ -414,18 +388,10 @@ class Node:
         if heartbeat.view == view.id:
             self._agreement.confirmed(sender)
             self._compare(sender, heartbeat, now)
-        elif heartbeat.view > view.id and not self._is_listed(peer) and not self._suspended:
+        elif heartbeat.view > view.id and not lists(peer, self.me) and not self._suspended:
             self._immature_again = True
             self._suspend()
             self._publish(events.Expelled(by=sender.name))
-
-    def _is_listed(self, peer: Peer) -> bool:
-        """Whether the peer's view has this very life of this node."""
-        entry = peer.listed.get(self.me.name)
-        mine = self.me.incarnation
-        return (
-            entry is not None and entry.in_view and (entry.counter, entry.nonce) == (mine.counter, mine.nonce)
-        )
 
     def _compare(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
         """A member of the same view says how far it is: ask for what is missing, and notice what differs."""
@@ -454,9 +420,7 @@ class Node:
         if view is None or report.view != view.id or sender not in self._agreement.members():
             return
         self._agreement.confirmed(sender)
-        for address in report.released:
-            key = (address, sender.name)
-            self._heard_released[key] = max(self._heard_released.get(key, -1), report.as_of)
+        self._tenure.on_report(sender.name, report)
         if self._coordinator is not None and report.to == self.me.name and self._agreement.may_take():
             self._coordinator.on_report(sender.name, report)
 
@@ -475,7 +439,7 @@ class Node:
         if sequencer.has_gap():
             self._ask_again(now)
 
-    # --- agreed messages -----------------------------------------------------------------------------------------------
+    # --- agreed messages -------------------------------------------------------------------------------------------
 
     def _deliver(self, number: int, body: AnyBody) -> None:
         agreed = self._agreed
@@ -514,34 +478,24 @@ class Node:
         if body.balancing:
             self._publish(events.Balanced(moves=len(told)))
 
-    def _note_owner(
-        self, agreed: AgreedState, given: Circumstances, address: Address, decision: Decision
-    ) -> None:
+    def _note_owner(self, agreed: AgreedState, given: Circumstances, address: Address, decision: Decision) -> None:
         """The assignment names this owner; it is news only where another was known before."""
         if decision.owner is not None:
-            self._former.discard(address)
-        if (
-            decision.owner == self.me.name
-            and self._merged
-            and self._holdings.state(address) is HoldState.HELD
-        ):
+            self._tenure.former.discard(address)
+        if decision.owner == self.me.name and self._merged and self._tenure.holdings.state(address) is HoldState.HELD:
             # A merge may be won without any change here, and clients may still know the loser.
             self._out.append(AnnounceAddress(address=address))
         before = self._known_owner.get(address)
         if before == decision.owner:
             return
         reason = words(address, decision, agreed.landscape, given)
-        self._publish(
-            events.OwnerElected(address=address, owner=decision.owner, previous=before, reason=reason)
-        )
+        self._publish(events.OwnerElected(address=address, owner=decision.owner, previous=before, reason=reason))
         if decision.owner is None:
             del self._known_owner[address]
             return
         self._known_owner[address] = decision.owner
         if before is not None and self._agreement.is_coordinator():
-            self._publish(
-                events.AddressMoved(address=address, source=before, target=decision.owner, reason=reason)
-            )
+            self._publish(events.AddressMoved(address=address, source=before, target=decision.owner, reason=reason))
 
     def _install(self, install: Install, now: float) -> None:
         old_view = self._agreement.view
@@ -552,12 +506,10 @@ class Node:
         agreed = AgreedState(view, install.states, self._library)
         self._agreed = agreed
         self._sequencer = Sequencer(view.id)
-        self._heard_released.clear()
-        self._rivals.clear()
+        self._tenure.renew()
+        self._declaration.renew()
         self._suspended = False
         self._immature_again = False
-        self._report = None
-        self._report_key = None
         self._digest_of = (-1, b"")
         self.stable_since = now
         added = [member for member in view.members if member not in before and member != self.me]
@@ -566,9 +518,7 @@ class Node:
         self._joined_at = {member: self._joined_at.get(member, now) for member in view.members}
         self._coordinator = None
         if self._agreement.is_coordinator():
-            self._coordinator = Coordinator(
-                agreed, joined_at=self._joined_at, added_at=self._added_at, now=now
-            )
+            self._coordinator = Coordinator(agreed, joined_at=self._joined_at, added_at=self._added_at, now=now)
             self._say.append(install)
         self._out += self._news.view(view, before, self._detector.peers)
         self._out += self._news.landscape(agreed)
@@ -580,12 +530,12 @@ class Node:
                     self._deliver(self._sequencer.delivered(), body)
         self._beat_soon(now)
 
-    # --- the path of the data, once for each input -----------------------------------------------------------------------
+    # --- the path of the data, once for each input -----------------------------------------------------------------
 
     def _step(self, now: float) -> None:
         self._watch_links(now)
-        self._lead(now)
-        self._say += self._agreement_tick(now)
+        self._say += self._leadership.act(self._member_state, now)
+        self._say += self._agreement.tick(now)
         self._finish_proposal(now)
         self._fetch_tables(now)
         self._coordinate(now)
@@ -594,132 +544,23 @@ class Node:
         self._depart(now)
         self._beat(now)
 
-    def _agreement_tick(self, now: float) -> list[AnyMessage]:
-        said: list[AnyMessage] = []
-        for message in self._agreement.tick(now):
-            assert isinstance(message, Propose | Install)
-            said.append(message)
-        return said
-
     def _watch_links(self, now: float) -> None:
         self._detector.check(now)
         self._say += [Probe(to=peer.member.name) for peer in self._detector.to_probe(now)]
         alive = {peer.member: peer for peer in self._detector.alive()}
-        for member in sorted(self._gone_alive.keys() - alive.keys()):
-            peer = self._gone_alive[member]
+        for member in sorted(self._alive.keys() - alive.keys()):
+            peer = self._alive[member]
             if not peer.left:
                 silent_s = round(now - peer.last_heard, 6)
                 cause = peer.cause or "restarted"
                 self._publish(events.NodeSuspected(name=member.name, silent_s=silent_s, cause=cause))
-        if alive.keys() != self._gone_alive.keys():
+        if alive.keys() != self._alive.keys():
             self._beat_soon(now)
-        self._gone_alive = alive
-        companions = self._agreement.members()
-        self._detector.forget_dead(now, companions)
-        self._clique_order = self._detector.cliques(now)
-        self._clique = next(clique for clique in self._clique_order if self.me in clique)
-        self._leader = self._clique[0].name
-        self._watch_shadows(now)
-
-    def _watch_shadows(self, now: float) -> None:
-        """A view that this node hears and that will not have it: what its members' tables hold is not ours to own."""
-        shadowed: set[Address] = set()
-        own = {vip.address for vip in self.table.vips}
-        place = self._clique_order.index(self._clique)
-        for name in sorted(self._detector.peers):
-            peer = self._detector.peers[name]
-            heard = not peer.left and now - peer.last_heard <= self._timeout
-            foreign = heard and peer.heartbeat.view is not None and not self._is_listed(peer)
-            if foreign and peer.alive:
-                foreign = any(peer.member in clique for clique in self._clique_order[:place])
-            if not foreign:
-                peer.shadowing_since = None
-                continue
-            if peer.shadowing_since is None:
-                peer.shadowing_since = now
-            if now - peer.shadowing_since >= SHADOW_TIMEOUTS * self._timeout:
-                table = self._library.get(peer.heartbeat.table)
-                shadowed |= own if table is None else {vip.address for vip in table.vips} & own
-        self._shadowed = AddressSet(shadowed)
-
-    def _lead(self, now: float) -> None:
-        """Proposes a view when this node leads its clique and the present view is not the right one."""
-        agreement = self._agreement
-        if self._leader != self.me.name or (agreement.view is None and now < self._quiet_until):
-            agreement.stand_down()
-            return
-        target = self._target(now)
-        present = agreement.members()
-        proposal = agreement.proposal
-        if proposal is not None:
-            if any(member not in self._clique for member in proposal.members):
-                agreement.gather(now)
-            else:
-                return
-        view = agreement.view
-        bound = max(
-            [
-                agreement.promised,
-                *(p.heartbeat.promised for p in self._detector.alive() if p.member in target),
-            ]
-        )
-        needed = view is None or frozenset(target) != present or bound > view.id.epoch
-        if view is None and not self._is_ready(now):
-            needed = False
-        if not needed:
-            agreement.stand_down()
-            return
-        silent = self._silent_members(target, now) if present - set(target) else ()
-        if agreement.phase is not Phase.GATHERING:
-            wait = GATHER_S if silent else 0.0
-            self._say += [Probe(to=member.name) for member in silent]
-            agreement.gather(now + wait)
-        if now >= agreement.propose_at:
-            members = tuple(member for member in target if member not in silent)
-            for message in agreement.propose(members, self._member_state(), now):
-                assert isinstance(message, Propose)
-                self._say.append(message)
-
-    def _target(self, now: float) -> tuple[Member, ...]:
-        """The members of the view that should be: the clique, without those that do not answer proposals, and without
-        newcomers whose tables are still on their way (for TABLE_WAIT_S at most) or that came only this moment."""
-        present = self._agreement.members()
-        clique = [m for m in self._clique if m == self.me or not self._agreement.penalised(m, now)]
-        newcomers = [m for m in clique if m not in present and m != self.me]
-        self._newcomers = {member: self._newcomers.get(member, now) for member in newcomers}
-        settle = SETTLE_INTERVALS * self._interval
-        if any(now - self._newcomers[member] < settle for member in newcomers):
-            return tuple(member for member in clique if member not in newcomers)
-        if not self._is_ready(now):
-            newcomers = [m for m in newcomers if now - self._newcomers[m] < TABLE_WAIT_S]
-            return tuple(member for member in clique if member not in newcomers)
-        return tuple(clique)
-
-    def _is_ready(self, now: float) -> bool:
-        """Everybody in the clique knows the newcomers and has everybody's tables; or a booting node has waited for that
-        long enough."""
-        if self._agreement.view is None and now >= self._quiet_until + TABLE_WAIT_S:
-            return True
-        settle = SETTLE_INTERVALS * self._interval
-        if any(now - since < settle for since in self._newcomers.values()):
-            return False
-        peers = [peer for peer in self._detector.alive() if peer.member in self._clique]
-        return (
-            self._library.complete()
-            and all(peer.heartbeat.complete for peer in peers)
-            and all(
-                new == member or self._detector.acquainted(new, member)
-                for new in self._newcomers
-                for member in self._clique
-            )
-        )
-
-    def _silent_members(self, target: tuple[Member, ...], now: float) -> tuple[Member, ...]:
-        limit = SILENT_INTERVALS * self._interval
-        return tuple(
-            peer.member
-            for peer in self._detector.alive()
-            if peer.member in target and now - peer.last_heard >= limit
+        self._alive = alive
+        self._detector.forget_dead(now, self._agreement.members())
+        self._leadership.watch(now)
+        self._shadowed = shadowed(
+            self.me, self.table, self._detector, self._leadership, self._library, self._timeout, now
         )
 
     def _finish_proposal(self, now: float) -> None:
@@ -750,9 +591,7 @@ class Node:
             self._say.append(sequencer.give(body))
             self._deliver(sequencer.number, body)
         members = self._agreement.members() - {self.me}
-        heard = [
-            p.heartbeat.number for p in self._detector.alive() if p.member in members and self._in_view(p)
-        ]
+        heard = [p.heartbeat.number for p in self._detector.alive() if p.member in members and self._in_view(p)]
         if len(heard) == len(members):
             sequencer.forget(min(heard, default=sequencer.number))
 
@@ -760,47 +599,22 @@ class Node:
         return self._agreement.view is not None and peer.heartbeat.view == self._agreement.view.id
 
     def _submit_own(self, coordinator: Coordinator) -> None:
-        """The coordinator's own declarations are numbered without a journey; what it takes off, it takes off first."""
-        report = self._declaration()
+        """The coordinator's own declarations are numbered without a journey."""
+        report = self._declared()
         if report is not None:
             coordinator.on_report(self.me.name, report)
 
-    # --- what this node holds ------------------------------------------------------------------------------------------
+    # --- what this node holds --------------------------------------------------------------------------------------
 
     def _hold(self, now: float) -> None:
-        for address in [address for address, until in self._failed.items() if now >= until]:
-            del self._failed[address]
-        agreed = self._agreed
-        keep: dict[Address, VipEntry] = {}
-        take: dict[Address, VipEntry] = {}
-        if agreed is not None and self._may_hold():
-            for address in sorted(self._candidates(agreed)):
-                entry = self._entry(agreed, address)
-                if entry is None or not self._may_hold_address(agreed, address):
-                    continue
-                decision = agreed.decisions.get(address)
-                if decision is None:
-                    if address in self._holdings:
-                        keep[address] = entry
-                elif decision.owner == self.me.name:
-                    keep[address] = entry
-                    if self._agreement.may_take() and not self._standing_rivals(agreed, address):
-                        take[address] = entry
-        if agreed is not None:
-            self._former |= {
-                address
-                for address in self._holdings.held()
-                if Flag.BROKEN in agreed.landscape.flags.get(address, {})
-            }
-        for address in self._failed:
-            take.pop(address, None)
-            keep.pop(address, None)
-        self._out += self._holdings.reconcile(keep, take, now)
-        self._announce_again(agreed)
-
-    def _candidates(self, agreed: AgreedState) -> set[Address]:
-        mine = {address for address, decision in agreed.decisions.items() if decision.owner == self.me.name}
-        return mine | set(self._holdings.addresses())
+        if self._agreed is not None:
+            self._out += self._tenure.follow(
+                self._agreed,
+                may_hold=self._may_hold(),
+                may_take=self._agreement.may_take(),
+                blocked=self._status_blocked(),
+                now=now,
+            )
 
     def _may_hold(self) -> bool:
         """Whether this node may hold anything at all, as far as it knows of itself."""
@@ -809,42 +623,12 @@ class Node:
         )
         return not self._suspended and not forced and self.mature and not self._status_blocked().everything
 
-    def _may_hold_address(self, agreed: AgreedState, address: Address) -> bool:
-        return (
-            Flag.BROKEN not in agreed.landscape.flags.get(address, {})
-            and address not in self._status_blocked().addresses
-        )
-
-    def _entry(self, agreed: AgreedState, address: Address) -> VipEntry | None:
-        """This node's own table's entry, if the table is in force."""
-        return agreed.landscape.entries.get(self.me.name, {}).get(address)
-
-    def _standing_rivals(self, agreed: AgreedState, address: Address) -> bool:
-        """Whether somebody else's claim on the address stands, as far as this node has heard."""
-        return any(
-            name != self.me.name and number > self._heard_released.get((address, name), -1)
-            for name, number in agreed.claims.get(address, {}).items()
-        )
-
-    def _announce_again(self, agreed: AgreedState | None) -> None:
-        """Clients may have believed a rival: announce once more when the last one has gone."""
-        if agreed is None:
-            return
-        for address in self._holdings.held():
-            if self._holdings.state(address) is not HoldState.HELD:
-                continue
-            if self._standing_rivals(agreed, address):
-                self._rivals.add(address)
-            elif address in self._rivals:
-                self._rivals.discard(address)
-                self._out.append(AnnounceAddress(address=address))
-
     def _on_removed(self, address: Address, now: float) -> None:
-        holding = self._holdings.get(address)
-        if holding is not None and self._holdings.removed(address, now):
+        holding = self._tenure.holdings.get(address)
+        if holding is not None and self._tenure.holdings.removed(address, now):
             self._publish(events.AddressReleased(address=address, interface=holding.interface))
 
-    # --- what this node declares -----------------------------------------------------------------------------------------
+    # --- what this node declares -----------------------------------------------------------------------------------
 
     def _status_blocked(self) -> Blocked:
         everything = self._external.everything
@@ -854,8 +638,8 @@ class Node:
         elif self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1:
             everything = everything or "isolated"
         addresses = self._external.addresses
-        if self._failed or len(self._shadowed):
-            addresses = addresses | AddressSet(self._failed) | self._shadowed
+        if len(self._tenure.refused()) or len(self._shadowed):
+            addresses = addresses | self._tenure.refused() | self._shadowed
         return Blocked(everything, addresses)
 
     def _status(self) -> MemberStatus:
@@ -883,52 +667,26 @@ class Node:
             mature=self.mature and not isolated,
             status=self._status(),
             in_force=agreed.tables.get(self.me.name) if agreed is not None else None,
-            held=self._holdings.held(),
-            releasing=self._holdings.releasing(),
-            former=AddressSet(address for address in self._former if address not in self._holdings),
+            held=self._tenure.holdings.held(),
+            releasing=self._tenure.holdings.releasing(),
+            former=AddressSet(a for a in self._tenure.former if a not in self._tenure.holdings),
         )
 
-    def _declaration(self) -> Report | None:
-        """What this node has to declare because the agreed state does not know it yet."""
-        agreed, view = self._agreed, self._agreement.view
-        if agreed is None or view is None:
+    def _declared(self) -> Report | None:
+        if self._agreed is None:
             return None
-        status = self._status()
-        idle = not self._agreement.may_take()
-        released = []
-        newest = 0
-        for address, claims in agreed.claims.items():
-            number = claims.get(self.me.name)
-            if number is None or address in self._holdings:
-                continue
-            if idle or agreed.owner(address) != self.me.name:
-                released.append(address)
-                newest = max(newest, number)
-        if not released and status == agreed.status[self.me.name]:
-            return None
-        key = (status, AddressSet(released), newest)
-        if key != self._report_key or self._report is None:
-            self._report_sequence += 1
-            self._report_key = key
-            self._report_due = -math.inf
-            self._report = Report(
-                to=view.id.coordinator,
-                view=view.id,
-                sequence=self._report_sequence,
-                status=status,
-                as_of=agreed.number,
-                released=key[1],
-            )
-        return self._report
+        return self._declaration.compose(
+            self._agreed, self._status(), self._tenure.holdings, may_take=self._agreement.may_take()
+        )
 
     def _tell(self, now: float) -> None:
-        report = self._declaration()
-        if report is None:
-            self._report, self._report_key, self._report_due = None, None, math.inf
-        elif self._coordinator is not None and self._agreement.may_take():
-            self._report_due = math.inf  # numbered by this node itself
-        elif now >= self._report_due:
-            self._report_due = now + self._interval / 4
+        if self._declared() is None:
+            return
+        if self._coordinator is not None and self._agreement.may_take():
+            self._declaration.numbered_here()
+            return
+        report = self._declaration.to_say(now)
+        if report is not None:
             self._say.append(report)
 
     def _depart(self, now: float) -> None:
@@ -947,7 +705,7 @@ class Node:
                     or any(decision.owner == self.me.name for decision in agreed.decisions.values())
                 )
             )
-            if len(self._holdings) or (expected and not forced):
+            if len(self._tenure.holdings) or (expected and not forced):
                 return
         if self._leaves_said and now < self._next_leave_at:
             return
@@ -959,7 +717,7 @@ class Node:
             self._out.append(Left())
             self._left = True
 
-    # --- heartbeats ----------------------------------------------------------------------------------------------------
+    # --- heartbeats ------------------------------------------------------------------------------------------------
 
     def _beat_soon(self, now: float) -> None:
         """Something changed that the others should know at once."""

@@ -15,6 +15,9 @@ from duravip.cluster.electorate import Electorate
 from duravip.cluster.spread import UNIT, Spread, VipClass
 from duravip.model import Address, NodeName
 
+_MIX = 0x9E3779B97F4A7C15  # 2 ** 64 divided by the golden ratio, as in Fibonacci hashing
+_LOW_64_BITS = (1 << 64) - 1
+
 
 def place(electorate: Electorate, unheld: list[Address], fixed: list[int]) -> dict[Address, NodeName]:
     """An owner for each, evened out around the `fixed` loads of the candidates."""
@@ -27,14 +30,14 @@ def place(electorate: Electorate, unheld: list[Address], fixed: list[int]) -> di
             alike.setdefault(electorate.eligible(address), []).append(address)
         else:
             heavy.append(address)
-    heavy.sort(
-        key=lambda address: (-max(electorate.size(address, n) for n in electorate.eligible(address)), address)
-    )
+    heavy.sort(key=lambda address: (-max(electorate.size(address, n) for n in electorate.eligible(address)), address))
     for address in heavy:
         owners[address] = _least_loaded(electorate, address, loads)
         loads[electorate.number[owners[address]]] += electorate.size(address, owners[address])
     for eligible in sorted(alike):
         _deal_out(electorate, eligible, alike[eligible], loads, owners)
+    if not heavy and len(alike) == 1 and len(set(electorate.node_weights)) == 1:
+        return owners  # one class on equal nodes: dealing out was optimal already
     layout = Layout(electorate, owners, fixed)
     layout.spread.settle()
     owners.update(layout.transfers())
@@ -72,7 +75,7 @@ def _deal_out(
             _, best = equal.pop()
         else:
             own = _hash(address)
-            scores = [_mixed(own, theirs) for theirs, _ in equal]
+            scores = [((own ^ theirs) * _MIX) & _LOW_64_BITS for theirs, _ in equal]
             _, best = equal.pop(scores.index(min(scores)))
         owners[address] = names[best]
         loads[best] += UNIT
@@ -85,7 +88,7 @@ def _hash(text: str) -> int:
 
 def _mixed(one: int, two: int) -> int:
     """Rendezvous score of an address and a node, of their hashes: the top bits depend on all bits of both."""
-    return ((one ^ two) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+    return ((one ^ two) * _MIX) & _LOW_64_BITS
 
 
 class Layout:
@@ -138,12 +141,8 @@ class Layout:
             leaving = [
                 address
                 for node in vips.nodes
-                for address in placed.get(node, [])[vips.count[node] :][
-                    : max(0, vips.start[node] - vips.count[node])
-                ]
+                for address in placed.get(node, [])[vips.count[node] :][: max(0, vips.start[node] - vips.count[node])]
             ]
             arriving = [node for node in vips.nodes for _ in range(vips.count[node] - vips.start[node])]
-            moved.update(
-                (address, self._names[node]) for address, node in zip(leaving, arriving, strict=True)
-            )
+            moved.update((address, self._names[node]) for address, node in zip(leaving, arriving, strict=True))
         return moved

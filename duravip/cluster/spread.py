@@ -140,11 +140,7 @@ class Spread:
 
 def _occupied_pairs(vips: VipClass) -> list[tuple[int, int]]:
     return [
-        (source, target)
-        for source in vips.nodes
-        if vips.count[source]
-        for target in vips.nodes
-        if target != source
+        (source, target) for source in vips.nodes if vips.count[source] for target in vips.nodes if target != source
     ]
 
 
@@ -153,7 +149,7 @@ def _shift(vips: VipClass, source: int, target: int) -> None:
     vips.count[target] += 1
 
 
-# --- costs --------------------------------------------------------------------------------------------------
+# --- costs --------------------------------------------------------------------------------------------------------
 
 
 def _one_more(total: int, weight: float) -> _Cost:
@@ -166,7 +162,7 @@ def _one_less(total: int, weight: float) -> _Cost:
     return total / weight, -((total - UNIT) / weight)
 
 
-# --- finding the best loads ---------------------------------------------------------------------------------
+# --- finding the best loads ---------------------------------------------------------------------------------------
 
 
 def _level(vips: VipClass, totals: list[int], weights: Sequence[float]) -> None:
@@ -246,7 +242,7 @@ def _reach(source: int, singles: Sequence[VipClass], done: set[int]) -> dict[int
     return steps
 
 
-# --- the fewest moves ---------------------------------------------------------------------------------------
+# --- the fewest moves ---------------------------------------------------------------------------------------------
 
 
 def _save_moves(singles: Sequence[VipClass], totals: list[int], weights: Sequence[float]) -> None:
@@ -266,9 +262,7 @@ def _save_moves(singles: Sequence[VipClass], totals: list[int], weights: Sequenc
 _Arc = tuple[int, int, int, tuple[str, int, int]]
 
 
-def _arcs(
-    singles: Sequence[VipClass], totals: Sequence[int], weights: Sequence[float]
-) -> tuple[int, list[_Arc]]:
+def _arcs(singles: Sequence[VipClass], totals: Sequence[int], weights: Sequence[float]) -> tuple[int, list[_Arc]]:
     """The graph of single changes: (from, to, moves it adds, what it does), and its number of vertices.
 
     A VIP of a class leaves a node (node to class) and arrives at another (class to node). Loads may be

@@ -1,0 +1,140 @@
+"""Who should propose the next view, with whom, and when: judged by this node's links alone.
+
+Rules of this file
+- The smallest name of a clique leads it. Nobody else proposes, so one cause makes one view.
+- Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
+  everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
+- When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
+
+Source: the GATHER phase of Wackamole and Spread; Rapid (Suresh et al., 2018) for waiting until a cut is complete.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from duravip.cluster.agreement import Agreement, Phase
+from duravip.cluster.detector import Detector
+from duravip.cluster.library import TABLE_WAIT_S, Library
+from duravip.cluster.messages import AnyMessage, MemberState, Probe
+from duravip.cluster.parameters import Parameters
+from duravip.model import Member, NodeName
+
+GATHER_S = 0.02  # how long others that are silent too may take to answer
+SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
+SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others
+
+
+class Leadership:
+    """Looks at the detector, drives the agreement. A node that has just booted listens first, for one failure
+    time-out and one interval."""
+
+    def __init__(
+        self,
+        me: Member,
+        parameters: Parameters,
+        detector: Detector,
+        agreement: Agreement,
+        library: Library,
+        now: float,
+    ) -> None:
+        self._me = me
+        self._interval = parameters.heartbeat_interval_s
+        self._detector = detector
+        self._agreement = agreement
+        self._library = library
+        self._quiet_until = now + parameters.failure_timeout_s + self._interval
+        self._newcomers: dict[Member, float] = {}
+        self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
+        self.clique: tuple[Member, ...] = (me,)
+
+    @property
+    def leader(self) -> NodeName:
+        return self.clique[0].name
+
+    def watch(self, now: float) -> None:
+        """The links may have changed."""
+        self.cliques = self._detector.cliques(now)
+        self.clique = next(clique for clique in self.cliques if self._me in clique)
+
+    def in_earlier_clique(self, member: Member) -> bool:
+        """Whether the member belongs to a clique that comes before this node's."""
+        return any(member in clique for clique in self.cliques[: self.cliques.index(self.clique)])
+
+    def act(self, state: Callable[[], MemberState], now: float) -> list[AnyMessage]:
+        """Proposes when this node leads its clique and the present view is not the right one. `state` makes this
+        node's own promise."""
+        agreement = self._agreement
+        if self.leader != self._me.name or (agreement.view is None and now < self._quiet_until):
+            agreement.stand_down()
+            return []
+        target = self._target(now)
+        if agreement.proposal is not None:
+            if all(member in self.clique for member in agreement.proposal.members):
+                return []
+            agreement.gather(now)
+        if not self._is_needed(target, now):
+            agreement.stand_down()
+            return []
+        said: list[AnyMessage] = []
+        silent = self._silent(target, now) if agreement.members() - set(target) else ()
+        if agreement.phase is not Phase.GATHERING:
+            said += [Probe(to=member.name) for member in silent]
+            agreement.gather(now + (GATHER_S if silent else 0.0))
+        if now >= agreement.propose_at:
+            members = tuple(member for member in target if member not in silent)
+            proposed = agreement.propose(members, state(), now)
+            if proposed is not None:
+                said.append(proposed)
+        return said
+
+    def deadline(self, now: float) -> float:
+        """When, after `now`, time alone may change what `act` does."""
+        times = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
+        times += [since + TABLE_WAIT_S for since in self._newcomers.values()]
+        if self._agreement.view is None:
+            times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
+        return min((at for at in times if at > now), default=math.inf)
+
+    def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
+        """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""
+        view = self._agreement.view
+        if view is None:
+            return self._is_ready(now) or now >= self._quiet_until + TABLE_WAIT_S
+        bound = [peer.heartbeat.promised for peer in self._detector.alive() if peer.member in target]
+        return set(target) != set(view.members) or max([self._agreement.promised, *bound]) > view.id.epoch
+
+    def _target(self, now: float) -> tuple[Member, ...]:
+        """The members of the view that should be."""
+        present = self._agreement.members()
+        clique = [m for m in self.clique if m == self._me or not self._agreement.penalised(m, now)]
+        newcomers = [m for m in clique if m not in present and m != self._me]
+        self._newcomers = {member: self._newcomers.get(member, now) for member in newcomers}
+        if self._is_settling(now):
+            return tuple(member for member in clique if member not in newcomers)
+        if not self._is_ready(now):
+            early = [member for member in newcomers if now - self._newcomers[member] < TABLE_WAIT_S]
+            return tuple(member for member in clique if member not in early)
+        return tuple(clique)
+
+    def _is_settling(self, now: float) -> bool:
+        return any(now - since < SETTLE_INTERVALS * self._interval for since in self._newcomers.values())
+
+    def _is_ready(self, now: float) -> bool:
+        """Everybody in the clique knows the newcomers and has everybody's tables."""
+        return (
+            not self._is_settling(now)
+            and self._library.complete()
+            and all(peer.heartbeat.complete for peer in self._detector.alive() if peer.member in self.clique)
+            and all(
+                new == member or self._detector.acquainted(new, member)
+                for new in self._newcomers
+                for member in self.clique
+            )
+        )
+
+    def _silent(self, target: tuple[Member, ...], now: float) -> tuple[Member, ...]:
+        limit = SILENT_INTERVALS * self._interval
+        alive = self._detector.alive()
+        return tuple(peer.member for peer in alive if peer.member in target and now - peer.last_heard >= limit)

@@ -1,0 +1,50 @@
+"""A view that this node hears and that will not have it: what its members' tables hold is not this node's to own.
+
+Links need not be transitive, nor work both ways. A node that such a link keeps out of a view would otherwise own, in
+a view of its own, what that view owns too. Of two views that hear each other one way, the one that hears gives way;
+of two cliques, the later. A view that merely has not met this node yet is no shadow: it must be heard for
+SHADOW_TIMEOUTS failure time-outs.
+"""
+
+from __future__ import annotations
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.detector import Detector, Peer
+from duravip.cluster.leadership import Leadership
+from duravip.cluster.library import Library
+from duravip.model import Address, Member, Table
+
+SHADOW_TIMEOUTS = 2.0
+
+
+def lists(peer: Peer, member: Member) -> bool:
+    """Whether the peer's view, as its last heartbeat tells it, has this very life of the member."""
+    entry = peer.listed.get(member.name)
+    life = member.incarnation
+    return entry is not None and entry.in_view and (entry.counter, entry.nonce) == (life.counter, life.nonce)
+
+
+def shadowed(
+    me: Member,
+    own: Table,
+    detector: Detector,
+    leadership: Leadership,
+    library: Library,
+    timeout_s: float,
+    now: float,
+) -> AddressSet:
+    """The addresses of `own` that this node must leave to others. All of them, where a table is not known."""
+    addresses = {vip.address for vip in own.vips}
+    found: set[Address] = set()
+    for peer in detector.peers.values():
+        heard = not peer.left and now - peer.last_heard <= timeout_s
+        foreign = heard and peer.heartbeat.view is not None and not lists(peer, me)
+        if not foreign or (peer.alive and not leadership.in_earlier_clique(peer.member)):
+            peer.shadowing_since = None
+            continue
+        if peer.shadowing_since is None:
+            peer.shadowing_since = now
+        if now - peer.shadowing_since >= SHADOW_TIMEOUTS * timeout_s:
+            table = library.get(peer.heartbeat.table)
+            found |= addresses if table is None else {vip.address for vip in table.vips} & addresses
+    return AddressSet(found)

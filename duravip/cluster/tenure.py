@@ -1,0 +1,104 @@
+"""What this node may hold, and what follows for the kernel: the agreed state, narrowed by what it knows of itself.
+
+Rules of this file
+- It takes an address when the assignment names it and nobody else's claim stands, under a view that it has not
+  promised away. It keeps one as long as the assignment does not say otherwise.
+- It holds nothing that is BROKEN, blocked here, or not in its own table in force; and nothing at all while `may_hold`
+  is False (immature, drained out, stalled, expelled, isolated under `release`).
+- Whoever wins against a rival announces when the rival has gone: clients may have believed the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.agreed import AgreedState
+from duravip.cluster.effects import AnnounceAddress, Effect
+from duravip.cluster.holdings import Holdings, HoldState
+from duravip.cluster.messages import Blocked, Report
+from duravip.model import Address, Flag, NodeName, VipEntry
+
+BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long
+
+
+class Tenure:
+    """The holdings of one node and what governs them. `former`: let go because they were BROKEN, nobody's since."""
+
+    def __init__(self, me: NodeName) -> None:
+        self._me = me
+        self.holdings = Holdings()
+        self.former: set[Address] = set()
+        self._refused: dict[Address, float] = {}
+        self._released: dict[tuple[Address, NodeName], int] = {}
+        self._rivalled: set[Address] = set()
+
+    def renew(self) -> None:
+        """A view was installed: claims and releases of the old one count no more."""
+        self._released.clear()
+        self._rivalled.clear()
+
+    def on_report(self, sender: NodeName, report: Report) -> None:
+        """A member of the view has said what it released: that counts before its number comes."""
+        for address in report.released:
+            key = (address, sender)
+            self._released[key] = max(self._released.get(key, -1), report.as_of)
+
+    def on_refused(self, address: Address, now: float) -> None:
+        """The kernel would not add it."""
+        self._refused[address] = now + BLOCK_S
+
+    def refused(self) -> AddressSet:
+        return AddressSet(self._refused)
+
+    def has_won(self, address: Address) -> bool:
+        """Whether a merge left this node with an address that it had before."""
+        return self.holdings.state(address) is HoldState.HELD
+
+    def deadline(self) -> float:
+        return min((self.holdings.deadline() or math.inf, *self._refused.values()))
+
+    def follow(
+        self, agreed: AgreedState, *, may_hold: bool, may_take: bool, blocked: Blocked, now: float
+    ) -> list[Effect]:
+        """The kernel orders and announcements that make the holdings what they should be."""
+        for address in [address for address, until in self._refused.items() if now >= until]:
+            del self._refused[address]
+        keep: dict[Address, VipEntry] = {}
+        take: dict[Address, VipEntry] = {}
+        entries = agreed.landscape.entries.get(self._me, {})
+        flags = agreed.landscape.flags
+        mine = [address for address, decision in agreed.decisions.items() if decision.owner == self._me]
+        for address in (*self.holdings.addresses(), *mine) if may_hold else ():
+            entry = entries.get(address)
+            broken = address in flags and Flag.BROKEN in flags[address]
+            if entry is None or broken or address in blocked.addresses or address in self._refused:
+                continue
+            decision = agreed.decisions.get(address)
+            if decision is not None and decision.owner != self._me:
+                continue
+            keep[address] = entry
+            if decision is not None and may_take and not self._has_rival(agreed, address):
+                take[address] = entry
+        self.former |= {a for a in self.holdings.held() if a in flags and Flag.BROKEN in flags[a]}
+        orders = self.holdings.reconcile(keep, take, now)
+        return [*orders, *self._announce_again(agreed)]
+
+    def _has_rival(self, agreed: AgreedState, address: Address) -> bool:
+        """Whether somebody else's claim on the address stands, as far as this node has heard."""
+        return any(
+            name != self._me and number > self._released.get((address, name), -1)
+            for name, number in agreed.claims.get(address, {}).items()
+        )
+
+    def _announce_again(self, agreed: AgreedState) -> list[Effect]:
+        said: list[Effect] = []
+        for address in self.holdings.held():
+            if self.holdings.state(address) is not HoldState.HELD:
+                continue
+            if self._has_rival(agreed, address):
+                self._rivalled.add(address)
+            elif address in self._rivalled:
+                self._rivalled.discard(address)
+                said.append(AnnounceAddress(address=address))
+        return said
