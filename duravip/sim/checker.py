@@ -1,0 +1,253 @@
+"""Looks at every step of a simulated world, and says which promise was broken.
+
+Rules of this file
+- Truth is what is in the kernels, what was ordered, and what processes are alive. Nodes are asked only what they
+  believe about the view, the owners and the flags.
+- Safety (S1, S2, S3) is judged after every input of every node and every change of a kernel; liveness (L1, L2, L3,
+  L5) by `judge_rest` once the faults have stopped for long enough.
+
+What is judged
+    S1  two live processes with the same view never both have a VIP in their kernels, unless both claimed it in that
+        view's state exchange; and nobody keeps what its own agreed state gives to another.
+    S2  nobody keeps a VIP that its own agreed state calls BROKEN.
+    S3  nobody keeps or takes a VIP outside its table, or while immature; nobody takes one while drained or leaving; a
+        LEAVE is said only with an empty kernel.
+    L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
+    L2  all live nodes agree on view, number, owners and flags, and are mature.
+    L3  an undisputed preference for an eligible node is honoured.
+    L5  nothing is ordered any more.
+    And no node ever raises, disagrees with its coordinator, or runs hot.
+
+"Keeps" means that its machine has the address and has not ordered its removal.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from duravip.cluster.effects import Effect, TakeAddress
+from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.holdings import HoldState
+from duravip.cluster.inputs import Input
+from duravip.cluster.messages import AnyMessage, Leave
+from duravip.events import Disagreement, Event
+from duravip.model import Address, Flag, NodeName, ViewId
+from duravip.sim.clock import Clock
+from duravip.sim.host import Host, Process, SimulatedNode
+from duravip.sim.observer import Observer
+
+MAX_INPUTS_PER_S = 3000  # of one node
+MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    at_s: float
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at_s:.6f} {self.rule}: {self.text}"
+
+
+class Checker(Observer):
+    """Call `watch` with the hosts before anything happens."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self.orders = 0
+        self.inputs = 0
+        self.views: set[ViewId] = set()
+        self.last_order_at = 0.0
+        self._clock: Clock
+        self._hosts: dict[NodeName, Host] = {}
+        self._seen: dict[NodeName, tuple[object, ...]] = {}
+        self._inputs_in: dict[NodeName, tuple[int, int]] = {}
+
+    def watch(self, clock: Clock, hosts: dict[NodeName, Host]) -> None:
+        self._clock, self._hosts = clock, hosts
+
+    def _violated(self, rule: str, text: str) -> None:
+        if len(self.violations) < MAX_VIOLATIONS:
+            self.violations.append(Violation(at_s=self._clock.now, rule=rule, text=text))
+
+    # --- at every step --------------------------------------------------------------------------------------
+
+    def started(self, host: Host) -> None:
+        self._seen.pop(host.name, None)
+        if host.kernel.present:
+            self._violated("S3", f"{host.name} starts with {sorted(host.kernel.present)} in its kernel")
+
+    def failed(self, host: Host, error: Exception) -> None:
+        where = traceback.format_exception(error)[-3:]
+        self._violated("raised", f"{host.name}: " + " ".join("".join(where).split()))
+
+    def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        process = host.process
+        assert process is not None
+        node = process.node
+        self.inputs += 1
+        self._count_inputs(host.name)
+        view = node.view
+        if view is None:
+            if node.held():
+                self._violated("S1", f"{host.name} has {sorted(node.held())} without a view")
+            return
+        seen = (node.landscape, view.id, node.number, node.mature)
+        before = self._seen.get(host.name)
+        taken = [effect.address for effect in effects if type(effect) is TakeAddress]
+        if taken:
+            self._judge_taken(host, taken)
+        if taken or before != seen:
+            self._seen[host.name] = seen
+            self._judge_kept(host, process)
+            if before is None or before[1] != view.id:
+                self.views.add(view.id)
+                for address in sorted(host.kernel.present):
+                    self._judge_holders(host, address)
+
+    def plumbed(self, host: Host, address: Address, present: bool) -> None:
+        if present:
+            self._judge_holders(host, address)
+
+    def ordered(self, host: Host, address: Address, take: bool) -> None:
+        self.orders += 1
+        self.last_order_at = self._clock.now
+
+    def sent(self, host: Host, message: AnyMessage) -> None:
+        if type(message) is Leave and (host.kernel.present or not host.kernel.idle()):
+            self._violated("S3", f"{host.name} says LEAVE with {sorted(host.kernel.present)} in its kernel")
+
+    def published(self, host: Host, event: Event) -> None:
+        if isinstance(event, Disagreement):
+            self._violated("agreement", f"{host.name}: {event.address or ''} {event.text}")
+
+    def _judge_holders(self, host: Host, address: Address) -> None:
+        """S1 in the kernels."""
+        view = _view_id(host.node)
+        if view is None or host.node is None:
+            return
+        for other in self._hosts.values():
+            if other is host or address not in other.kernel.present or _view_id(other.node) != view:
+                continue
+            claimed = host.node.claims_at_install.get(address, frozenset())
+            if host.name not in claimed or other.name not in claimed:
+                self._violated(
+                    "S1",
+                    f"{address} on {host.name} and {other.name}, both in {view}; claimed by {sorted(claimed)}",
+                )
+
+    def _judge_kept(self, host: Host, process: Process) -> None:
+        node = process.node
+        flags = node.landscape.flags
+        owners = node.owners()
+        for address in sorted(node.held()):
+            if node.holding_state(address) is HoldState.RELEASING:
+                continue
+            decision = owners.get(address)
+            if decision is not None and decision.owner != host.name:
+                self._violated("S1", f"{host.name} keeps {address}, which {decision.owner} owns ({node.number})")
+            if Flag.BROKEN in flags.get(address, ()):
+                self._violated("S2", f"{host.name} keeps {address}, which is BROKEN")
+            if all(vip.address != address for vip in process.table.vips):
+                self._violated("S3", f"{host.name} keeps {address}, which is not in its table")
+            if not node.mature:
+                self._violated("S3", f"{host.name} keeps {address} while immature")
+
+    def _judge_taken(self, host: Host, taken: list[Address]) -> None:
+        process = host.process
+        assert process is not None
+        for address in taken:
+            if host.drained or process.leaving:
+                self._violated("S3", f"{host.name} takes {address} while drained or leaving")
+            if host.blocked.everything or address in host.blocked.addresses:
+                self._violated("S3", f"{host.name} takes {address}, which is blocked there")
+
+    def _count_inputs(self, name: NodeName) -> None:
+        second = int(self._clock.now)
+        at, count = self._inputs_in.get(name, (second, 0))
+        count = count + 1 if at == second else 1
+        self._inputs_in[name] = (second, count)
+        if count == MAX_INPUTS_PER_S:
+            self._violated("hot", f"{name} handles more than {MAX_INPUTS_PER_S} inputs in a second")
+
+    # --- at the end -----------------------------------------------------------------------------------------
+
+    def judge_rest(self, *, quiet_since_s: float) -> None:
+        """All links are whole, nothing has gone wrong for long; nothing should have been ordered since."""
+        live = {name: host.process for name, host in self._hosts.items() if host.process is not None}
+        if self.last_order_at > quiet_since_s:
+            self._violated("L5", f"the last kernel order was given at {self.last_order_at:.3f}")
+        self._judge_agreement(live)
+        landscape = survey({name: process.table for name, process in live.items()})
+        holders: dict[Address, list[NodeName]] = {}
+        for name, host in self._hosts.items():
+            if host.process is None:
+                continue
+            for address in host.kernel.present:
+                holders.setdefault(address, []).append(name)
+            believed = set(host.process.node.held())
+            if believed != host.kernel.present:
+                self._violated(
+                    "L1", f"{name} believes {sorted(believed)}, its kernel has {sorted(host.kernel.present)}"
+                )
+        for address in sorted(set(landscape.universe) | set(holders)):
+            self._judge_address(landscape, address, holders)
+
+    def _judge_agreement(self, live: dict[NodeName, Process]) -> None:
+        first: tuple[NodeName, SimulatedNode] | None = None
+        for name, process in live.items():
+            node = process.node
+            if node.view is None or set(node.view.names()) != set(live):
+                names = node.view.names() if node.view is not None else None
+                self._violated("L2", f"{name} has the view {names}, alive are {sorted(live)}")
+                return
+            if not node.mature:
+                self._violated("L2", f"{name} is still immature")
+            if first is None:
+                first = name, node
+                continue
+            other_name, other = first
+            assert other.view is not None
+            for what, mine, theirs in (
+                ("view", node.view.id, other.view.id),
+                ("number", node.number, other.number),
+                ("owners", dict(node.owners()), dict(other.owners())),
+                ("flags", dict(node.landscape.flags), dict(other.landscape.flags)),
+            ):
+                if mine != theirs:
+                    self._violated("L2", f"{what} of {name}: {mine}; of {other_name}: {theirs}")
+
+    def _judge_address(self, landscape: Landscape, address: Address, holders: dict[Address, list[NodeName]]) -> None:
+        held_by = holders.get(address, [])
+        eligible = self._eligible(landscape, address)
+        wanted: list[NodeName] | None
+        if address in landscape.follows:
+            leader = holders.get(landscape.follows[address], [])
+            wanted = [name for name in leader if name in eligible]
+        elif landscape.preferences.get(address) in eligible:
+            wanted = [landscape.preferences[address]]
+        else:
+            wanted = None if eligible else []
+        if wanted is None and len(held_by) == 1 and held_by[0] in eligible:
+            return
+        if held_by != wanted:
+            rule = "L3" if len(held_by) == 1 and address in landscape.preferences else "L1"
+            expected = "one of " + str(eligible) if wanted is None else str(wanted)
+            self._violated(rule, f"{address} is held by {held_by}, expected {expected}")
+
+    def _eligible(self, landscape: Landscape, address: Address) -> list[NodeName]:
+        if Flag.BROKEN in landscape.flags.get(address, ()):
+            return []
+        return [
+            name
+            for name in landscape.members.get(address, ())
+            if not (host := self._hosts[name]).drained
+            and not host.blocked.everything
+            and address not in host.blocked.addresses
+        ]
+
+
+def _view_id(node: SimulatedNode | None) -> ViewId | None:
+    return node.view.id if node is not None and node.view is not None else None

@@ -1,0 +1,208 @@
+"""Random schedules: what goes wrong, when, and how it ends.
+
+A schedule is a list of planned actions that follows from the seed. It has two parts: until `CALM_AT_S` anything may
+happen; then everything is mended (what stays down, drained or blocked stays so for good) and the cluster is left
+alone until `END_AT_S`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.messages import Blocked
+from duravip.model import NodeName, Table
+from duravip.sim.host import Host
+from duravip.sim.kernel import CALM, MOODY
+from duravip.sim.network import FAIR, ROUGH
+from duravip.sim.tables import blueprints, random_settings, table_of
+from duravip.sim.world import World
+
+STEADY_KERNEL_AT_S = 25.0  # kernels stop failing: a node shuns an address for 30 s after a failure
+CALM_AT_S = 40.0
+END_AT_S = 70.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`text` is for the trace."""
+
+    at_s: float
+    text: str
+    action: Callable[[], None]
+
+
+class Schedule:
+    """Builds the hosts of a world, and plans what happens to them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._random = world.clock.random("schedule")
+        chance = self._random
+        count = chance.choice((3, 3, 3, 4, 4, 5, 5, 6, 7))
+        self.names = tuple(NodeName(f"node{number}") for number in range(1, count + 1))
+        self._settings = random_settings(chance)
+        self._plan = blueprints(chance, self.names)
+        self._errors = chance.choice((0.0, 0.01, 0.05))
+        self.faults: list[Fault] = []
+        on_isolation = chance.choice(("hold", "hold", "release"))
+        weighted = chance.random() < 0.15
+        for name in self.names:
+            world.add_host(
+                name,
+                self._table(name),
+                weight=chance.choice((0.5, 1.0, 2.0)) if weighted else 1.0,
+                on_isolation=on_isolation,
+            )
+        self._plan_starts()
+        for _ in range(chance.randint(2, 14)):
+            self._plan_trouble(chance.uniform(3, CALM_AT_S - 1))
+        self._plan_calm()
+        self.faults.sort(key=lambda fault: fault.at_s)
+
+    def plant(self, happened: Callable[[str], None]) -> None:
+        """Puts everything into the clock's queue; `happened` hears each text as it comes."""
+        for fault in self.faults:
+            self.world.clock.at(fault.at_s, _telling(fault, happened))
+
+    def _add(self, at_s: float, text: str, action: Callable[[], None]) -> None:
+        self.faults.append(Fault(at_s, text, action))
+
+    def _table(self, name: NodeName) -> Table:
+        return table_of(self._random, name, self._plan, self._settings, errors=self._errors)
+
+    # --- beginning and end ----------------------------------------------------------------------------------
+
+    def _plan_starts(self) -> None:
+        world = self.world
+        together = self._random.random() < 0.7
+        for host in world.hosts.values():
+            self._add(self._random.uniform(0, 2 if together else 20), f"{host.name} starts", host.start)
+        self._add(0.0, "rough weather", lambda: world.set_conditions(ROUGH, MOODY))
+        steady = replace(MOODY, failure=0.0)
+        self._add(
+            STEADY_KERNEL_AT_S,
+            "kernels fail no more",
+            lambda: world.set_conditions(world.network.weather, steady),
+        )
+
+    def _plan_calm(self) -> None:
+        world, chance = self.world, self._random
+        self._add(CALM_AT_S, "calm", lambda: world.set_conditions(FAIR, CALM))
+        self._add(CALM_AT_S, "all links whole", world.network.heal)
+        stays_down = chance.choice(self.names) if chance.random() < 0.2 else None
+        for host in world.hosts.values():
+            self._add(CALM_AT_S, f"{host.name} runs on", host.thaw)
+            if host.name == stays_down:
+                self._add(CALM_AT_S, f"{host.name} is killed for good", host.crash)
+                continue
+            for late_s in (0.0, 3.0):  # a daemon that is just leaving is gone 3 s later
+                self._add(CALM_AT_S + late_s, f"{host.name} starts", host.start)
+            if chance.random() < 0.7:
+                self._add(CALM_AT_S + 3.5, f"{host.name} undrained", _drain(host, False))
+            if chance.random() < 0.7:
+                self._add(CALM_AT_S + 3.5, f"{host.name} unblocked", _block(host, Blocked()))
+
+    # --- trouble --------------------------------------------------------------------------------------------
+
+    def _plan_trouble(self, at_s: float) -> None:
+        chance = self._random
+        troubles: tuple[tuple[int, Callable[[float], None]], ...] = (
+            (5, self._crash),
+            (4, self._freeze),
+            (4, self._partition),
+            (2, self._one_way),
+            (2, self._loss),
+            (3, self._leave),
+            (1, self._drain),
+            (1, self._block),
+        )
+        weights = [weight for weight, _ in troubles]
+        chance.choices([plan for _, plan in troubles], weights)[0](at_s)
+
+    def _host(self) -> Host:
+        return self.world.hosts[self._random.choice(self.names)]
+
+    def _crash(self, at_s: float) -> None:
+        victims = {self._host().name for _ in range(self._random.choice((1, 1, 1, 2, 3)))}
+        for name in sorted(victims):
+            self._add(at_s, f"{name} is killed", self.world.hosts[name].crash)
+            self._restart(self.world.hosts[name], at_s + self._after(0.1, 15))
+
+    def _leave(self, at_s: float) -> None:
+        host = self._host()
+        self._add(at_s, f"{host.name} is told to leave", host.leave)
+        self._restart(host, at_s + self._after(2.5, 12))
+
+    def _restart(self, host: Host, at_s: float) -> None:
+        disk_lost = self._random.random() < 0.05
+        if self._random.random() < 0.4:
+            self._add(at_s, f"{host.name} has a new table", _new_table(host, self._table(host.name)))
+        text = f"{host.name} starts" + (", its disk lost" if disk_lost else "")
+        self._add(at_s, text, lambda: host.start(disk_lost=disk_lost))
+
+    def _freeze(self, at_s: float) -> None:
+        host = self._host()
+        self._add(at_s, f"{host.name} freezes", host.freeze)
+        self._add(at_s + self._after(0.3, 14), f"{host.name} runs on", host.thaw)
+
+    def _partition(self, at_s: float) -> None:
+        parts: list[list[NodeName]] = [[], [], []]
+        kinds = self._random.choice((2, 2, 3))
+        for name in self.names:
+            parts[self._random.randrange(kinds)].append(name)
+        text = " | ".join(" ".join(part) for part in parts if part)
+        self._add(at_s, f"partition: {text}", lambda: self.world.network.split(parts))
+        self._add(at_s + self._after(0.5, 15), "all links whole", self.world.network.heal)
+
+    def _one_way(self, at_s: float) -> None:
+        source, target = self._random.sample(self.names, 2)
+        self._add(at_s, f"{source} no longer reaches {target}", lambda: self.world.network.cut(source, target))
+        self._add(at_s + self._after(1, 12), "all links whole", self.world.network.heal)
+
+    def _loss(self, at_s: float) -> None:
+        loss, network = self._random.uniform(0.1, 0.6), self.world.network
+        burst, after = replace(ROUGH, loss=loss), replace(ROUGH)
+        self._add(at_s, f"loses {loss:.0%}", lambda: setattr(network, "weather", burst))
+        self._add(at_s + self._after(0.5, 8), "loses less", lambda: setattr(network, "weather", after))
+
+    def _drain(self, at_s: float) -> None:
+        host = self._host()
+        self._add(at_s, f"{host.name} drained", _drain(host, True))
+        self._add(at_s + self._after(1, 20), f"{host.name} undrained", _drain(host, False))
+
+    def _block(self, at_s: float) -> None:
+        host = self._host()
+        if self._random.random() < 0.3:
+            blocked = Blocked(everything="link down")
+        else:
+            addresses = [blueprint.entry.address for blueprint in self._plan]
+            blocked = Blocked(addresses=AddressSet(self._random.sample(addresses, 3)))
+        self._add(at_s, f"{host.name} blocked: {blocked}", _block(host, blocked))
+        self._add(at_s + self._after(1, 20), f"{host.name} unblocked", _block(host, Blocked()))
+
+    def _after(self, least: float, most: float) -> float:
+        """Short ones are as likely as long ones."""
+        shortest = self._random.random()
+        return least + (most - least) * shortest * shortest
+
+
+def _telling(fault: Fault, happened: Callable[[str], None]) -> Callable[[], None]:
+    def act() -> None:
+        happened(fault.text)
+        fault.action()
+
+    return act
+
+
+def _drain(host: Host, drained: bool) -> Callable[[], None]:
+    return lambda: host.drain(drained)
+
+
+def _block(host: Host, blocked: Blocked) -> Callable[[], None]:
+    return lambda: host.block(blocked)
+
+
+def _new_table(host: Host, table: Table) -> Callable[[], None]:
+    return lambda: setattr(host, "table", table)

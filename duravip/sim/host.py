@@ -1,0 +1,307 @@
+"""One machine: a disk that remembers how often the daemon was started, a kernel, and at most one process.
+
+Rules of this file
+- The process does what `runtime.driver` does: a tick that is due goes before any other input, all effects of one
+  input are carried out before the next. Every host has its own clock: another offset, a slightly other rate.
+- A frozen process does nothing; its socket keeps the first datagrams and loses the rest, its timers ring late.
+- A new life starts with a clean kernel and a higher incarnation, as the daemon's does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, ReleaseAddress, Send, TakeAddress
+from duravip.cluster.flags import Landscape
+from duravip.cluster.holdings import HoldState
+from duravip.cluster.inputs import BlockedChanged, DrainChanged, Input, LeaveRequested, PacketHeard, Ticked
+from duravip.cluster.messages import Blocked
+from duravip.cluster.parameters import Parameters
+from duravip.model import Address, Decision, Incarnation, Member, NodeName, Table, View
+from duravip.sim.clock import Clock
+from duravip.sim.kernel import Answer, Customer, Kernel
+from duravip.sim.network import Network
+from duravip.sim.observer import Observer
+from duravip.wire.link import Link, Received
+
+CLUSTER_GROUP = "simulated"
+KEY = bytes(range(32))
+MTU_BYTES = 1400
+SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
+LATENESS_S = 0.001  # of timers, at most, on a machine that is well
+CLOCK_DRIFT = 0.01  # rates differ by at most this
+
+
+class SimulatedNode(Protocol):
+    """What the simulator needs of `cluster.node.Node`. Times are the host's own seconds."""
+
+    @property
+    def view(self) -> View | None: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def mature(self) -> bool: ...
+    @property
+    def landscape(self) -> Landscape: ...
+    @property
+    def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]: ...
+
+    def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]: ...
+    def next_deadline(self) -> float: ...
+    def owners(self) -> Mapping[Address, Decision]: ...
+    def held(self) -> frozenset[Address]: ...
+    def holding_state(self, address: Address) -> HoldState | None: ...
+
+
+MakeNode = Callable[[Parameters, Table, float], SimulatedNode]
+
+
+class Process:
+    """One life of a daemon."""
+
+    def __init__(self, node: SimulatedNode, link: Link, customer: Customer, table: Table) -> None:
+        self.node = node
+        self.link = link
+        self.customer = customer
+        self.table = table
+        self.leaving = False
+        self.timer_at = math.inf
+        self.socket: deque[bytes] = deque()
+        self.answers: deque[Answer] = deque()
+
+    @property
+    def frozen(self) -> bool:
+        return self.customer.frozen
+
+
+class Host:
+    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads."""
+
+    def __init__(
+        self,
+        name: NodeName,
+        table: Table,
+        *,
+        clock: Clock,
+        network: Network,
+        observer: Observer,
+        make_node: MakeNode,
+        heartbeat_interval_s: float = 1.0,
+        failure_timeout_s: float = 3.5,
+        weight: float = 1.0,
+        on_isolation: str = "hold",
+    ) -> None:
+        self.name = name
+        self.table = table
+        self.drained = False
+        self.blocked = Blocked()
+        self.process: Process | None = None
+        self.starting = False
+        self._clock = clock
+        self._network = network
+        self._observer = observer
+        self._make_node = make_node
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._failure_timeout_s = failure_timeout_s
+        self._weight = weight
+        self._on_isolation = on_isolation
+        self._random = clock.random(f"host {name}")
+        self._starts = 0
+        self._offset = self._random.uniform(0, 1e6)
+        self._rate = 1 + self._random.uniform(-CLOCK_DRIFT, CLOCK_DRIFT)
+        self.kernel = Kernel(clock, clock.random(f"kernel {name}"), self._plumbed)
+        network.attach(name, self._receive)
+
+    def __repr__(self) -> str:
+        state = "down" if self.process is None else "frozen" if self.process.frozen else "up"
+        return f"<Host {self.name} {state}>"
+
+    @property
+    def node(self) -> SimulatedNode | None:
+        return self.process.node if self.process is not None else None
+
+    def local_now(self) -> float:
+        """What the host's monotonic clock shows."""
+        return self._offset + self._clock.now * self._rate
+
+    # --- what can be done to it -----------------------------------------------------------------------------
+
+    def start(self, *, disk_lost: bool = False) -> None:
+        """Nothing happens if the daemon runs, or is about to."""
+        if self.process is not None or self.starting:
+            return
+        self.starting = True
+        if disk_lost:
+            self._starts = int(1.7e12 + self._clock.now * 1000)
+        self.kernel.purge(self._run)
+
+    def crash(self) -> None:
+        """SIGKILL: the process is gone, the kernel keeps its addresses."""
+        if self.process is not None:
+            self._end("crashed")
+
+    def freeze(self) -> None:
+        if self.process is not None:
+            self.process.customer.frozen = True
+
+    def thaw(self) -> None:
+        process = self.process
+        if process is None or not process.frozen:
+            return
+        process.customer.frozen = False
+        self.kernel.thaw()
+        process.timer_at = math.inf
+        while process is self.process and (process.answers or process.socket):
+            if process.answers and (not process.socket or self._random.random() < 0.5):
+                self._feed(process, process.answers.popleft())
+            else:
+                self._open(process, process.socket.popleft())
+        if process is self.process:
+            self._set_timer(process)
+
+    def leave(self) -> None:
+        if self.process is not None and not self.process.frozen and not self.process.leaving:
+            self.process.leaving = True
+            self._feed(self.process, LeaveRequested())
+
+    def drain(self, drained: bool) -> None:
+        """Takes effect at once if the daemon runs, and stays over restarts."""
+        if self.process is not None and self.process.frozen:
+            return
+        self.drained = drained
+        if self.process is not None:
+            self._feed(self.process, DrainChanged(drained=drained))
+
+    def block(self, blocked: Blocked) -> None:
+        """What this host cannot own from now on; stays over restarts."""
+        if self.process is not None and self.process.frozen:
+            return
+        self.blocked = blocked
+        if self.process is not None:
+            self._feed(self.process, BlockedChanged(blocked=blocked))
+
+    # --- its process ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self.starting = False
+        self._starts += 1
+        me = Member(self.name, Incarnation(self._starts, self._random.getrandbits(64)))
+        parameters = Parameters(
+            name=self.name,
+            incarnation=me.incarnation,
+            heartbeat_interval_s=self._heartbeat_interval_s,
+            failure_timeout_s=self._failure_timeout_s,
+            weight=self._weight,
+            on_isolation=self._on_isolation,
+            drained=self.drained,
+        )
+        process = Process(
+            self._make_node(parameters, self.table, self.local_now()),
+            Link(me=me, cluster_group=CLUSTER_GROUP, keys=(KEY,), mtu_bytes=MTU_BYTES),
+            Customer(lambda answer: self._answered(process, answer)),
+            self.table,
+        )
+        self.process = process
+        self.kernel.serve(process.customer)
+        self._observer.started(self)
+        if self.blocked.everything or self.blocked.addresses != AddressSet():
+            self._feed(process, BlockedChanged(blocked=self.blocked))
+        self._set_timer(process)
+
+    def _end(self, why: str) -> None:
+        assert self.process is not None
+        self.process.customer.alive = False
+        self.process = None
+        self._observer.ended(self, why)
+
+    def _answered(self, process: Process, answer: Answer) -> None:
+        if process.frozen:
+            process.answers.append(answer)
+        else:
+            self._feed(process, answer)
+
+    def _receive(self, datagram: bytes) -> None:
+        process = self.process
+        if process is None:
+            return
+        if not process.frozen:
+            self._open(process, datagram)
+        elif len(process.socket) < SOCKET_DATAGRAMS:
+            process.socket.append(datagram)
+
+    def _open(self, process: Process, datagram: bytes) -> None:
+        opened = process.link.open(datagram)
+        if isinstance(opened, Received):
+            self._feed(process, PacketHeard(sender=opened.sender, messages=opened.messages, path="net"))
+
+    def _feed(self, process: Process, given: Input) -> None:
+        if self.local_now() >= process.node.next_deadline() and not isinstance(given, Ticked):
+            self._turn(process, Ticked())
+        if process is self.process:
+            self._turn(process, given)
+        if process is self.process:
+            self._set_timer(process)
+
+    def _turn(self, process: Process, given: Input) -> None:
+        try:
+            effects = process.node.handle(given, now=self.local_now())
+        except Exception as error:
+            self._end("raised")
+            self._observer.failed(self, error)
+            return
+        self._observer.handled(self, given, effects)
+        for effect in effects:
+            self._carry_out(process, effect)
+
+    def _carry_out(self, process: Process, effect: Effect) -> None:
+        match effect:
+            case Send():
+                for message in effect.messages:
+                    self._observer.sent(self, message)
+                for datagram in process.link.pack(effect.messages):
+                    self._clock.note(datagram)
+                    self._network.send(self.name, datagram)
+            case TakeAddress() | ReleaseAddress():
+                take = isinstance(effect, TakeAddress)
+                self._clock.note(b"%d %s" % (take, effect.address.encode()))
+                self._observer.ordered(self, effect.address, take)
+                self.kernel.order(effect)
+            case AnnounceAddress():
+                self._clock.note(b"announce %s" % effect.address.encode())
+            case Publish():
+                self._clock.note(effect.event.id.encode())
+                self._observer.published(self, effect.event)
+            case Left():
+                if process is self.process:
+                    self._end("left")
+            case _:
+                assert_never(effect)
+
+    # --- its clock and kernel -------------------------------------------------------------------------------
+
+    def _set_timer(self, process: Process) -> None:
+        deadline = process.node.next_deadline()
+        if deadline == math.inf:
+            return
+        when = max(self._clock.now, (deadline - self._offset) / self._rate)
+        if when < process.timer_at:
+            process.timer_at = when
+            lateness_s = LATENESS_S * (0.1 + 0.9 * self._random.random())
+            self._clock.at(when + lateness_s, lambda: self._ring(process, when))
+
+    def _ring(self, process: Process, planned: float) -> None:
+        if process is not self.process or process.frozen or process.timer_at != planned:
+            return
+        process.timer_at = math.inf
+        if self.local_now() >= process.node.next_deadline():
+            self._turn(process, Ticked())
+        if process is self.process:
+            self._set_timer(process)
+
+    def _plumbed(self, address: Address, present: bool) -> None:
+        self._clock.note(b"%s %d %s" % (self.name.encode(), present, address.encode()))
+        self._observer.plumbed(self, address, present)

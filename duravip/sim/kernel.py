@@ -1,0 +1,174 @@
+"""A kernel whose effects take time and fail.
+
+Rules of this file
+- An order passes three points in time: given by the node, handed to the kernel (only while its process runs), and
+  carried out (whatever has become of the process meanwhile). The answer takes time too, and dies with the process.
+- One order at a time. Removals first, orders for one address in the order given: as `runtime.plumber` has it.
+- Addresses stay when a process dies. A new life begins with `purge`, which waits for what was handed over before.
+- A failed order leaves things as they are; or the kernel did it and the failure is that nobody was told.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from duravip.cluster.effects import ReleaseAddress, TakeAddress
+from duravip.cluster.inputs import AddressAdded, AddressAddFailed, AddressRemoved, AddressRemoveFailed
+from duravip.model import Address
+from duravip.sim.clock import Clock
+
+Order = TakeAddress | ReleaseAddress
+Answer = AddressAdded | AddressAddFailed | AddressRemoved | AddressRemoveFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temper:
+    """How bad a kernel is. Times are seconds: usual ones are drawn up to `usual_s`; a `slow` chance draws up to
+    `slow_s` instead, for handing over, carrying out and answering alike. `failure` is a chance per order."""
+
+    usual_s: float = 0.002
+    slow: float = 0.0
+    slow_s: float = 0.6
+    failure: float = 0.0
+
+
+CALM = Temper()
+MOODY = Temper(slow=0.08, failure=0.02)
+
+
+class Customer:
+    """The process that gives orders, as its kernel sees it. `answer` is called while it is alive."""
+
+    def __init__(self, answer: Callable[[Answer], None]) -> None:
+        self.answer = answer
+        self.alive = True
+        self.frozen = False
+
+
+class Kernel:
+    """`present` is the truth: the VIPs that are on the host's interface, with no order. `changed` is told of it."""
+
+    def __init__(self, clock: Clock, chance: random.Random, changed: Callable[[Address, bool], None]) -> None:
+        self._clock = clock
+        self._random = chance
+        self._changed = changed
+        self.temper = CALM
+        self.present: set[Address] = set()
+        self._orders: dict[Address, deque[Order]] = {}
+        self._removals: deque[Address] = deque()
+        self._additions: deque[Address] = deque()
+        self._customer: Customer | None = None
+        self._handing = False  # an order is with the process's worker thread
+        self._in_kernel = False  # an order is with the kernel
+        self._after: Callable[[], None] | None = None  # a purge that waits for it
+
+    # --- orders ---------------------------------------------------------------------------------------------
+
+    def serve(self, customer: Customer) -> None:
+        """From now on orders are this process's. Those of an earlier one that were not handed over are gone."""
+        self._customer = customer
+        self._orders.clear()
+        self._removals.clear()
+        self._additions.clear()
+        self._handing = False
+
+    def order(self, order: Order) -> None:
+        waiting = self._orders.setdefault(order.address, deque())
+        waiting.append(order)
+        if len(waiting) == 1:
+            self._make_ready(order)
+            self._begin()
+
+    def thaw(self) -> None:
+        """The process runs again: it hands over what it was about to."""
+        self._begin()
+
+    def idle(self) -> bool:
+        """Nothing is ordered that is not answered."""
+        return not self._orders
+
+    def pending(self, address: Address) -> bool:
+        return address in self._orders
+
+    def _make_ready(self, order: Order) -> None:
+        (self._removals if isinstance(order, ReleaseAddress) else self._additions).append(order.address)
+
+    def _begin(self) -> None:
+        """The worker takes up the next order, some time before it hands it over."""
+        if self._handing or self._in_kernel or self._customer is None or not (self._removals or self._additions):
+            return
+        self._handing = True
+        self._clock.after(self._delay(), partial(self._hand_over, self._customer))
+
+    def _hand_over(self, customer: Customer) -> None:
+        if customer is not self._customer or not customer.alive:
+            return
+        self._handing = False
+        if customer.frozen:  # `thaw` begins again
+            return
+        address = self._removals.popleft() if self._removals else self._additions.popleft()
+        self._in_kernel = True
+        self._clock.after(self._delay(), partial(self._carry_out, customer, self._orders[address][0]))
+
+    def _carry_out(self, customer: Customer, order: Order) -> None:
+        self._in_kernel = False
+        address, take = order.address, isinstance(order, TakeAddress)
+        failed = self._random.random() < self.temper.failure
+        if not failed or self._random.random() < 0.3:
+            self._set(address, take)
+        answer: Answer
+        if take:
+            answer = (
+                AddressAddFailed(address=address, error="no buffer space") if failed else AddressAdded(address=address)
+            )
+        else:
+            answer = (
+                AddressRemoveFailed(address=address, error="device busy") if failed else AddressRemoved(address=address)
+            )
+        if self._after is not None:
+            self._clock.after(0.0, self._after)
+            self._after = None
+        if customer is self._customer and customer.alive:
+            self._clock.after(self._delay(), partial(self._answer, customer, answer))
+
+    def _answer(self, customer: Customer, answer: Answer) -> None:
+        if customer is not self._customer or not customer.alive:
+            return
+        waiting = self._orders[answer.address]
+        waiting.popleft()
+        if waiting:
+            self._make_ready(waiting[0])
+        else:
+            del self._orders[answer.address]
+        self._begin()
+        customer.answer(answer)
+
+    def _set(self, address: Address, present: bool) -> None:
+        if present == (address in self.present):
+            return
+        if present:
+            self.present.add(address)
+        else:
+            self.present.discard(address)
+        self._changed(address, present)
+
+    def _delay(self) -> float:
+        temper = self.temper
+        if temper.slow and self._random.random() < temper.slow:
+            return temper.slow_s * self._random.random()
+        return temper.usual_s * self._random.random()
+
+    # --- between two lives ----------------------------------------------------------------------------------
+
+    def purge(self, done: Callable[[], None]) -> None:
+        """Takes everything off, after what was handed over before; then calls `done`. There is no customer now."""
+        if self._in_kernel:
+            self._after = partial(self.purge, done)
+            return
+        for address in sorted(self.present):
+            self._set(address, False)
+        self._clock.after(self._delay(), done)
