@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from duravip.cluster.library import WINDOW, Library, decode_table
+from duravip.cluster.messages import TableChunk
+from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, make_table
+
+A, B = NodeName("a"), NodeName("b")
+
+
+def table(count: int, salt: str = "") -> Table:
+    return make_table(
+        VipEntry(
+            address=Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"),
+            services=(Use("multivip"),),
+            bindings=(Use(f"b{hash((number, 7)) * 2654435761 % 2**64:x}{salt}", Origin("f", number, 1)),),
+        )
+        for number in range(count)
+    )
+
+
+def transfer(sender: Library, receiver: Library, lose: set[int] = frozenset()) -> int:
+    """Rounds of asking that it took; the pieces whose running number is in `lose` get lost."""
+    now, rounds, sent = 0.0, 0, 0
+    while not receiver.complete():
+        rounds += 1
+        assert rounds < 200
+        for wanted in receiver.tick(now):
+            for chunk in sender.on_wanted(wanted):
+                sent += 1
+                if sent not in lose:
+                    receiver.on_chunk(chunk)
+        now += 1.0
+    return rounds
+
+
+def test_a_table_arrives_whole_over_a_lossy_link_and_goes_on_where_it_stopped() -> None:
+    big = table(10_000)
+    sender, receiver = Library(big, retry_s=1.0), Library(table(1), retry_s=1.0)
+    receiver.want([(sender.own, A)], [])
+    assert not receiver.complete()
+    transfer(sender, receiver, lose={2, 5, 30, 31})
+    assert receiver.get(sender.own) == big
+
+
+def test_no_more_than_a_window_is_asked_for_at_once() -> None:
+    sender, receiver = Library(table(20_000), retry_s=1.0), Library(table(1), retry_s=1.0)
+    receiver.want([(sender.own, A)], [])
+    (first,) = receiver.tick(0.0)
+    (piece,) = sender.on_wanted(first)
+    receiver.on_chunk(piece)
+    (second,) = receiver.tick(0.0)
+    assert len(second.chunks) == WINDOW
+    assert receiver.tick(0.5) == []
+
+
+def test_what_is_not_what_its_digest_says_is_thrown_away() -> None:
+    other = Library(table(3, "x"), retry_s=1.0)
+    wanted_digest = table(3).digest()
+    receiver = Library(table(1), retry_s=1.0)
+    receiver.want([(wanted_digest, A)], [])
+    (asked,) = receiver.tick(0.0)
+    (piece,) = other.on_wanted(msgspec.structs.replace(asked, digest=other.own))
+    assert not receiver.on_chunk(msgspec.structs.replace(piece, digest=wanted_digest))
+    assert not receiver.has(wanted_digest)
+    assert not receiver.complete()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"x\x9c garbage"])
+def test_garbage_that_claims_to_be_a_table_is_thrown_away(data: bytes) -> None:
+    receiver = Library(table(1), retry_s=1.0)
+    digest = table(2).digest()
+    receiver.want([(digest, A)], [])
+    assert not receiver.on_chunk(TableChunk(digest=digest, index=0, count=1, data=data))
+    assert not receiver.complete()
+
+
+def test_pieces_that_nobody_asked_for_are_ignored() -> None:
+    receiver = Library(table(1), retry_s=1.0)
+    assert not receiver.on_chunk(TableChunk(digest=table(2).digest(), index=0, count=1, data=b""))
+    assert receiver.complete()
+
+
+def test_a_table_out_of_order_or_out_of_range_is_refused() -> None:
+    good = table(3)
+    assert decode_table(good.encoded()) == good
+    backwards = msgspec.structs.replace(good, vips=good.vips[::-1])
+    wrong_prefix = msgspec.structs.replace(good, vips=(msgspec.structs.replace(good.vips[0], prefix=33),))
+    odd = msgspec.structs.replace(good, vips=(msgspec.structs.replace(good.vips[0], address=Address("10.0.0.01")),))
+    for bad in (backwards, wrong_prefix, odd):
+        with pytest.raises(ValueError, match=r"order|range|appear"):
+            decode_table(bad.encoded())
