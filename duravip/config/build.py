@@ -70,6 +70,7 @@ def build(
         local=local,
         mentioned=tuple(mentioned),
         diagnostics=findings.in_text_order(),
+        written={option: value.origin for option, value in cluster.written.items()},
     )
 
 

@@ -34,7 +34,7 @@ def node_name(
     elif environ.get("EC_NODE_NAME"):
         name, source = environ["EC_NODE_NAME"], "EC_NODE_NAME"
     else:
-        name, source = host_name, "this machine's name"
+        name, source = host_name, "the node's name"
     if problem := name_problem(name):
         findings.error(
             "DV308",

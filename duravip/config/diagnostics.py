@@ -45,6 +45,9 @@ class Findings:
     def extend(self, found: Iterable[Diagnostic]) -> None:
         self._found += found
 
+    def as_found(self) -> tuple[Diagnostic, ...]:
+        return tuple(self._found)
+
     def in_text_order(self) -> tuple[Diagnostic, ...]:
         """Sorted by place; those without a line stand last, in the order found. Exact repetitions once."""
         unique = dict.fromkeys(self._found)

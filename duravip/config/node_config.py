@@ -50,7 +50,8 @@ class LocalSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """`mentioned`: addresses that have services here and are not enabled here. `diagnostics`: everything
-    found, in the order of the text. Usable when `errors()` is empty."""
+    found, in the order of the text. `written`: the `cluster` options that the file gives, and where. Usable
+    when `errors()` is empty."""
 
     name: NodeName
     file: str
@@ -58,6 +59,7 @@ class NodeConfig:
     local: LocalSettings
     mentioned: tuple[tuple[Address, Origin], ...] = ()
     diagnostics: tuple[Diagnostic, ...] = field(default=())
+    written: Mapping[str, Origin] = field(default_factory=dict)
 
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(found for found in self.diagnostics if found.severity is Severity.ERROR)

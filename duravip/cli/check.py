@@ -1,0 +1,256 @@
+"""`duravip check`: what is wrong with configurations, each by itself and all together, before they are
+deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from duravip.cli.common import split_name
+from duravip.config.diagnostics import Diagnostic, Severity
+from duravip.model import NodeName, Origin, address_order
+
+if TYPE_CHECKING:
+    from duravip.cluster.flags import Landscape
+    from duravip.config.node_config import NodeConfig
+    from duravip.config.options import Option
+    from duravip.model import Address, VipEntry
+    from duravip.plugin.api import ConfigParser
+
+_EPILOG = """\b
+Examples:
+  duravip check node1.conf
+  duravip check node1.conf node2.conf node3.conf
+  duravip check a=site.conf b=site.conf --format json --strict
+"""
+
+
+@click.command("check", epilog=_EPILOG)
+@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
+def command(files: tuple[str, ...], style: str, strict: bool) -> None:
+    """Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed.
+
+    FILE is one node's configuration. The node's name is NAME, else its nodename, else the file's name without
+    its ending. Exit 0: no errors; 1: with --strict, a warning or a flag; 2: errors.
+    """
+    from duravip.plugin.manager import load_plugins
+
+    plugins = load_plugins()
+    kinds = {
+        **dict.fromkeys(plugins.transports(), "transport"),
+        **dict.fromkeys(plugins.backends(), "backend"),
+        **dict.fromkeys(plugins.notifiers(), "notifier"),
+    }
+    checked = check(files, parsers=plugins.parsers(), plugin_options=plugins.plugin_options(), plugin_kinds=kinds)
+    if style == "json":
+        click.echo(json.dumps(checked.as_json(), indent=2))
+    else:
+        _print(checked)
+    sys.exit(checked.exit_code(strict=strict))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`nodes` are all that were given, each name once, sorted by name; `landscape` is the survey of those
+    among them that have no errors."""
+
+    nodes: tuple[NodeConfig, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    landscape: Landscape
+
+    def count(self, severity: Severity) -> int:
+        return sum(found.severity is severity for found in self.diagnostics)
+
+    def exit_code(self, *, strict: bool) -> int:
+        if self.count(Severity.ERROR):
+            return 2
+        return int(strict and (self.count(Severity.WARNING) > 0 or bool(self.landscape.flags)))
+
+    def addresses(self) -> list[Address]:
+        return sorted(self.landscape.members, key=address_order)
+
+    def flags(self, address: Address) -> list[str]:
+        return sorted(flag.value for flag in self.landscape.flags.get(address, {}))
+
+    def entries(self, address: Address) -> dict[NodeName, VipEntry]:
+        """The address in the tables of its virtual members, sorted by name."""
+        return {node: self.landscape.entries[node][address] for node in self.landscape.members[address]}
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of contract.md section 2."""
+        return {
+            "ok": not self.count(Severity.ERROR),
+            "nodes": [node.name for node in self.nodes],
+            "diagnostics": [_diagnostic_object(found) for found in self.diagnostics],
+            "vips": [self._vip_object(address) for address in self.addresses()],
+        }
+
+    def _vip_object(self, address: Address) -> dict[str, Any]:
+        entries = self.entries(address)
+        raised = self.landscape.flags.get(address, {})
+        return {
+            "address": address,
+            "flags": self.flags(address),
+            "evidence": [
+                {
+                    "flag": one.flag,
+                    "node": one.node,
+                    "file": one.file,
+                    "line": one.line,
+                    "value": one.value,
+                    "text": one.text,
+                }
+                for flag in sorted(raised, key=lambda flag: flag.value)
+                for one in raised[flag]
+            ],
+            "bindings": _bindings(entries),
+            "nodes": {
+                node: {
+                    "services": list(entry.service_names()),
+                    "preference": entry.preference.value if entry.preference else None,
+                    "follow": entry.follow.value if entry.follow else None,
+                    "interface": entry.interface,
+                    "prefix": entry.prefix,
+                }
+                for node, entry in entries.items()
+            },
+        }
+
+
+def check(
+    arguments: Sequence[str],
+    *,
+    parsers: Sequence[ConfigParser],
+    plugin_options: Mapping[str, tuple[Option, ...]],
+    plugin_kinds: Mapping[str, str] | None = None,
+) -> Checked:
+    """`arguments` are FILE or NAME=FILE. Of two files for one node the first counts; the second is an
+    error."""
+    from duravip.cli.between_nodes import compare
+    from duravip.cluster.flags import survey
+    from duravip.config.load import load_file
+
+    nodes: dict[NodeName, NodeConfig] = {}
+    diagnostics: list[Diagnostic] = []
+    for argument in arguments:
+        name, path = split_name(argument)
+        config = load_file(
+            path,
+            parsers=parsers,
+            plugin_options=plugin_options,
+            plugin_kinds=plugin_kinds,
+            name=name,
+            environ={},
+            host_name=Path(path).stem or "node",
+        )
+        diagnostics += config.diagnostics
+        if config.name in nodes:
+            diagnostics.append(_second_file(config, nodes[config.name].file))
+        else:
+            nodes[config.name] = config
+    ordered = tuple(nodes[name] for name in sorted(nodes))
+    usable = [node for node in ordered if not node.errors()]
+    landscape = survey({node.name: node.table for node in usable})
+    if usable:
+        diagnostics += compare(usable, landscape)
+    return Checked(ordered, tuple(diagnostics), landscape)
+
+
+def _second_file(config: NodeConfig, first: str) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.ERROR,
+        code="DV514",
+        message=f"this file and {first} are both for node {config.name}",
+        origin=config.written.get("nodename", Origin(config.file)),
+        hint="give one file per node, and name the nodes with NAME=FILE where the files do not",
+    )
+
+
+def _diagnostic_object(found: Diagnostic) -> dict[str, Any]:
+    """A diagnostic of a whole file stands at its beginning: lines and columns count from 1."""
+    return {
+        "severity": found.severity.value,
+        "code": found.code,
+        "message": found.message,
+        "file": found.origin.file,
+        "line": max(1, found.origin.line),
+        "column": max(1, found.origin.column),
+        "hint": found.hint,
+    }
+
+
+def _bindings(entries: Mapping[NodeName, VipEntry]) -> list[str]:
+    return sorted({name for entry in entries.values() for name in entry.binding_names()})
+
+
+# --- for people ---------------------------------------------------------------------------------------------
+
+_COLUMNS = ("ADDRESS", "FLAGS", "BINDINGS", "PREFERENCE", "SERVICES")
+
+
+def _print(checked: Checked) -> None:
+    """Diagnostics on stderr, the table on stdout."""
+    from duravip.cli.diagnostic_text import COLOURS, SourceLines, excerpt, place, printable
+
+    sources = SourceLines()
+    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    for found in checked.diagnostics:
+        severity = found.severity.value
+        if coloured:
+            severity = click.style(severity, fg=COLOURS[found.severity], bold=True)
+        lines = [f"{place(found)}: {severity} {found.code}: {printable(found.message)}"]
+        lines += excerpt(found, sources)
+        if found.hint:
+            lines.append(f"    hint: {printable(found.hint)}")
+        click.echo("\n".join(lines), err=True, color=coloured)
+    rows = [_row(checked, address) for address in checked.addresses()]
+    if rows and sys.stdout.isatty():
+        _print_rich(rows)
+    elif rows:
+        widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS) - 1)]
+        for row in (_COLUMNS, *rows):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            click.echo("  ".join((*cells, row[-1])).rstrip())
+    click.echo(
+        f"{_counted(len(checked.nodes), 'node')}, {_counted(len(rows), 'virtual address', 'es')}: "
+        f"{_counted(checked.count(Severity.ERROR), 'error')}, "
+        f"{_counted(checked.count(Severity.WARNING), 'warning')}"
+    )
+
+
+def _row(checked: Checked, address: Address) -> tuple[str, str, str, str, str]:
+    entries = checked.entries(address)
+    preferences = sorted({entry.preference.value for entry in entries.values() if entry.preference})
+    services = "; ".join(f"{node}: {' '.join(entry.service_names())}" for node, entry in entries.items())
+    return (
+        address,
+        ",".join(checked.flags(address)) or "SAFE",
+        ",".join(_bindings(entries)) or "-",
+        ",".join(preferences) or "-",
+        services,
+    )
+
+
+def _print_rich(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for address, flags, *others in rows:
+        style = "green" if flags == "SAFE" else "yellow"
+        table.add_row(address, Text(flags, style=style), *(Text(cell) for cell in others))
+    Console().print(table)
+
+
+def _counted(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{plural if number != 1 else ''}"

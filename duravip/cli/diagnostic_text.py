@@ -1,0 +1,50 @@
+"""Diagnostics for people: the place, what is wrong, the line itself with a mark under it, and what to do."""
+
+from __future__ import annotations
+
+from duravip.config.diagnostics import Diagnostic, Severity
+from duravip.config.load import UnreadableError, read_text
+
+COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_WIDTH = 100  # characters of a source line that are shown
+_BEFORE = 60  # of them, at most so many before the place
+
+
+class SourceLines:
+    """The lines of the files that diagnostics point into, each file read once."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def line(self, file: str, number: int) -> str | None:
+        """None when there is no such line to show. `number` counts from 1."""
+        if file not in self._files:
+            try:
+                self._files[file] = read_text(file).split("\n") if file else []
+            except UnreadableError:
+                self._files[file] = []
+        lines = self._files[file]
+        return lines[number - 1].removesuffix("\r") if 0 < number <= len(lines) else None
+
+
+def place(found: Diagnostic) -> str:
+    origin = found.origin
+    text = printable(origin.file) or "duravip"
+    return f"{text}:{origin.line}:{origin.column}" if origin.line else text
+
+
+def excerpt(found: Diagnostic, sources: SourceLines) -> list[str]:
+    """The line and the mark under its column; empty when there is no line."""
+    line = sources.line(found.origin.file, found.origin.line)
+    column = found.origin.column
+    if line is None or not 1 <= column <= len(line) + 1:
+        return []
+    start = max(0, column - 1 - _BEFORE) if len(line) > _WIDTH else 0
+    window = printable(line[start : start + _WIDTH])
+    gap = "".join("\t" if char == "\t" else " " for char in window[: column - 1 - start])
+    return [f"    {window.rstrip()}", f"    {gap}^"]
+
+
+def printable(text: str) -> str:
+    """Without anything that could move a terminal's cursor or that has no encoding."""
+    return "".join(char if char.isprintable() or char == "\t" else "?" for char in text)
