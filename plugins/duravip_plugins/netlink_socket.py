@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from duravip.model import Address
 from duravip_plugins import netlink_codec as codec
 
 BATCH_MESSAGES = 256
@@ -121,5 +122,5 @@ def _dump(link: socket.socket, request: bytes) -> Iterator[codec.Message]:
 
 def may_change_addresses(link: socket.socket) -> bool:
     """Whether the kernel lets us: asks for the removal of an address from an interface that cannot exist."""
-    nowhere = codec.delete_request(codec.Address("0.0.0.0"), 0x7FFFFFFF, 32, sequence=0)  # noqa: S104
+    nowhere = codec.delete_request(Address("0.0.0.0"), 0x7FFFFFFF, 32, sequence=0)  # noqa: S104
     return exchange(link, [nowhere])[0].errno not in (errno.EPERM, errno.EACCES)

@@ -1,0 +1,128 @@
+"""Which interface and which source address the multicast transport uses."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from duravip.errors import TransportError
+from duravip.model import Address, canonical_address
+from duravip_plugins import netlink_socket as rtnetlink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """`addresses` in the kernel's order."""
+
+    name: str
+    index: int
+    mtu_bytes: int
+    up: bool
+    loopback: bool
+    multicast: bool
+    addresses: tuple[Address, ...]
+
+
+def interfaces() -> tuple[Interface, ...]:
+    """Every interface of this machine, in the kernel's order. Raises TransportError."""
+    try:
+        with rtnetlink.open_socket() as link:
+            rows, _ = rtnetlink.addresses(link)
+            links = rtnetlink.links(link)
+    except OSError as error:
+        raise TransportError(f"multicast: the kernel does not list its interfaces: {error.strerror}") from error
+    return tuple(
+        Interface(
+            name=found.name,
+            index=found.index,
+            mtu_bytes=found.mtu_bytes,
+            up=found.up,
+            loopback=found.loopback,
+            multicast=found.multicast,
+            addresses=tuple(row.address for row in rows if row.index == found.index),
+        )
+        for found in links
+    )
+
+
+def choose_interface(
+    present: Sequence[Interface],
+    *,
+    group: IPv4Address | IPv6Address,
+    wanted: str | None,
+    node_address: str | None,
+) -> Interface:
+    """The one that is `wanted`, else the one with `node_address`, else the one of the route to the group,
+    else the first with an address (those that are up before the rest). Raises TransportError."""
+    suitable = [each for each in present if not each.loopback and each.multicast]
+    names = ", ".join(each.name for each in suitable) or "none"
+    if wanted is not None:
+        for each in present:
+            if each.name == wanted:
+                return each
+        raise TransportError(
+            f"multicast: there is no interface {wanted} on this machine (there are: {names})", interface=wanted
+        )
+    if node_address is not None:
+        return _interface_with(present, canonical_address(node_address))
+    with_address = [each for each in suitable if _of_version(each, group.version)]
+    routed = _source_by_route(group)
+    for each in with_address:
+        if routed in each.addresses:
+            return each
+    for each in sorted(with_address, key=lambda each: not each.up):
+        return each
+    raise TransportError(
+        f"multicast: no interface with an IPv{group.version} address can do multicast (there are: {names})"
+    )
+
+
+def _interface_with(present: Sequence[Interface], node_address: Address) -> Interface:
+    for each in present:
+        if node_address in each.addresses:
+            return each
+    raise TransportError(
+        f"multicast: no interface of this machine has the node's address {node_address}: correct `nodeaddr`, "
+        f"or give the multicast stanza an `interface`"
+    )
+
+
+def choose_source(interface: Interface, version: int, *, node_address: str | None, vips: Set[Address]) -> Address:
+    """`node_address` if the interface has it, else the first address that is no VIP; for IPv6, a link-local
+    address goes before others. Raises TransportError, also when `node_address` is a VIP."""
+    own = [address for address in _of_version(interface, version) if address not in vips]
+    if node_address is not None:
+        configured = canonical_address(node_address)
+        if configured in vips:
+            raise TransportError(
+                f"multicast: the node's address {configured} is a DuraVIP: it would leave with the VIP",
+                interface=interface.name,
+            )
+        if configured in own:
+            return configured
+    if not own:
+        why = "has only DuraVIPs" if _of_version(interface, version) else f"has no IPv{version} address"
+        raise TransportError(
+            f"multicast: the interface {interface.name} {why}: give it an address of the node's own",
+            interface=interface.name,
+        )
+    if version == 6:
+        own.sort(key=lambda address: not ip_address(address).is_link_local)
+    return own[0]
+
+
+def _of_version(interface: Interface, version: int) -> list[Address]:
+    return [address for address in interface.addresses if (":" in address) == (version == 6)]
+
+
+def _source_by_route(group: IPv4Address | IPv6Address) -> str:
+    """The address the kernel would send to the group from, "" without a route. Sends nothing."""
+    family = socket.AF_INET if group.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect((str(group), 9))
+        except OSError:
+            return ""
+        return str(asking.getsockname()[0]).partition("%")[0]

@@ -1,0 +1,210 @@
+"""The multicast transport: every member joins one group on one interface.
+
+Datagrams leave from a socket that is bound to the node's own address, never to a VIP: a source that moves to
+another node would make two nodes look like one. That socket has a port of its own, so that a node knows its
+own datagrams should the network hand them back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from duravip.config.options import Kind, Option
+from duravip.errors import TransportError
+from duravip.model import Address, NodeName
+from duravip.plugin.api import Transport, TransportContext, TransportKind, hookimpl
+from duravip_plugins.multicast_interface import Interface, choose_interface, choose_source, interfaces
+
+DEFAULT_GROUP, DEFAULT_PORT, DEFAULT_TTL = "239.192.0.77", 4860, 1
+_MAX_PAYLOAD_BYTES = 1472  # also where the interface would take more: the other members' may not
+_HEADERS_BYTES = {4: 28, 6: 48}  # IP and UDP
+_RECEIVE_BUFFER_BYTES = 1 << 20
+_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29  # linux/in.h, linux/in6.h; not in Python's socket module
+_NETWORK_CONTROL = 0xC0  # DSCP CS6, as routing protocols use
+
+OPTIONS = (
+    Option(
+        name="group",
+        kind=Kind.ADDRESS,
+        default=DEFAULT_GROUP,
+        doc="The multicast group that the members join, IPv4 or IPv6 (`ff02::...`).",
+        trade_off="Clusters in one segment disturb each other less if each has its own group.",
+    ),
+    Option(
+        name="port",
+        kind=Kind.INTEGER,
+        default=DEFAULT_PORT,
+        low=1,
+        high=65535,
+        doc="The UDP port of the group.",
+    ),
+    Option(
+        name="interface",
+        kind=Kind.TEXT,
+        doc="The interface to join and send on. Default: the one that has `nodeaddr`, else the one of the "
+        "route to the group, else the first that has an address.",
+    ),
+    Option(
+        name="ttl",
+        kind=Kind.INTEGER,
+        default=DEFAULT_TTL,
+        low=1,
+        high=255,
+        doc="How many routers, plus one, a datagram may pass.",
+        trade_off="Above 1, routers that forward multicast carry heartbeats to other segments.",
+    ),
+)
+
+
+class MulticastTransport:
+    """See `duravip.plugin.api.Transport`."""
+
+    def __init__(self, context: TransportContext) -> None:
+        options = context.options
+        self._context = context
+        self._group = ipaddress.ip_address(options.get("group") or DEFAULT_GROUP)
+        self._port = int(options.get("port") or DEFAULT_PORT)
+        self._ttl = int(options.get("ttl") or DEFAULT_TTL)
+        self._wanted: str | None = options.get("interface")
+        self._receiver: trio.socket.SocketType | None = None
+        self._sender: socket.socket | None = None
+        self._own: tuple[str, int] = ("", 0)
+        self.mtu_bytes = _MAX_PAYLOAD_BYTES
+
+    def __repr__(self) -> str:
+        return f"<MulticastTransport {self._group}:{self._port} from {self._own[0] or '(closed)'}>"
+
+    async def __aenter__(self) -> Self:
+        if not self._group.is_multicast:
+            raise TransportError(f"multicast: {self._group} is no multicast group (224.0.0.0/4 or ff00::/8)")
+        interface = choose_interface(
+            interfaces(), group=self._group, wanted=self._wanted, node_address=self._context.node_address
+        )
+        source = choose_source(
+            interface, self._group.version, node_address=self._context.node_address, vips=self._context.vips
+        )
+        with contextlib.ExitStack() as opened:
+            receiver = opened.enter_context(self._open_receiver(interface))
+            sender = opened.enter_context(self._open_sender(interface, source))
+            opened.pop_all()
+        self._receiver = trio.socket.from_stdlib_socket(receiver)
+        self._sender = sender
+        self._own = (source, sender.getsockname()[1])
+        self.mtu_bytes = min(_MAX_PAYLOAD_BYTES, interface.mtu_bytes - _HEADERS_BYTES[self._group.version])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._receiver is not None:
+            self._receiver.close()
+        if self._sender is not None:
+            self._sender.close()
+
+    async def send(self, payload: bytes, to: NodeName | None = None) -> None:
+        """Always to all: the group cannot tell members apart. Raises ValueError for more than `mtu_bytes`."""
+        if len(payload) > self.mtu_bytes:
+            raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}: a bug in duravip")
+        if self._sender is None:
+            raise RuntimeError("the transport is not open")
+        with contextlib.suppress(OSError):  # no route, no buffer, a filter, an interface that is down: lost
+            self._sender.sendto(payload, (str(self._group), self._port))
+        await trio.lowlevel.checkpoint()
+
+    async def receive(self) -> bytes:
+        if self._receiver is None:
+            raise RuntimeError("the transport is not open")
+        while True:
+            payload, sender = await self._receiver.recvfrom(65536)
+            if (sender[0].partition("%")[0], sender[1]) != self._own:
+                return payload
+
+    def source_address(self) -> str:
+        return self._own[0]
+
+    def _open_receiver(self, interface: Interface) -> socket.socket:
+        """Bound to the group without SO_REUSEADDR, so that a port that somebody has is found out."""
+        link = _udp(self._group.version)
+        try:
+            _enlarge(link)
+            if self._group.version == 4:
+                link.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+                link.bind((str(self._group), self._port))
+                membership = struct.pack("@4s4si", self._group.packed, bytes(4), interface.index)
+                link.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+            else:
+                link.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+                link.bind((str(self._group), self._port, 0, interface.index))
+                membership = struct.pack("@16si", self._group.packed, interface.index)
+                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        except OSError as error:
+            link.close()
+            raise self._refused(error, interface) from error
+        return link
+
+    def _open_sender(self, interface: Interface, source: Address) -> socket.socket:
+        link = _udp(self._group.version)
+        try:
+            if self._group.version == 4:
+                out = struct.pack("@4s4si", bytes(4), ipaddress.ip_address(source).packed, interface.index)
+                link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, out)
+                link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self._ttl)
+                link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+                link.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _NETWORK_CONTROL)
+                link.bind((source, 0))
+            else:
+                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface.index)
+                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, self._ttl)
+                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _NETWORK_CONTROL)
+                link.bind((source, 0, 0, interface.index))
+        except OSError as error:
+            link.close()
+            raise TransportError(
+                f"multicast: cannot send from {source} on {interface.name}: {error.strerror}",
+                interface=interface.name,
+            ) from error
+        return link
+
+    def _refused(self, error: OSError, interface: Interface) -> TransportError:
+        if error.errno == errno.EADDRINUSE:
+            return TransportError(
+                f"multicast: UDP port {self._port} of {self._group} is in use by another process: stop it, or "
+                f"give this cluster another `port`",
+                interface=interface.name,
+            )
+        return TransportError(
+            f"multicast: cannot join {self._group} on {interface.name}: {error.strerror}",
+            interface=interface.name,
+        )
+
+
+def _udp(version: int) -> socket.socket:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    link = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    if version == 6:
+        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return link
+
+
+def _enlarge(link: socket.socket) -> None:
+    """Room for a burst; as much as the system allows without CAP_NET_ADMIN."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+
+
+def _open(context: TransportContext) -> Transport:
+    return MulticastTransport(context)
+
+
+@hookimpl
+def duravip_transports() -> Sequence[TransportKind]:
+    return (TransportKind(name="multicast", options=OPTIONS, open=_open),)
