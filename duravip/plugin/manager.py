@@ -98,6 +98,14 @@ class PluginSet:
             for name, kind in kinds.items()
         }
 
+    def plugin_kinds(self) -> Mapping[str, str]:
+        """The same names -> transport, backend or notifier."""
+        return {
+            **dict.fromkeys(self._transports, "transport"),
+            **dict.fromkeys(self._backends, "backend"),
+            **dict.fromkeys(self._notifiers, "notifier"),
+        }
+
     def records(self) -> tuple[PluginRecord, ...]:
         """Sorted by name."""
         return tuple(self._records[name] for name in sorted(self._records))
@@ -238,9 +246,7 @@ class PluginSet:
             except Exception as error:
                 self._fail(name, f"{hook} failed: {_words(error)}")
                 continue
-            if hasattr(answer, "close") and hasattr(
-                answer, "send"
-            ):  # a coroutine that nobody would ever await
+            if hasattr(answer, "close") and hasattr(answer, "send"):  # a coroutine that nobody would ever await
                 answer.close()
                 self._fail(name, f"{hook} must not be an `async def`")
                 continue
@@ -292,9 +298,7 @@ def find_plugins(distributions: Iterable[Distribution] | None = None) -> tuple[F
 
 
 def _found(point: EntryPoint, distribution: str, version: str) -> Found:
-    return Found(
-        name=point.name, distribution=distribution, version=version, module=_module(point), load=point.load
-    )
+    return Found(name=point.name, distribution=distribution, version=version, module=_module(point), load=point.load)
 
 
 def _unreadable(name: str, version: str, error: Exception) -> Found:

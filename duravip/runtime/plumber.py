@@ -114,8 +114,7 @@ class Plumber:
     async def _call(self, call: BackendCall, batch: Sequence[Address]) -> dict[Address, Answer]:
         orders = [self._orders[address][0] for address in batch]
         placements = [
-            Placement(address=order.address, interface=order.interface, prefix=order.prefix)
-            for order in orders
+            Placement(address=order.address, interface=order.interface, prefix=order.prefix) for order in orders
         ]
         with trio.move_on_after(ANSWER_LIMIT_S, shield=True):
             try:
@@ -140,9 +139,7 @@ class Plumber:
         inputs: list[Input] = []
         for address in batch:
             orders = self._orders[address]
-            answer = answers.get(address) or Answer(
-                address=address, error="the interface backend did not answer"
-            )
+            answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
             inputs.append(outcome(orders.popleft(), answer))
             if orders:
                 self._make_ready(orders[0])

@@ -78,6 +78,7 @@ def test_a_plugin_is_offered_under_the_name_of_its_stanza_with_its_options() -> 
     assert plugins.transport("pigeons").options == (PORT,)
     assert plugins.backend("abacus").name == "abacus"
     assert plugins.plugin_options() == {"pigeons": (PORT,), "abacus": ()}
+    assert plugins.plugin_kinds() == {"pigeons": "transport", "abacus": "backend"}
     assert [(r.name, r.kind, r.distribution, r.version, r.loaded, r.error) for r in plugins.records()] == [
         ("abacus", "backend", "abacus-dist", "1.2", True, ""),
         ("pigeons", "transport", "pigeons-dist", "1.2", True, ""),

@@ -1,0 +1,94 @@
+"""`duravip run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from duravip.errors import DuravipError, UsageError
+
+if TYPE_CHECKING:
+    from duravip.config.node_config import NodeConfig
+    from duravip.plugin.manager import PluginSet
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  duravip run -c /etc/duravip/node1.conf
+  duravip run -c site.conf --node node2 --control /run/duravip/node2.sock
+
+\b
+Signals:
+  SIGTERM, SIGINT  hand over, leave, exit 0; a second one: take everything off at once
+  SIGHUP           read the configuration again
+""",
+)
+@click.option("-c", "--config", "file", metavar="FILE", required=True, help="The node's configuration.")
+@click.option("--node", metavar="NAME", help="This node's name, whatever the configuration says.")
+@click.option("--control", metavar="PATH", help="Where the control socket goes.")
+def command(file: str, node: str | None, control: str | None) -> None:
+    """Run the daemon in the foreground: join the cluster, and own what it gives this node.
+
+    Logs to stderr. Ready when the log says so; tells NOTIFY_SOCKET, if set.
+    """
+    from duravip.cli.common import write_diagnostics
+    from duravip.plugin.manager import load_plugins
+
+    plugins = load_plugins()
+    config = read(file, plugins, node=node, control=control)
+    if config.local.disable_plugins:
+        plugins = load_plugins(config.local.disable_plugins)
+        config = read(file, plugins, node=node, control=control)
+    write_diagnostics(config.diagnostics)
+    if config.errors():
+        raise UsageError(f"not started: {file} has errors")
+    _live(config, plugins, lambda: read(file, plugins, node=node, control=control))
+
+
+def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None) -> NodeConfig:
+    from duravip.config.load import load_file
+    from duravip.model import NodeName
+
+    config = load_file(
+        file,
+        parsers=plugins.parsers(),
+        plugin_options=plugins.plugin_options(),
+        plugin_kinds=plugins.plugin_kinds(),
+        name=NodeName(node) if node else None,
+    )
+    if control is None:
+        return config
+    return replace(config, local=replace(config.local, control=control))
+
+
+def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfig]) -> None:
+    import logging
+
+    import trio
+
+    from duravip.runtime.daemon import Daemon, run_daemon
+    from duravip.runtime.log import logging_to
+
+    with logging_to():
+        try:
+            trio.run(run_daemon, Daemon(config, plugins, reread=reread))
+        except BaseException as error:
+            known = [leaf for leaf in leaves(error) if isinstance(leaf, DuravipError)]
+            if known:
+                raise known[0] from None
+            logging.getLogger("duravip").critical("a bug in duravip ends this daemon", exc_info=error)
+            raise DuravipError("ended by a bug in duravip; the log says where. Please report it") from None
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions that a group, however nested, is made of."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -1,0 +1,191 @@
+"""The daemon: from a checked configuration to the moment when everything is off again.
+
+Order of a start: keys; the state directory's lock; the control socket; the backend; what this machine must
+look like; the transports' sockets; the announcer. Up to here no address has been touched and every refusal is
+one sentence. Then the clean slate, acknowledged by the kernel; a new incarnation, on the disk; and only then
+the first datagram (protocol rules 6 and 10).
+
+However it ends (asked, cancelled, failed), our addresses are taken off last.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import trio
+
+from duravip.config.node_config import LocalSettings, NodeConfig
+from duravip.errors import ConfigurationError, DuravipError
+from duravip.model import Member, Table
+from duravip.net.announce import Announcer
+from duravip.plugin.api import Backend, Transport, TransportContext
+from duravip.plugin.manager import PluginSet
+from duravip.runtime import machine
+from duravip.runtime.control import ControlServer
+from duravip.runtime.life import AnnouncerLike, Life, Surroundings
+from duravip.runtime.ready import notify
+from duravip.runtime.state_dir import StateDir
+from duravip.wire.link import Link, read_keys
+
+SWEEP_LIMIT_S = 5.0
+
+log = logging.getLogger("duravip")
+
+
+def _real_announcer(local: LocalSettings) -> AnnouncerLike:
+    return Announcer(refresh_s=local.announce_refresh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations."""
+
+    announcer: Callable[[LocalSettings], AnnouncerLike] = _real_announcer
+    has_interface: Callable[[str], bool] = machine.has_interface
+
+
+class Daemon:
+    """`config` has no errors. `reread` reads it again, as at the start; it is called in a thread."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        plugins: PluginSet,
+        *,
+        reread: Callable[[], NodeConfig],
+        host: Host = Host(),
+    ) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._reread = reread
+        self._host = host
+        self._life: Life | None = None
+
+    def __repr__(self) -> str:
+        return f"<Daemon {self._config.name}: {self._life or 'not started'}>"
+
+    async def run(self, *, task_status: trio.TaskStatus[Life] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until it has left. Started, with its life, when ready. Raises DuravipError, perhaps in a group,
+        when it cannot start or go on."""
+        config, local = self._config, self._config.local
+        keys = cluster_keys(local)
+        kinds = [(stanza, self._plugins.transport(stanza.plugin)) for stanza in local.transports]
+        backend_kind = self._plugins.backend(local.backend.plugin)
+        async with AsyncExitStack() as stack:
+            state = stack.enter_context(StateDir(local.state_dir))
+            control = stack.enter_context(ControlServer(local.control))
+            backend: Backend = await stack.enter_async_context(backend_kind.open(local.backend.options))
+
+            async def fits(candidate: NodeConfig) -> None:
+                machine.refuse_impossible(candidate, await backend.list(), has_interface=self._host.has_interface)
+
+            await fits(config)
+            transports: dict[str, Transport] = {}
+            for stanza, kind in kinds:
+                context = TransportContext(
+                    node=config.name,
+                    options=stanza.options,
+                    node_address=local.nodeaddr,
+                    vips=frozenset(vip.address for vip in config.table.vips),
+                )
+                transports[stanza.plugin] = await stack.enter_async_context(kind.open(context))
+            announcer = await stack.enter_async_context(self._host.announcer(local))
+            for address in await machine.clean(backend, config.table):
+                log.info("took off %s, which an earlier run had left", address)
+            around = Surroundings(
+                link=Link(
+                    me=Member(config.name, state.next_incarnation()),
+                    cluster_group=local.cluster_group,
+                    keys=keys,
+                    mtu_bytes=min(transport.mtu_bytes for transport in transports.values()),
+                ),
+                transports=transports,
+                backend=backend,
+                announcer=announcer,
+                control=control,
+                reread=self._reread,
+                fits=fits,
+            )
+            self._life = Life(config, around, drained=state.drained)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(self._life.run)
+                    self._say_ready(around)
+                    task_status.started(self._life)
+            finally:
+                await _sweep(backend, self._life.table)
+            log.info("left")
+
+    def _say_ready(self, around: Surroundings) -> None:
+        me = around.link.me
+        paths = ", ".join(f"{name} from {one.source_address()}" for name, one in around.transports.items())
+        if self._config.local.key_file is None:
+            log.warning("insecure: datagrams are not sealed; whoever is on this network can join the cluster")
+        log.info(
+            "ready node=%s incarnation=%s vips=%d control=%s over %s",
+            me.name,
+            me.incarnation,
+            len(self._config.table.vips),
+            around.control.path,
+            paths,
+        )
+        notify("READY=1")
+
+
+async def run_daemon(daemon: Daemon) -> None:
+    """A daemon that obeys signals: SIGTERM and SIGINT hand over and leave, a second one takes everything off
+    at once; SIGHUP reads the configuration again."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            life: Life | None = None
+
+            async def obey() -> None:
+                leaving = False
+                async for number in signals:
+                    if number == signal.SIGHUP:
+                        if life is not None and not leaving:
+                            nursery.start_soon(life.reload)
+                    elif life is None or leaving:
+                        log.info("%s: taking everything off at once", signal.Signals(number).name)
+                        nursery.cancel_scope.cancel()
+                    else:
+                        leaving = True
+                        nursery.start_soon(life.leave)
+
+            async def live() -> None:
+                nonlocal life
+                async with trio.open_nursery() as inner:
+                    life = await inner.start(daemon.run)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(obey)
+            nursery.start_soon(live)
+
+
+def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
+    """Empty when insecure. Raises ConfigurationError when there is neither a key nor the wish to be
+    without."""
+    if local.key_file is not None:
+        return read_keys(local.key_file)
+    if local.insecure:
+        return ()
+    raise ConfigurationError(
+        "no cluster key: make one with `duravip keygen FILE`, copy it to every node and name it with key_file, "
+        "or set insecure = true to trust everyone on the network"
+    )
+
+
+async def _sweep(backend: Backend, table: Table) -> None:
+    """The last thing of every life: nothing of ours stays on. Tried for some seconds, whatever else ends."""
+    with trio.move_on_after(SWEEP_LIMIT_S, shield=True) as patience:
+        try:
+            for address in await machine.clean(backend, table):
+                log.info("took off %s", address)
+        except DuravipError as error:
+            log.error("%s", error)  # noqa: TRY400 (its one sentence says it all)
+    if patience.cancelled_caught:
+        log.error("the kernel does not answer: addresses of this node may still be on its interfaces")

@@ -1,0 +1,209 @@
+"""One life of a node, from its incarnation to its leaving: the parts of a running daemon, put together.
+
+Rules of this file: it wires and supervises. What is decided is decided in `cluster.node`; what is done is
+done by the driver, the plumber and the control server.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, Self
+
+import msgspec
+import trio
+
+from duravip import __version__
+from duravip.bus import Bus, Subscription
+from duravip.cluster.inputs import Input, LeaveRequested, TableLoaded
+from duravip.cluster.node import LEAVE_LIMIT_S, Node
+from duravip.cluster.parameters import Parameters
+from duravip.config.diagnostics import Diagnostic
+from duravip.config.node_config import NodeConfig
+from duravip.errors import DuravipError
+from duravip.events import ConfigRejected, ConfigReloaded, Event
+from duravip.model import Address, Member, NodeName, Table
+from duravip.plugin.api import Backend, Transport
+from duravip.runtime.control import ControlServer
+from duravip.runtime.driver import Driver
+from duravip.runtime.event_text import event_text
+from duravip.runtime.plumber import Plumber
+from duravip.runtime.status import Status
+from duravip.wire.link import Link
+
+LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
+LOG_QUEUE_EVENTS = 20_000
+
+log = logging.getLogger("duravip")
+
+
+class AnnouncerLike(Protocol):
+    """What a life needs of `net.announce.Announcer`."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, kind: Any, value: Any, trace: Any, /) -> None: ...
+    async def run(self) -> None: ...
+    def announce(self, address: Address, interface: str) -> None: ...
+    def withdraw(self, address: Address) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a life stands on: all open, and closed by whoever opened it. `reread` reads the configuration
+    again (in a thread); `fits` raises ConfigurationError when this machine could not run it."""
+
+    link: Link
+    transports: Mapping[str, Transport]
+    backend: Backend
+    announcer: AnnouncerLike
+    control: ControlServer
+    reread: Callable[[], NodeConfig]
+    fits: Callable[[NodeConfig], Any]  # -> Awaitable[None]
+
+
+class Life:
+    def __init__(self, config: NodeConfig, around: Surroundings, *, drained: bool) -> None:
+        now = trio.current_time()
+        me = around.link.me
+        self._config = config
+        self._around = around
+        self._began = now
+        self._reloading = trio.Lock()
+        self._node = Node(parameters_of(config, me, drained=drained), config.table, now=now)
+        self._plumber = Plumber(backend=around.backend, announcer=around.announcer, answer=self._feed)
+        self._driver = Driver(
+            core=self._node,
+            link=around.link,
+            transports=around.transports,
+            order=self._plumber.order,
+            publish=self._publish,
+        )
+        self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
+        self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
+
+    def __repr__(self) -> str:
+        return f"<Life of {self._config.name}: {self._node.view}>"
+
+    @property
+    def table(self) -> Table:
+        """The one read last."""
+        return self._config.table
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until the node has left. `started` when everything is open and the control socket answers."""
+        gc.collect()
+        gc.freeze()
+        async with trio.open_nursery() as self._nursery:
+            with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
+                self._nursery.start_soon(_log_events, to_log)
+                self._nursery.start_soon(self._plumber.run)
+                self._nursery.start_soon(self._around.announcer.run)
+                self._nursery.start_soon(self._driver.run)
+                await self._nursery.start(self._serve)
+                task_status.started()
+                await trio.sleep_forever()
+
+    async def leave(self) -> None:
+        """Hands over and leaves: `run` returns. May be asked once."""
+        log.info("leaving: handing over")
+        self._driver.feed(LeaveRequested())
+        with trio.move_on_after(LEAVE_LIMIT_S + LEAVE_GRACE_S) as patience:
+            await self._driver.wait_left()
+        if patience.cancelled_caught:
+            log.warning("the hand-over did not end in time; leaving without it")
+        self._nursery.cancel_scope.cancel()
+
+    async def reload(self) -> str:
+        """Reads the configuration again and brings its table into force; "" or why the old one stays."""
+        async with self._reloading:
+            try:
+                fresh = await trio.to_thread.run_sync(self._around.reread)
+                refusal = "; ".join(diagnostic_text(found) for found in fresh.errors())
+                if not refusal:
+                    await self._around.fits(fresh)
+            except DuravipError as error:
+                refusal = str(error)
+            if refusal:
+                self._publish(ConfigRejected(text=refusal))
+                return refusal
+            if (self._config.name, self._config.local) != (fresh.name, fresh.local):
+                log.warning("reload: what has changed beside the VIPs takes effect at the next start")
+            self._config = replace(self._config, table=fresh.table)
+            self._feed(TableLoaded(table=fresh.table))
+            self._publish(ConfigReloaded(digest=fresh.table.digest()))
+            return ""
+
+    def info(self) -> dict[str, Any]:
+        """The answer to `info`."""
+        local = self._config.local
+        return {
+            "node": self._config.name,
+            "version": __version__,
+            "incarnation": str(self._around.link.me.incarnation),
+            "pid": os.getpid(),
+            "uptime_s": round(trio.current_time() - self._began, 3),
+            "file": self._config.file,
+            "control": self._around.control.path,
+            "state_dir": local.state_dir,
+            "cluster_group": local.cluster_group,
+            "sealed": local.key_file is not None,
+            "transports": {path: one.source_address() for path, one in self._around.transports.items()},
+            "backend": local.backend.plugin,
+            "heartbeat_interval_s": local.heartbeat_interval,
+            "failure_timeout_s": local.failure_timeout,
+            "settings": msgspec.to_builtins(self._config.table.settings),
+            "table": {"digest": self._config.table.digest(), "vips": len(self._config.table.vips)},
+            "orders_waiting": self._plumber.waiting,
+            "events": self._bus.published,
+            "counters": asdict(self._driver.counters),
+            "dropped": {reason.name.lower(): n for reason, n in self._around.link.counters.items() if n},
+        }
+
+    async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
+        await self._around.control.serve(
+            status=self._status, bus=self._bus, info=self.info, reload=self.reload, task_status=task_status
+        )
+
+    def _feed(self, given: Input) -> None:
+        self._driver.feed(given)
+
+    def _publish(self, event: Event) -> None:
+        self._status.observe(event, now=trio.current_time())
+        self._bus.publish(event)
+
+    def _paths_of(self, name: NodeName) -> tuple[str, ...]:
+        if name == self._config.name:
+            return self._driver.paths
+        return self._driver.paths_of(name, within_s=self._config.local.failure_timeout)
+
+
+def parameters_of(config: NodeConfig, me: Member, *, drained: bool) -> Parameters:
+    local = config.local
+    return Parameters(
+        name=me.name,
+        incarnation=me.incarnation,
+        heartbeat_interval_s=local.heartbeat_interval,
+        failure_timeout_s=local.failure_timeout,
+        weight=local.weight,
+        on_isolation=local.on_isolation,
+        drained=drained,
+    )
+
+
+def diagnostic_text(found: Diagnostic) -> str:
+    """One line, as compilers print it."""
+    origin = found.origin
+    place = f"{origin.file}:{origin.line}:{origin.column}: " if origin.line else f"{origin.file}: "
+    hint = f" ({found.hint})" if found.hint else ""
+    return f"{place if origin.file else ''}{found.severity.value} {found.code}: {found.message}{hint}"
+
+
+async def _log_events(events: Subscription) -> None:
+    while True:
+        stamped = await events.receive()
+        if lost := events.take_lost():
+            log.warning("%d events are missing here: they came too fast", lost)
+        log.info("%s", event_text(stamped.to_json_object()))

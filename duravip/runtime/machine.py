@@ -1,0 +1,95 @@
+"""What this machine must look like before a daemon may start on it, and the clean slate that it starts from.
+
+Rules of this file: everything that can be refused is refused before anything is changed. What is taken off is
+a DuraVIP of our own table, or bears our mark; no other address is ever touched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+
+from duravip.config.node_config import NodeConfig
+from duravip.errors import BackendError, ConfigurationError
+from duravip.model import Address, Table, VipEntry
+from duravip.plugin.api import Backend, Placement, Plumbed, connected_interface
+
+
+def has_interface(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def refuse_impossible(
+    config: NodeConfig, plumbed: Sequence[Plumbed], *, has_interface: Callable[[str], bool] = has_interface
+) -> None:
+    """Raises ConfigurationError, with the place, for the first VIP that this machine could never own."""
+    own = main_addresses(plumbed)
+    for vip in config.table.vips:
+        if vip.address in own or vip.address == config.local.nodeaddr:
+            where = f" (on {own[vip.address]})" if vip.address in own else ""
+            raise _refusal(
+                vip,
+                f"{vip.address} is this machine's own address{where} and cannot be a DuraVIP",
+                "a DuraVIP must be free to leave; give the service an address of its own",
+            )
+        if vip.interface is not None and not has_interface(vip.interface):
+            raise _refusal(
+                vip,
+                f"there is no interface {vip.interface} for {vip.address} on this machine",
+                "correct the interface of its Topology",
+            )
+        if vip.interface is None and connected_interface(vip.address, plumbed) is None:
+            raise _refusal(
+                vip,
+                f"no Topology names the interface for {vip.address}, and none here has its network",
+                "add a Topology for it",
+            )
+
+
+def main_addresses(plumbed: Sequence[Plumbed]) -> dict[Address, str]:
+    """The first address of each family on each interface (link-local ones aside), unless it is ours: what the
+    machine is known by. Address -> interface."""
+    first: dict[tuple[str, int], Plumbed] = {}
+    for one in plumbed:
+        ip = ipaddress.ip_address(one.address)
+        if not (ip.version == 6 and ip.is_link_local):
+            first.setdefault((one.interface, ip.version), one)
+    return {one.address: one.interface for one in first.values() if not one.ours}
+
+
+def leftovers(table: Table, plumbed: Sequence[Plumbed]) -> tuple[Placement, ...]:
+    """What an earlier life left: every DuraVIP of the table, and everything that bears our mark."""
+    vips = {vip.address for vip in table.vips}
+    return tuple(
+        Placement(address=one.address, interface=one.interface, prefix=one.prefix)
+        for one in plumbed
+        if one.ours or one.address in vips
+    )
+
+
+async def clean(backend: Backend, table: Table) -> tuple[Address, ...]:
+    """Takes the leftovers off; returns them when the kernel has acknowledged. Raises BackendError
+    otherwise."""
+    placements = leftovers(table, await backend.list())
+    if not placements:
+        return ()
+    answers = {answer.address: answer for answer in await backend.remove(placements)}
+    for placement in placements:
+        answer = answers.get(placement.address)
+        if answer is None or answer.error:
+            why = answer.error if answer else "the interface backend did not answer"
+            raise BackendError(
+                f"{placement.address} was left on {placement.interface} and cannot be taken off: {why}",
+                interface=placement.interface or "",
+                address=placement.address,
+            )
+    return tuple(placement.address for placement in placements)
+
+
+def _refusal(vip: VipEntry, message: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(message, path=vip.origin.file, line=vip.origin.line, column=vip.origin.column, hint=hint)

@@ -1,0 +1,157 @@
+"""What the control socket says about a node: the machine's state as JSON-ready values.
+
+Rules of this file: it only asks. Answers about many addresses are built in slices, between which the event
+loop runs: ten thousand of them must not hold up a heartbeat. What a slice is built from is immutable.
+
+Source: the JSON shapes of contract.md section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from duravip import __version__
+from duravip.cluster.flags import Landscape
+from duravip.events import Event, OwnerElected
+from duravip.model import Address, Decision, NodeName, Reason, View, address_order
+
+SLICE_ADDRESSES = 100
+
+
+class Peer(Protocol):
+    """What is asked of `cluster.node.MemberInfo`."""
+
+    @property
+    def name(self) -> NodeName: ...
+    @property
+    def incarnation(self) -> object: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def mature(self) -> bool: ...
+    @property
+    def eligible(self) -> bool: ...
+    @property
+    def drained(self) -> bool: ...
+    @property
+    def penalty(self) -> float: ...
+
+
+class Machine(Protocol):
+    """What is asked of `cluster.node.Node`. `stable_since` is trio's clock."""
+
+    @property
+    def view(self) -> View | None: ...
+    @property
+    def view_mature(self) -> bool: ...
+    @property
+    def stable_since(self) -> float: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def landscape(self) -> Landscape: ...
+    def owners(self) -> Mapping[Address, Decision]: ...
+    def held(self) -> frozenset[Address]: ...
+    def member_infos(self) -> Sequence[Peer]: ...
+    def describe(self, address: Address, /) -> str: ...
+
+
+class Status:
+    """`paths_of` names the transports on which a node is heard now. Times are trio's clock."""
+
+    def __init__(
+        self, *, node: NodeName, machine: Machine, paths_of: Callable[[NodeName], tuple[str, ...]], now: float
+    ) -> None:
+        self.node = node
+        self._machine = machine
+        self._paths_of = paths_of
+        self._began = now
+        self._owned_since: dict[Address, float] = {}
+
+    @property
+    def view_mature(self) -> bool:
+        return self._machine.view is not None and self._machine.view_mature
+
+    def view_text(self) -> str:
+        view = self._machine.view
+        return str(view.id) if view else ""
+
+    def observe(self, event: Event, *, now: float) -> None:
+        """Every event passes here once: it dates the present owners."""
+        if isinstance(event, OwnerElected):
+            self._owned_since[event.address] = now
+
+    async def show(self, address: Address | None = None) -> msgspec.Raw | None:
+        """The answer to `show`, as JSON text; None when `address` is no VIP of the present view."""
+        now = trio.current_time()
+        landscape = self._machine.landscape
+        universe = landscape.universe
+        if address is not None:
+            if address not in universe:
+                return None
+            universe = (address,)
+        head = {"node": self.node, "view": self._view(now)}
+        owners, held = dict(self._machine.owners()), self._machine.held()
+        slices: list[bytes] = []
+        ordered = sorted(universe, key=address_order)
+        for start in range(0, len(ordered), SLICE_ADDRESSES):
+            part = [
+                self._vip(landscape, one, owners.get(one), one in held, now)
+                for one in ordered[start : start + SLICE_ADDRESSES]
+            ]
+            slices.append(msgspec.json.encode(part)[1:-1])
+            await trio.lowlevel.checkpoint()
+        vips = msgspec.Raw(b"[" + b",".join(slices) + b"]")
+        return msgspec.Raw(msgspec.json.encode({**head, "vips": vips}))
+
+    def members(self) -> list[dict[str, Any]]:
+        """The answer to `members`, sorted by name."""
+        return [
+            {
+                "name": peer.name,
+                "incarnation": str(peer.incarnation),
+                "online": peer.online,
+                "mature": peer.mature,
+                "eligible": peer.eligible,
+                "drained": peer.drained,
+                "penalty": peer.penalty,
+                "paths": list(self._paths_of(peer.name)),
+                "version": __version__ if peer.name == self.node else "",
+            }
+            for peer in sorted(self._machine.member_infos(), key=lambda peer: peer.name)
+        ]
+
+    def _view(self, now: float) -> dict[str, Any]:
+        view = self._machine.view
+        return {
+            "id": str(view.id) if view else "",
+            "members": list(view.names()) if view else [],
+            "coordinator": view.id.coordinator if view else "",
+            "stable_s": round(max(0.0, now - self._machine.stable_since), 3),
+            "mature": self.view_mature,
+            "number": self._machine.number,
+        }
+
+    def _vip(
+        self, landscape: Landscape, address: Address, decision: Decision | None, held_here: bool, now: float
+    ) -> dict[str, Any]:
+        members = landscape.members[address]
+        entries = {name: landscape.entries[name][address] for name in members}
+        flags = landscape.flags.get(address, {})
+        return {
+            "address": address,
+            "owner": decision.owner if decision else None,
+            "held_here": held_here,
+            "flags": sorted(flag.value for flag in flags),
+            "reason": self._machine.describe(address),
+            "since_s": round(now - self._owned_since.get(address, self._began), 3),
+            "virtual_members": list(members),
+            "bindings": sorted({name for entry in entries.values() for name in entry.binding_names()}),
+            "services": {name: list(entry.service_names()) for name, entry in entries.items()},
+            "pinned": decision is not None and decision.reason is Reason.PINNED,
+            "evidence": [msgspec.to_builtins(one) for flag in sorted(flags, key=str) for one in flags[flag]],
+        }
