@@ -54,6 +54,7 @@ class Peer:
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
     listed: dict[NodeName, Heard] = field(default_factory=dict)
+    names: tuple[Member, ...] = ()  # whom it takes for alive
     alive: bool = False
     probed_at: float = -math.inf
     left: bool = False
@@ -75,6 +76,8 @@ class Detector:
         self._not_before = -math.inf
         self._missing_since: dict[tuple[Member, Member], float] = {}
         self._hearsay_since: dict[Member, float] = {}
+        self._links: object = None
+        self._cliques: tuple[tuple[Member, ...], ...] = ((me,),)
 
     # --- what this node says ---------------------------------------------------------------------------------------
 
@@ -126,6 +129,7 @@ class Detector:
         stale = -math.inf < echoed < now - self._echo_limit
         peer.heartbeat = heartbeat
         peer.listed = listed
+        peer.names = tuple(_member(entry) for entry in heartbeat.heard if entry.alive)
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
             return fresh_face
@@ -211,13 +215,12 @@ class Detector:
 
     def cliques(self, now: float) -> tuple[tuple[Member, ...], ...]:
         """The partition of all nodes that we hear, or that our live peers have heard for long without us."""
+        links = tuple((peer.member, peer.names) for peer in self.alive())
+        if links == self._links and not self._missing_since and not self._hearsay_since:
+            return self._cliques
+        self._links = links
         direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
-        hearsay = {
-            _member(entry)
-            for peer in self.alive()
-            for entry in peer.heartbeat.heard
-            if entry.alive and entry.name not in direct
-        }
+        hearsay = {member for peer in self.alive() for member in peer.names if member.name not in direct}
         self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
         believed = {m.name: m for m in sorted(hearsay) if now - self._hearsay_since[m] >= self._cap}
         vertices = sorted((*direct.values(), *believed.values()))
@@ -234,7 +237,8 @@ class Detector:
             since = missing.get((one, other) if one < other else (other, one))
             return since is None or now - since < self._cap
 
-        return partition(vertices, linked)
+        self._cliques = partition(vertices, linked)
+        return self._cliques
 
     def acquainted(self, one: Member, other: Member) -> bool:
         """Whether each of the two takes the other for alive, as far as is known here."""

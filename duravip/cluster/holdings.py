@@ -45,10 +45,12 @@ class Holding:
 
 
 class Holdings:
-    """The addresses of one node. `reconcile` is the only place that gives kernel orders."""
+    """The addresses of one node. `reconcile` is the only place that gives kernel orders. `revision` grows with every
+    change."""
 
     def __init__(self) -> None:
         self._all: dict[Address, Holding] = {}
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._all)
@@ -118,6 +120,7 @@ class Holdings:
         holding = self._all.get(address)
         if holding is not None and holding.state is HoldState.RELEASING:
             holding.retry_at = now + RELEASE_RETRY_S
+            self.revision += 1
 
     def deadline(self) -> float | None:
         times = [holding.retry_at for holding in self._all.values() if holding.retry_at is not None]
@@ -131,6 +134,7 @@ class Holdings:
         before = self.state(address)
         if to not in MOVES[before]:
             raise ImpossibleTransitionError(f"{address}: {before} -> {to}")
+        self.revision += 1
         if to is None:
             del self._all[address]
         elif holding is not None:

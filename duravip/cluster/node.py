@@ -140,6 +140,9 @@ class Node:
         self._drained = parameters.drained
         self._suspended = False
         self._immature_again = False
+        self._held_basis: object = None
+        self._declared_basis: object = None
+        self._report: Report | None = None
         self._leaving_since: float | None = None
         self._leaves_said = 0
         self._next_leave_at = math.inf
@@ -607,14 +610,20 @@ class Node:
     # --- what this node holds --------------------------------------------------------------------------------------
 
     def _hold(self, now: float) -> None:
-        if self._agreed is not None:
-            self._out += self._tenure.follow(
-                self._agreed,
-                may_hold=self._may_hold(),
-                may_take=self._agreement.may_take(),
-                blocked=self._status_blocked(),
-                now=now,
-            )
+        if self._agreed is None:
+            return
+        may_hold, may_take, blocked = self._may_hold(), self._agreement.may_take(), self._status_blocked()
+        basis = (self._agreed_basis(), self._tenure.revision, may_hold, may_take, blocked)
+        if basis == self._held_basis and now < self._tenure.deadline():
+            return
+        self._out += self._tenure.follow(self._agreed, may_hold=may_hold, may_take=may_take, blocked=blocked, now=now)
+        self._held_basis = (self._agreed_basis(), self._tenure.revision, may_hold, may_take, blocked)
+
+    def _agreed_basis(self) -> object:
+        """Equal as long as neither the agreed state nor the holdings have changed."""
+        agreed = self._agreed
+        assert agreed is not None
+        return agreed.view.id, agreed.number, agreed.informed, self._tenure.holdings.revision
 
     def _may_hold(self) -> bool:
         """Whether this node may hold anything at all, as far as it knows of itself."""
@@ -675,9 +684,12 @@ class Node:
     def _declared(self) -> Report | None:
         if self._agreed is None:
             return None
-        return self._declaration.compose(
-            self._agreed, self._status(), self._tenure.holdings, may_take=self._agreement.may_take()
-        )
+        status, may_take = self._status(), self._agreement.may_take()
+        basis = (self._agreed_basis(), status, may_take)
+        if basis != self._declared_basis:
+            self._declared_basis = basis
+            self._report = self._declaration.compose(self._agreed, status, self._tenure.holdings, may_take=may_take)
+        return self._report
 
     def _tell(self, now: float) -> None:
         if self._declared() is None:

@@ -22,8 +22,15 @@ from duravip.model import Address, Flag, NodeName, VipEntry
 BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long
 
 
+def is_broken(agreed: AgreedState, address: Address) -> bool:
+    """Whether nobody may hold it, by the tables in force."""
+    flags = agreed.landscape.flags
+    return address in flags and Flag.BROKEN in flags[address]
+
+
 class Tenure:
-    """The holdings of one node and what governs them. `former`: let go because they were BROKEN, nobody's since."""
+    """The holdings of one node and what governs them. `former`: let go because they were BROKEN, nobody's since.
+    `revision` grows when something is learnt that the agreed state does not say."""
 
     def __init__(self, me: NodeName) -> None:
         self._me = me
@@ -32,6 +39,7 @@ class Tenure:
         self._refused: dict[Address, float] = {}
         self._released: dict[tuple[Address, NodeName], int] = {}
         self._rivalled: set[Address] = set()
+        self.revision = 0
 
     def renew(self) -> None:
         """A view was installed: claims and releases of the old one count no more."""
@@ -40,6 +48,7 @@ class Tenure:
 
     def on_report(self, sender: NodeName, report: Report) -> None:
         """A member of the view has said what it released: that counts before its number comes."""
+        self.revision += len(report.released) > 0
         for address in report.released:
             key = (address, sender)
             self._released[key] = max(self._released.get(key, -1), report.as_of)
@@ -47,6 +56,7 @@ class Tenure:
     def on_refused(self, address: Address, now: float) -> None:
         """The kernel would not add it."""
         self._refused[address] = now + BLOCK_S
+        self.revision += 1
 
     def refused(self) -> AddressSet:
         return AddressSet(self._refused)
@@ -67,12 +77,12 @@ class Tenure:
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
         entries = agreed.landscape.entries.get(self._me, {})
-        flags = agreed.landscape.flags
         mine = [address for address, decision in agreed.decisions.items() if decision.owner == self._me]
         for address in (*self.holdings.addresses(), *mine) if may_hold else ():
             entry = entries.get(address)
-            broken = address in flags and Flag.BROKEN in flags[address]
-            if entry is None or broken or address in blocked.addresses or address in self._refused:
+            if entry is None or is_broken(agreed, address):
+                continue
+            if address in blocked.addresses or address in self._refused:
                 continue
             decision = agreed.decisions.get(address)
             if decision is not None and decision.owner != self._me:
@@ -80,7 +90,7 @@ class Tenure:
             keep[address] = entry
             if decision is not None and may_take and not self._has_rival(agreed, address):
                 take[address] = entry
-        self.former |= {a for a in self.holdings.held() if a in flags and Flag.BROKEN in flags[a]}
+        self.former |= {address for address in self.holdings.held() if is_broken(agreed, address)}
         orders = self.holdings.reconcile(keep, take, now)
         return [*orders, *self._announce_again(agreed)]
 
