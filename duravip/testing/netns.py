@@ -1,0 +1,331 @@
+"""A small network on one machine, for tests, measurements and `duravip demo`: hosts in network namespaces on
+a bridge.
+
+    client ── eth0      node1 ── eth0      node2 ── eth0
+                 │              │                  │          each `eth0` is one end of a veth pair; the other
+                 end, [client]       [node1]            [node2]       named after its host, is a port of the
+                 bridge `br0` └──────── br0, in a namespace of its own     in the namespace `...-wire`
+
+Needs root and iproute2 (`ip`, `bridge`), nothing else. Nothing outside the new namespaces is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from duravip.errors import DuravipError
+from duravip.model import Address
+
+_CLONE_NEWNET = 0x40000000
+_FORWARDING, _DISABLED = 3, 0  # states of a bridge port (linux/if_bridge.h)
+_NAMESPACES = Path("/run/netns")
+_lans = itertools.count(1)
+
+
+class LanError(DuravipError):
+    """The little network cannot be built or changed here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """`interface` is always `eth0`. `address` and `address6` are its own, with `prefix` and `prefix6`
+    bits."""
+
+    name: str
+    namespace: str
+    hardware_address: str
+    address: Address
+    address6: Address
+    prefix: int = 24
+    prefix6: int = 64
+    interface: str = "eth0"
+
+
+def why_not() -> str:
+    """Why no Lan can be built here, in words; "" when it can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for command in ("ip", "bridge"):
+        if shutil.which(command) is None:
+            return f"network namespaces need the command `{command}` (package iproute2)"
+    probe = f"dvprobe-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if made.returncode:
+        return f"this system makes no network namespaces: {made.stderr.strip()}"
+    subprocess.run(["ip", "netns", "del", probe], capture_output=True, check=False)  # noqa: S603, S607
+    return ""
+
+
+class Lan:
+    """A context manager. `names`: the hosts, each at most 12 characters; the first has address .1 of
+    `network`, and so on. `prefix` starts the namespaces' names (`PREFIX-PID-NUMBER-HOST`). Raises LanError.
+
+    Leaving kills every process in the namespaces and removes them; so does entering, for what a killed
+    earlier process with the same prefix left behind.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] = ("node1", "node2", "node3", "client"),
+        *,
+        prefix: str = "dvlan",
+        network: str = "10.77.0.0/24",
+        network6: str = "fd77::/64",
+    ) -> None:
+        stem = f"{prefix}-{os.getpid()}-{next(_lans)}"
+        v4, v6 = IPv4Network(network), IPv6Network(network6)
+        self._prefix = prefix
+        self._wire = f"{stem}-wire"
+        self.hosts = {
+            name: Host(
+                name=name,
+                namespace=f"{stem}-{name}",
+                hardware_address=f"02:77:00:00:00:{number:02x}",
+                address=Address(str(v4[number])),
+                address6=Address(str(v6[number])),
+                prefix=v4.prefixlen,
+                prefix6=v6.prefixlen,
+            )
+            for number, name in enumerate(names, start=1)
+        }
+
+    def __repr__(self) -> str:
+        return f"<Lan {' '.join(self.hosts)}>"
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    def __enter__(self) -> Self:
+        if refusal := why_not():
+            raise LanError(refusal)
+        _remove_leftovers(self._prefix)
+        try:
+            self._build()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    # --- processes ---
+
+    def command(self, host: str, *argv: str) -> list[str]:
+        """What to start to have `argv` run on that host. The process keeps its id: `ip` becomes `argv`."""
+        return ["ip", "netns", "exec", self.hosts[host].namespace, *argv]
+
+    def run(self, host: str, *argv: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+        """Runs to its end. A failure of the command is in `returncode`; raises subprocess.TimeoutExpired."""
+        return subprocess.run(  # noqa: S603
+            self.command(host, *argv), capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def popen(
+        self,
+        host: str,
+        *argv: str,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
+        stdin: int | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Starts it. Its `pid` is that of `argv` itself, so signals go where they should."""
+        return subprocess.Popen(  # noqa: S603
+            self.command(host, *argv), stdout=stdout, stderr=stderr, stdin=stdin, env=env
+        )
+
+    @contextlib.contextmanager
+    def inside(self, host: str) -> Iterator[None]:
+        """This thread is on that host while the block runs: sockets made in it stay there."""
+        with entered(self.hosts[host].namespace):
+            yield
+
+    # --- faults ---
+
+    def silence(self, *names: str) -> None:
+        """From now on every frame to and from these hosts vanishes; their carrier stays."""
+        self._set_state(names, _DISABLED)
+
+    def unsilence(self, *names: str) -> None:
+        self._set_state(names, _FORWARDING)
+
+    def link_down(self, *names: str) -> None:
+        """Pulls the cable: the host's interface loses its carrier."""
+        self._ports(names, lambda name: f"link set dev {name} down")
+
+    def link_up(self, *names: str) -> None:
+        self._ports(names, lambda name: f"link set dev {name} up")
+
+    def partition(self, *groups: Sequence[str]) -> None:
+        """Hosts of different groups no longer hear each other; all carriers stay. Hosts that are in no group
+        stay together, on a wire of their own. Each call replaces the one before."""
+        lines = []
+        for number, group in enumerate(groups, start=1):
+            if not self._has_bridge(f"br{number}"):
+                lines += _bridge(f"br{number}")
+            lines += [f"link set dev {name} master br{number}" for name in group]
+        named = {name for group in groups for name in group}
+        lines += [f"link set dev {name} master br0" for name in self.hosts if name not in named]
+        _ip(self._wire, lines)
+
+    def heal(self) -> None:
+        """Undoes silence, pulled cables and partitions."""
+        names = tuple(self.hosts)
+        self.link_up(*names)
+        self._ports(names, lambda name: f"link set dev {name} master br0")
+        self.unsilence(*names)
+
+    # --- questions ---
+
+    def holders(self, address: str) -> tuple[str, ...]:
+        """The hosts that have the address on an interface now, in order. One look after the other, some 5 ms
+        each."""
+        return tuple(name for name in self.hosts if address in self.addresses(name))
+
+    def addresses(self, host: str) -> tuple[Address, ...]:
+        """Every address on the host's `eth0`, its own included, in the kernel's order."""
+        shown = _ip(self.hosts[host].namespace, ["addr show dev eth0"])
+        return tuple(Address(found) for found in re.findall(r"^\s+inet6? ([0-9a-f.:]+)", shown, re.MULTILINE))
+
+    def neighbour(self, host: str, address: str) -> str:
+        """The hardware address that the host remembers for `address`; "" for none."""
+        shown = _ip(self.hosts[host].namespace, [f"neigh show to {address} dev eth0"])
+        found = re.search(r"lladdr ([0-9a-f:]{17})", shown)
+        return found.group(1) if found else ""
+
+    # --- building ---
+
+    def _build(self) -> None:
+        for namespace in (self._wire, *(host.namespace for host in self.hosts.values())):
+            _run("ip", "netns", "add", namespace)
+        _ip(self._wire, _bridge("br0"))
+        for name, host in self.hosts.items():
+            with entered(host.namespace):
+                _calm()
+            _ip(
+                self._wire,
+                [
+                    f"link add {name} type veth peer name eth0 address {host.hardware_address} netns {host.namespace}",
+                    f"link set dev {name} master br0 up",
+                ],
+            )
+            _ip(
+                host.namespace,
+                [
+                    "link set dev lo up",
+                    "link set dev eth0 up",
+                    f"addr add {host.address}/{host.prefix} dev eth0",
+                    f"addr add {host.address6}/{host.prefix6} dev eth0 nodad",
+                ],
+            )
+
+    def _has_bridge(self, name: str) -> bool:
+        with entered(self._wire):
+            return Path("/proc/sys/net/ipv4/conf", name).exists()
+
+    def _ports(self, names: Sequence[str], line: Callable[[str], str]) -> None:
+        _ip(self._wire, [line(self.hosts[name].name) for name in names])
+
+    def _set_state(self, names: Sequence[str], state: int) -> None:
+        # `ip link ... type bridge_slave state` does nothing, and says that all went well.
+        lines = [f"link set dev {self.hosts[name].name} state {state}" for name in names]
+        _run("bridge", "-n", self._wire, "-batch", "-", text="\n".join(lines) + "\n")
+
+    def _remove(self) -> None:
+        for namespace in (*(host.namespace for host in self.hosts.values()), self._wire):
+            _remove_namespace(namespace)
+
+
+@contextlib.contextmanager
+def entered(namespace: str) -> Iterator[None]:
+    """This thread is in the namespace (a name of `ip netns`) while the block runs. Other threads are not."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    inside = os.open(_NAMESPACES / namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _setns(inside)
+        try:
+            yield
+        finally:
+            _setns(before)
+    finally:
+        os.close(before)
+        os.close(inside)
+
+
+def _setns(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12
+    if libc.setns(descriptor, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise LanError(f"cannot enter a network namespace: {os.strerror(number)}")
+
+
+def _calm() -> None:
+    """In the new namespace, before it has links: no waiting for duplicate addresses, no limit on echo
+    replies."""
+    settings = {
+        "ipv6/conf/default/accept_dad": "0",
+        "ipv6/conf/default/dad_transmits": "0",
+        "ipv6/conf/default/router_solicitations": "0",
+        "ipv4/icmp_ratelimit": "0",
+        "ipv6/icmp/ratelimit": "0",
+    }
+    for name, value in settings.items():
+        with contextlib.suppress(OSError):  # IPv6 may be switched off
+            Path("/proc/sys/net", name).write_text(value)
+
+
+def _bridge(name: str) -> list[str]:
+    return [f"link add {name} type bridge forward_delay 0 mcast_snooping 0", f"link set dev {name} up"]
+
+
+def _ip(namespace: str, lines: Sequence[str]) -> str:
+    """Several `ip` commands at once; the first that fails raises LanError and leaves the rest undone."""
+    return _run("ip", "-n", namespace, "-batch", "-", text="\n".join(lines) + "\n")
+
+
+def _run(*argv: str, text: str = "") -> str:
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise LanError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}" + (f" (of: {text!r})" if text else ""))
+    return done.stdout
+
+
+def _remove_leftovers(prefix: str) -> None:
+    """Namespaces of Lans with this prefix whose process is no more."""
+    named = re.compile(re.escape(prefix) + r"-(\d+)-\d+-[^-]+")
+    for entry in sorted(_NAMESPACES.iterdir()) if _NAMESPACES.exists() else ():
+        found = named.fullmatch(entry.name)
+        if found and not Path("/proc", found.group(1)).exists():
+            _remove_namespace(entry.name)
+
+
+def _remove_namespace(namespace: str) -> None:
+    if not (_NAMESPACES / namespace).exists():
+        return
+    inside = subprocess.run(  # noqa: S603
+        ["ip", "netns", "pids", namespace],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for pid in inside.stdout.split():
+        if int(pid) != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)  # noqa: S603, S607
