@@ -12,7 +12,7 @@ from dataclasses import replace
 import msgspec
 
 from duravip.cluster import agreed as agreed_module
-from duravip.cluster import election
+from duravip.cluster import election, tenure
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement
@@ -20,6 +20,7 @@ from duravip.cluster.election import Circumstances
 from duravip.cluster.flags import Landscape
 from duravip.cluster.messages import MemberState
 from duravip.cluster.node import Node
+from duravip.cluster.tenure import Tenure
 from duravip.model import Address, Decision
 
 Patch = tuple[object, str, object]
@@ -28,10 +29,10 @@ Patch = tuple[object, str, object]
 def _no_release_before_a_move() -> list[Patch]:
     """The new owner takes an address without waiting for the old one's RELEASED."""
 
-    def standing_rivals(self: Node, agreed: AgreedState, address: Address) -> bool:
+    def has_rival(self: Tenure, agreed: AgreedState, address: Address) -> bool:
         return False
 
-    return [(Node, "_standing_rivals", standing_rivals)]
+    return [(Tenure, "_has_rival", has_rival)]
 
 
 def _a_merge_that_forgets_claims() -> list[Patch]:
@@ -51,10 +52,10 @@ def _a_broken_vip_that_stays() -> list[Patch]:
     def blind(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]:
         return elect(replace(landscape, flags={}), given)
 
-    def may_hold_address(self: Node, agreed: AgreedState, address: Address) -> bool:
-        return True
+    def is_broken(agreed: AgreedState, address: Address) -> bool:
+        return False
 
-    return [(agreed_module, "elect", blind), (Node, "_may_hold_address", may_hold_address)]
+    return [(agreed_module, "elect", blind), (tenure, "is_broken", is_broken)]
 
 
 def _an_owner_that_acts_on_an_older_view() -> list[Patch]:

@@ -15,7 +15,7 @@ from duravip.cluster.messages import Blocked
 from duravip.model import NodeName, Table
 from duravip.sim.host import Host
 from duravip.sim.kernel import CALM, MOODY
-from duravip.sim.network import FAIR, ROUGH
+from duravip.sim.network import FAIR, ROUGH, Weather
 from duravip.sim.tables import blueprints, random_settings, table_of
 from duravip.sim.world import World
 
@@ -56,8 +56,13 @@ class Schedule:
                 on_isolation=on_isolation,
             )
         self._plan_starts()
-        for _ in range(chance.randint(2, 14)):
+        for _ in range(chance.randint(2, 10)):
             self._plan_trouble(chance.uniform(3, CALM_AT_S - 1))
+        for _ in range(chance.randint(0, 2)):
+            flurry_at_s = chance.uniform(5, CALM_AT_S - 6)
+            for _ in range(chance.randint(2, 5)):
+                self._plan_trouble(flurry_at_s + chance.uniform(0, 5))
+        self.faults = [fault for fault in self.faults if fault.at_s < CALM_AT_S]
         self._plan_calm()
         self.faults.sort(key=lambda fault: fault.at_s)
 
@@ -114,6 +119,7 @@ class Schedule:
             (4, self._partition),
             (2, self._one_way),
             (2, self._loss),
+            (2, self._slow),
             (3, self._leave),
             (1, self._drain),
             (1, self._block),
@@ -162,10 +168,19 @@ class Schedule:
         self._add(at_s + self._after(1, 12), "all links whole", self.world.network.heal)
 
     def _loss(self, at_s: float) -> None:
-        loss, network = self._random.uniform(0.1, 0.6), self.world.network
-        burst, after = replace(ROUGH, loss=loss), replace(ROUGH)
-        self._add(at_s, f"loses {loss:.0%}", lambda: setattr(network, "weather", burst))
-        self._add(at_s + self._after(0.5, 8), "loses less", lambda: setattr(network, "weather", after))
+        loss = self._random.uniform(0.1, 0.6)
+        self._weather(at_s, f"loses {loss:.0%}", replace(ROUGH, loss=loss), self._after(0.5, 8))
+
+    def _slow(self, at_s: float) -> None:
+        """Messages are as slow as everything else, so that everything may happen between any two of them."""
+        delay_s = self._random.choice((0.02, 0.1, 0.3))
+        slow = replace(ROUGH, delay_s=delay_s, straggle=0.2, straggle_s=1.0)
+        self._weather(at_s, f"datagrams take {delay_s:g} s", slow, self._after(2, 15))
+
+    def _weather(self, at_s: float, text: str, weather: Weather, for_s: float) -> None:
+        network = self.world.network
+        self._add(at_s, text, lambda: setattr(network, "weather", weather))
+        self._add(at_s + for_s, "usual weather", lambda: setattr(network, "weather", ROUGH))
 
     def _drain(self, at_s: float) -> None:
         host = self._host()

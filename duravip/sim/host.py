@@ -69,7 +69,8 @@ class Process:
         self.customer = customer
         self.table = table
         self.leaving = False
-        self.timer_at = math.inf
+        self.deadline = math.inf  # what the node said last; its own seconds
+        self.timer_at = math.inf  # when the clock rings for it; the world's seconds
         self.socket: deque[bytes] = deque()
         self.answers: deque[Answer] = deque()
 
@@ -205,6 +206,7 @@ class Host:
             Customer(lambda answer: self._answered(process, answer)),
             self.table,
         )
+        process.deadline = process.node.next_deadline()
         self.process = process
         self.kernel.serve(process.customer)
         self._observer.started(self)
@@ -239,7 +241,7 @@ class Host:
             self._feed(process, PacketHeard(sender=opened.sender, messages=opened.messages, path="net"))
 
     def _feed(self, process: Process, given: Input) -> None:
-        if self.local_now() >= process.node.next_deadline() and not isinstance(given, Ticked):
+        if self.local_now() >= process.deadline:
             self._turn(process, Ticked())
         if process is self.process:
             self._turn(process, given)
@@ -253,6 +255,7 @@ class Host:
             self._end("raised")
             self._observer.failed(self, error)
             return
+        process.deadline = process.node.next_deadline()
         self._observer.handled(self, given, effects)
         for effect in effects:
             self._carry_out(process, effect)
@@ -284,10 +287,9 @@ class Host:
     # --- its clock and kernel -------------------------------------------------------------------------------
 
     def _set_timer(self, process: Process) -> None:
-        deadline = process.node.next_deadline()
-        if deadline == math.inf:
+        if process.deadline == math.inf:
             return
-        when = max(self._clock.now, (deadline - self._offset) / self._rate)
+        when = max(self._clock.now, (process.deadline - self._offset) / self._rate)
         if when < process.timer_at:
             process.timer_at = when
             lateness_s = LATENESS_S * (0.1 + 0.9 * self._random.random())
@@ -297,7 +299,7 @@ class Host:
         if process is not self.process or process.frozen or process.timer_at != planned:
             return
         process.timer_at = math.inf
-        if self.local_now() >= process.node.next_deadline():
+        if self.local_now() >= process.deadline:
             self._turn(process, Ticked())
         if process is self.process:
             self._set_timer(process)
