@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duravip.cluster.addresses import AddressSet
+from duravip.model import Address, canonical_address
+
+ADDRESSES = st.sets(st.ip_addresses().map(lambda ip: canonical_address(str(ip))), max_size=50)
+
+
+@given(ADDRESSES)
+def test_packing_and_unpacking_gives_the_same_set(addresses: set[Address]) -> None:
+    packed = AddressSet(addresses)
+    assert AddressSet.unpack(packed.pack()) == packed
+    assert set(packed) == addresses
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_set_or_a_value_error(data: bytes) -> None:
+    try:
+        found = AddressSet.unpack(data, limit=1000)
+    except ValueError:
+        return
+    assert all(canonical_address(address) == address for address in found)
+
+
+def test_neighbouring_addresses_cost_a_byte_each() -> None:
+    block = AddressSet(canonical_address(f"10.1.{i >> 8}.{i & 255}") for i in range(1000))
+    assert len(block.pack()) < 1010
+
+
+def test_a_count_beyond_the_limit_is_refused_before_anything_is_made() -> None:
+    block = AddressSet(canonical_address(f"10.1.0.{i}") for i in range(10))
+    with pytest.raises(ValueError, match="count"):
+        AddressSet.unpack(block.pack(), limit=9)
+
+
+def test_the_order_is_that_of_the_texts() -> None:
+    texts = ["10.0.0.9", "10.0.0.10", "2001:db8::1"]
+    assert list(AddressSet(Address(text) for text in texts)) == sorted(texts)
