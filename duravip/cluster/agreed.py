@@ -71,7 +71,7 @@ class AgreedState:
 
     def settings(self) -> Settings:
         """The coordinator's, which are in force for all."""
-        table = self._library.get(self.status[self.view.id.coordinator].table)
+        table = self._library.get(self.tables[self.view.id.coordinator])
         return table.settings if table is not None else Settings()
 
     def own_settings(self, name: NodeName) -> Settings | None:

@@ -195,7 +195,7 @@ class Detector:
         for name in [
             name
             for name, peer in self.peers.items()
-            if not peer.alive and not peer.left and peer.member not in keep and now - peer.last_heard > limit
+            if not peer.alive and peer.member not in keep and now - peer.last_heard > limit
         ]:
             del self.peers[name]
 

@@ -80,7 +80,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.sequencer import Sequencer
 from duravip.cluster.shadow import lists, shadowed
 from duravip.cluster.tenure import Tenure
-from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View
+from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer before a view without them is proposed
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
@@ -134,6 +134,7 @@ class Node:
         self._added_at = now
         self._asked_at = -math.inf
         self._merged = False
+        self._differed_at: tuple[ViewId, int] | None = None
         self._known_owner: dict[Address, NodeName] = {}
         self._external = Blocked()
         self._shadowed = AddressSet()
@@ -286,7 +287,7 @@ class Node:
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
             case AddressAdded():
-                if self._tenure.holdings.added(given.address, now):
+                if self._tenure.on_added(given.address, now):
                     holding = self._tenure.holdings.get(given.address)
                     interface = holding.interface if holding is not None else None
                     self._publish(events.AddressAcquired(address=given.address, interface=interface))
@@ -403,13 +404,11 @@ class Node:
             return
         if sender.name == view.id.coordinator and heartbeat.number > agreed.number:
             self._ask_again(now)
-        if heartbeat.number == agreed.number and heartbeat.state != self.state_digest():
-            self._publish(
-                events.Disagreement(
-                    address=None,
-                    text=f"{sender.name} has another state for number {agreed.number} of {view.id}",
-                )
-            )
+        differs = heartbeat.number == agreed.number and heartbeat.state != self.state_digest()
+        if differs and self._differed_at != (view.id, agreed.number):
+            self._differed_at = (view.id, agreed.number)
+            text = f"{sender.name} has another state for number {agreed.number} of {view.id}"
+            self._publish(events.Disagreement(address=None, text=text))
 
     def _ask_again(self, now: float) -> None:
         view, sequencer = self._agreement.view, self._sequencer

@@ -19,7 +19,8 @@ from duravip.cluster.holdings import Holdings, HoldState
 from duravip.cluster.messages import Blocked, Report
 from duravip.model import Address, Flag, NodeName, VipEntry
 
-BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long
+BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
+MAX_BLOCK_S = 3600.0
 
 
 def is_broken(agreed: AgreedState, address: Address) -> bool:
@@ -37,6 +38,7 @@ class Tenure:
         self.holdings = Holdings()
         self.former: set[Address] = set()
         self._refused: dict[Address, float] = {}
+        self._refusals: dict[Address, int] = {}
         self._released: dict[tuple[Address, NodeName], int] = {}
         self._rivalled: set[Address] = set()
         self.revision = 0
@@ -55,8 +57,15 @@ class Tenure:
 
     def on_refused(self, address: Address, now: float) -> None:
         """The kernel would not add it."""
-        self._refused[address] = now + BLOCK_S
+        times = self._refusals.get(address, 0)
+        self._refusals[address] = times + 1
+        self._refused[address] = now + min(MAX_BLOCK_S, BLOCK_S * 2.0 ** min(times, 20))
         self.revision += 1
+
+    def on_added(self, address: Address, now: float) -> bool:
+        """The kernel has it; False when it was given up meanwhile."""
+        self._refusals.pop(address, None)
+        return self.holdings.added(address, now)
 
     def refused(self) -> AddressSet:
         return AddressSet(self._refused)
