@@ -1,0 +1,214 @@
+"""The netlink backend against the kernel, in namespaces of its own.
+
+host: eth0 (10.77.0.1/24, fd77::1/64) and eth1 (no IPv4), a veth pair of its own; far: only a neighbour
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from duravip.errors import BackendError
+from duravip.model import Address
+from duravip.plugin.api import AddressChanged, Answer, LinkChanged, Placement
+from duravip.testing.backend_kit import Place, check_backend
+from duravip.testing.netns import Lan
+from duravip_plugins.backend_netlink import NetlinkBackend, duravip_backends
+
+pytestmark = pytest.mark.netns
+
+VIP = Address("10.77.0.51")
+PLACE = Place(
+    interface="eth0",
+    other_interface="eth1",
+    connected=(VIP, Address("10.77.0.52"), Address("10.77.0.53")),
+    connected6=(Address("fd77::51"),),
+    unconnected=(Address("192.0.2.1"), Address("192.0.2.2"), Address("192.0.2.3")),
+)
+
+
+@pytest.fixture
+def lan() -> Iterator[Lan]:
+    with Lan(("host", "far"), prefix="dvbn") as built, built.inside("host"):
+        ip("link add eth1 type veth peer name eth1far")
+        ip("link set eth1far up")
+        ip("link set eth1 up")
+        yield built
+
+
+def ip(arguments: str) -> str:
+    return subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, text=True).stdout
+
+
+def on(address: str, interface: str | None = "eth0", prefix: int = 32) -> Placement:
+    return Placement(address=Address(address), interface=interface, prefix=prefix)
+
+
+def promote_secondaries(interface: str = "eth0") -> str:
+    return Path(f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries").read_text().strip()
+
+
+def switch_off_ipv6(interface: str) -> None:
+    Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1")
+
+
+async def test_it_does_what_every_backend_must(lan: Lan) -> None:
+    await check_backend(NetlinkBackend, PLACE)
+
+
+async def test_the_hook_names_it_and_opens_one(lan: Lan) -> None:
+    (kind,) = duravip_backends()
+    assert kind.name == "netlink"
+    async with kind.open({}) as backend:
+        assert [row.address for row in await backend.list() if row.interface == "eth0"][:1] == ["10.77.0.1"]
+
+
+async def test_the_kernel_shows_the_address_as_asked_with_our_mark(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        await backend.add([on(VIP), on("fd77::51", prefix=128)])
+        shown = ip("addr show dev eth0")
+    four = next(line for line in shown.splitlines() if "10.77.0.51/32" in line)
+    assert "scope global" in four
+    assert "proto 0x44" in four
+    six = shown[shown.index("fd77::51/128") :].splitlines()
+    assert "nodad" in six[0]
+    assert "tentative" not in six[0]
+    assert "proto 0x44" in six[0]
+    assert "valid_lft forever preferred_lft 0sec" in six[1]
+
+
+async def test_an_unmarked_address_on_the_right_interface_is_marked(lan: Lan) -> None:
+    ip(f"addr add {VIP}/32 dev eth0")
+    async with NetlinkBackend() as backend:
+        assert [row.ours for row in await backend.list() if row.address == VIP] == [False]
+        (answer,) = await backend.add([on(VIP)])
+        assert answer == Answer(address=VIP, interface="eth0")
+        assert [row.ours for row in await backend.list() if row.address == VIP] == [True]
+
+
+async def test_the_hardware_address_is_listed(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        listed = {row.address: row.hardware_address for row in await backend.list()}
+    assert listed[lan["host"].address] == lan["host"].hardware_address
+
+
+async def test_a_thousand_addresses_come_and_go_and_each_is_acknowledged(lan: Lan) -> None:
+    many = [on(f"10.77.{number // 250 + 1}.{number % 250}") for number in range(1000)]
+    async with NetlinkBackend() as backend:
+        assert [answer.error for answer in await backend.add(many)] == [""] * 1000
+        assert sum(row.ours for row in await backend.list()) == 1000
+        assert [answer.error for answer in await backend.remove(many)] == [""] * 1000
+        assert not any(row.ours for row in await backend.list())
+
+
+async def test_an_address_on_two_interfaces_is_taken_off_both(lan: Lan) -> None:
+    ip(f"addr add {VIP}/32 dev eth1")
+    ip(f"addr add {VIP}/24 dev eth0")
+    async with NetlinkBackend() as backend:
+        assert not (await backend.remove([on(VIP, None)]))[0].error
+        assert VIP not in [row.address for row in await backend.list()]
+
+
+async def test_short_prefixes_make_the_interface_keep_siblings_until_the_end(lan: Lan) -> None:
+    assert promote_secondaries() == "0"
+    async with NetlinkBackend() as backend:
+        await backend.add([on("192.0.2.1", prefix=24)])
+        assert promote_secondaries() == "1"
+        await backend.remove([on("192.0.2.1", prefix=24)])
+    assert promote_secondaries() == "0"
+
+
+async def test_a_single_host_prefix_leaves_the_interface_setting_alone(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        await backend.add([on(VIP)])
+        assert promote_secondaries() == "0"
+
+
+async def test_a_leftover_with_a_short_prefix_goes_without_the_administrators_addresses(lan: Lan) -> None:
+    for address in ("192.0.2.1", "192.0.2.2"):
+        ip(f"addr add {address}/24 dev eth1")
+    async with NetlinkBackend() as backend:
+        await backend.remove([on("192.0.2.1", None)])
+        left = [row.address for row in await backend.list() if row.interface == "eth1" and ":" not in row.address]
+    assert left == ["192.0.2.2"]
+
+
+async def test_ipv6_that_is_switched_off_is_a_sentence(lan: Lan) -> None:
+    switch_off_ipv6("eth1")
+    async with NetlinkBackend() as backend:
+        (answer,) = await backend.add([on("fd77::51", "eth1", 128)])
+    assert answer.error == "cannot add fd77::51 to eth1: IPv6 is switched off there"
+
+
+async def test_two_calls_at_once_both_answer(lan: Lan) -> None:
+    first = [on(f"10.77.1.{number}") for number in range(1, 200)]
+    second = [on(f"10.77.2.{number}") for number in range(1, 200)]
+    answers: list[Answer] = []
+    async with NetlinkBackend() as backend, trio.open_nursery() as nursery:
+        for half in (first, second):
+
+            async def add(half: list[Placement] = half) -> None:
+                answers.extend(await backend.add(half))
+
+            nursery.start_soon(add)
+    assert [answer.error for answer in answers] == [""] * 398
+
+
+async def test_changes_are_told_as_they_happen(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        with trio.fail_after(10):
+            await backend.add([on(VIP)])
+            assert await anext(changes) == AddressChanged(
+                address=VIP, interface="eth0", prefix=32, present=True, ours=True
+            )
+            ip(f"addr del {VIP}/32 dev eth0")
+            assert await anext(changes) == AddressChanged(
+                address=VIP, interface="eth0", prefix=32, present=False, ours=True
+            )
+            lan.link_down("host")
+            found = [await anext(changes)]
+            while not isinstance(found[-1], LinkChanged):
+                found.append(await anext(changes))
+            assert found[-1] == LinkChanged(interface="eth0", up=False)
+            lan.link_up("host")
+            while found[-1] != LinkChanged(interface="eth0", up=True):
+                found.append(await anext(changes))
+    with trio.fail_after(10):
+        assert [change async for change in changes if isinstance(change, LinkChanged)] == []
+
+
+def test_without_the_capability_entering_says_so_in_one_sentence(lan: Lan) -> None:
+    script = (
+        "import trio\n"
+        "from duravip.errors import BackendError\n"
+        "from duravip_plugins.backend_netlink import NetlinkBackend\n"
+        "async def main():\n"
+        "    async with NetlinkBackend(): pass\n"
+        "try: trio.run(main)\n"
+        "except BackendError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=drop_net_admin,
+    )
+    assert "CAP_NET_ADMIN" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def drop_net_admin() -> None:
+    """Takes the capability out of the bounding set; `exec` then leaves even root without it."""
+    drop_from_bounding_set, net_admin = 24, 12
+    if ctypes.CDLL(None, use_errno=True).prctl(drop_from_bounding_set, net_admin, 0, 0, 0):
+        raise BackendError("cannot drop a capability")
