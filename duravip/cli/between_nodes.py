@@ -183,8 +183,8 @@ def _own_addresses(nodes: Sequence[NodeConfig], landscape: Landscape, findings: 
 
 def _unknown_preferences(nodes: Sequence[NodeConfig], findings: Findings) -> None:
     known = {node.name for node in nodes}
+    said: set[str] = set()
     for node in nodes:
-        said: set[str] = set()
         for vip in node.table.vips:
             wanted = vip.preference
             if wanted is not None and wanted.value not in known and wanted.value not in said:

@@ -118,6 +118,6 @@ def unfit_as_vip(address: Address) -> str:
         return "a loopback address"
     if ip.is_multicast:
         return "a multicast address"
-    if ip == ipaddress.IPv4Address("255.255.255.255"):
+    if address == "255.255.255.255":
         return "the broadcast address"
     return ""

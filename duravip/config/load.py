@@ -80,11 +80,12 @@ def read_text(path: str | os.PathLike[str]) -> str:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unreadable("DV201", _words(error), file, "check the path and its permissions") from None
-    with os.fdopen(descriptor, "rb") as opened:
-        try:
-            return _text(opened.fileno(), file)
-        except OSError as error:
-            raise _unreadable("DV201", _words(error), file, "check the path and its permissions") from None
+    try:
+        return _text(descriptor, file)
+    except OSError as error:
+        raise _unreadable("DV201", _words(error), file, "check the path and its permissions") from None
+    finally:
+        os.close(descriptor)
 
 
 def _text(descriptor: int, file: str) -> str:

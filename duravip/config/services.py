@@ -145,8 +145,7 @@ def _fit(reader: Reader, title: str, address: Address, asked: Written | None) ->
                 "DV422", f"{title} has no IP address of its own to manage", asked.origin, "give it one"
             )
         return False
-    problem = unfit_as_vip(address)
-    if asked is not None and wanted and problem:
+    if asked is not None and wanted and (problem := unfit_as_vip(address)):
         reader.findings.error("DV430", f"{address} is {problem} and can never be a VIP", asked.origin)
         return False
     return True

@@ -32,9 +32,7 @@ _SINGLE_QUOTED = re.compile(r"'([^'\n]*)'")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SIGNS = frozenset("{}()[]=")
 _INCLUDES = frozenset({"include", "readonly_include"})
-_LOOKS_LIKE = re.compile(
-    r"^[ \t]*[A-Za-z]\w*(?:[ \t]+(?:\"[^\"\n]*\"|[^\s#\"'={}\[\]()]+))?[ \t]*\{", re.MULTILINE
-)
+_LOOKS_LIKE = re.compile(r"^[ \t]*[A-Za-z]\w*(?:[ \t]+(?:\"[^\"\n]*\"|[^\s#\"'={}\[\]()]+))?[ \t]*\{", re.MULTILINE)
 
 
 class _Token(NamedTuple):
@@ -77,17 +75,13 @@ class _Report:
 
     def error(self, code: str, message: str, token: _Token, hint: str = "") -> None:
         if len(self.found) >= MAX_DIAGNOSTICS:
-            self._add(
-                "DV109", "too many syntax errors: reading stops here", token, "is this a Momentum file?"
-            )
+            self._add("DV109", "too many syntax errors: reading stops here", token, "is this a Momentum file?")
             raise _TooManyError
         self._add(code, message, token, hint)
 
     def _add(self, code: str, message: str, token: _Token, hint: str) -> None:
         self.found.append(
-            Diagnostic(
-                severity=Severity.ERROR, code=code, message=message, origin=self.origin(token), hint=hint
-            )
+            Diagnostic(severity=Severity.ERROR, code=code, message=message, origin=self.origin(token), hint=hint)
         )
 
 
@@ -124,7 +118,8 @@ def _tokens(text: str, report: _Report) -> list[_Token]:
         elif char == "'":
             report.error("DV108", "a ' may only stand inside double quotes", here, 'write the value as "..."')
             single = _SINGLE_QUOTED.match(text, at)
-            end = single.end() if single else at + 1
+            lone = _BARE.match(text, at + 1)
+            end = single.end() if single else lone.end() if lone else at + 1
             if single:
                 tokens.append(here._replace(sign="", text=single[1], quoted=True))
         else:
@@ -164,14 +159,10 @@ class _Parser:
                 self._item()
             for stanza, token in self._open:
                 title = stanza.keyword + (f' "{stanza.name}"' if stanza.name is not None else "")
-                self._report.error(
-                    "DV103", f"the stanza {shown(title)} is not closed", token, "a } is missing"
-                )
+                self._report.error("DV103", f"the stanza {shown(title)} is not closed", token, "a } is missing")
         except _TooManyError:
             pass
-        return Document(
-            file=self._report.file, root=self._root, diagnostics=self._report.found, fold_case=True
-        )
+        return Document(file=self._report.file, root=self._root, diagnostics=self._report.found, fold_case=True)
 
     def _peek(self, ahead: int = 0) -> _Token:
         at = self._next + ahead
@@ -193,14 +184,10 @@ class _Parser:
             else:
                 self._report.error("DV106", "this } closes nothing", first)
         elif first.sign == "{":
-            self._report.error(
-                "DV105", "a stanza needs a keyword before its {", first, 'write: keyword "name" { ... }'
-            )
+            self._report.error("DV105", "a stanza needs a keyword before its {", first, 'write: keyword "name" { ... }')
             self._enter(first, None)
         elif first.sign:
-            self._report.error(
-                "DV105", f"{shown(first.sign)} stands where an option or a stanza should begin", first
-            )
+            self._report.error("DV105", f"{shown(first.sign)} stands where an option or a stanza should begin", first)
         elif self._peek().sign == "=":
             self._take()
             self._assignment(first)
@@ -247,9 +234,7 @@ class _Parser:
         elif first.sign == "[":
             value = self._dictionary()
         elif first.sign or (self._peek(1).sign == "=" and not first.quoted):
-            self._report.error(
-                "DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""'
-            )
+            self._report.error("DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""')
             if first.sign == "{":
                 self._take()
                 self._enter(key, None)
@@ -280,9 +265,7 @@ class _Parser:
             key = self._take()
             self._take()
             if self._peek().sign or (self._peek(1).sign == "=" and not self._peek().quoted):
-                self._report.error(
-                    "DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""'
-                )
+                self._report.error("DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""')
                 continue
             pairs.append((key.text, self._word()))
         self._close(opening, "]")

@@ -193,13 +193,9 @@ class _Builder:
                 _report(self._document, "DV107", "values are nested too deep", origin)
             return Value("", origin)
         if isinstance(content, dict):
-            return Value(
-                tuple((key, self._value(item, (*path, key))) for key, item in content.items()), origin
-            )
+            return Value(tuple((key, self._value(item, (*path, key))) for key, item in content.items()), origin)
         if isinstance(content, list):
-            return Value(
-                tuple(self._value(item, (*path, index)) for index, item in enumerate(content)), origin
-            )
+            return Value(tuple(self._value(item, (*path, index)) for index, item in enumerate(content)), origin)
         if isinstance(content, str | int | float):
             return Value(content, origin, isinstance(content, str))
         return Value(content.isoformat(), origin)  # a date or a time

@@ -28,7 +28,7 @@ _STRINGS = (
     re.compile(r'"(?:[^"\\\n]++|\\.)*+"'),
     re.compile(r"'[^'\n]*+'"),
 )
-_PLAIN = re.compile(r"[^\s,\]}#]+")
+_PLAIN = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} (?=[0-9]{2}:))?[^\s,\]}#]+")
 
 
 class _LostError(Exception):
@@ -61,7 +61,7 @@ class _Scanner:
                 self._header()
             else:
                 self._pair(self._table)
-                end = text.find("\n", self._at)  # the rest of a date with a blank in it, or a comment
+                end = text.find("\n", self._at)  # over a comment
                 self._at = len(text) if end < 0 else end
 
     def _skip_blank(self) -> bool:

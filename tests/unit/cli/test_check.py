@@ -1,0 +1,272 @@
+"""`duravip check`, from files to JSON, text and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from duravip.cli import check as check_module
+from duravip.cli.check import check
+from duravip.cli.diagnostic_text import SourceLines, excerpt
+from duravip.config.diagnostics import Diagnostic, Severity
+from duravip.model import Origin
+from duravip_plugins.config_momentum import MomentumParser
+from duravip_plugins.config_toml import TomlParser
+
+FOUNDING = Path(__file__).parents[2] / "corpus" / "founding"
+PARSERS = (MomentumParser(), TomlParser())
+ENABLED = "Enable_Duravip = true"
+
+
+class Plugins:
+    """What the command wants of the plugin manager."""
+
+    def parsers(self):
+        return PARSERS
+
+    def plugin_options(self):
+        return {"multicast": (), "netlink": ()}
+
+    def transports(self):
+        return {"multicast": None}
+
+    def backends(self):
+        return {"netlink": None}
+
+    def notifiers(self):
+        return {}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr("duravip.plugin.manager.load_plugins", Plugins)
+
+    def invoke(*arguments: object):
+        return CliRunner().invoke(check_module.command, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    """Writes node1.conf, node2.conf, ... of the texts; gives what `check` says of them as JSON."""
+
+    def write(*texts: str, ending: str = "conf", extra: tuple[str, ...] = ()):
+        paths = []
+        for number, text in enumerate(texts, 1):
+            path = tmp_path / f"node{number}.{ending}"
+            path.write_text(text)
+            paths.append(str(path))
+        return check([*paths, *extra], parsers=PARSERS, plugin_options={}).as_json()
+
+    return write
+
+
+def found(result, code: str):
+    return [one for one in result["diagnostics"] if one["code"] == code]
+
+
+def binding(address: str, more: str = "", name: str = "example") -> str:
+    return f"Binding {name} {{ Bind_Address = {address} {ENABLED} {more} }}\n"
+
+
+# --- the founding document's three situations
+
+
+def test_a_listener_on_one_node_only_is_unsafe_with_evidence_of_both(run) -> None:
+    """'the DuraVIP subsystem will mark the IP address as "UNSAFE."'"""
+    done = run(FOUNDING / "node1.conf", FOUNDING / "node2.conf", "--format", "json")
+    assert done.exit_code == 0
+    result = json.loads(done.stdout)
+    assert result["ok"] is True
+    assert result["nodes"] == ["node1", "node2"]
+    (vip,) = result["vips"]
+    assert (vip["address"], vip["flags"], vip["bindings"]) == ("192.168.0.51", ["UNSAFE"], ["example"])
+    told = [(one["flag"], one["node"], one["line"], one["value"]) for one in vip["evidence"]]
+    assert told == [("UNSAFE", "node1", 3, "esmtp:25, multivip"), ("UNSAFE", "node2", 3, "multivip")]
+    assert vip["nodes"]["node1"] == {
+        "services": ["esmtp:25", "multivip"],
+        "preference": None,
+        "follow": None,
+        "interface": None,
+        "prefix": 32,
+    }
+    assert {one["severity"] for one in result["diagnostics"]} == {"warning"}
+    (flagged,) = found(result, "DV502")
+    assert (flagged["file"], flagged["line"], flagged["column"]) == (str(FOUNDING / "node1.conf"), 3, 3)
+
+
+def test_two_nodes_that_are_each_preferred_are_a_conflict(nodes) -> None:
+    """'marked in conflict'"""
+    result = nodes(
+        binding("192.0.2.1", "Duravip_Preference = node1"), binding("192.0.2.1", "Duravip_Preference = node2")
+    )
+    assert result["vips"][0]["flags"] == ["CONFLICT"]
+    assert len(found(result, "DV501")) == 1
+
+
+def test_a_binding_name_that_is_not_consistent_is_broken(nodes) -> None:
+    """'mark the named DuraVIP instance as "BROKEN,"'"""
+    result = nodes(binding("192.0.2.1"), binding("192.0.2.1", name="renamed"))
+    assert result["vips"][0]["flags"] == ["BROKEN"]
+    assert result["vips"][0]["bindings"] == ["example", "renamed"]
+    assert len(found(result, "DV503")) == 1
+    assert result["ok"] is True
+
+
+# --- between nodes
+
+
+def test_sets_that_are_not_identical_are_an_information(nodes) -> None:
+    """'highly recommended that the global set ... are identical on each system'"""
+    result = nodes(binding("192.0.2.1"), binding("192.0.2.1") + binding("192.0.2.2", name="other"))
+    (one,) = found(result, "DV511")
+    assert (one["severity"], one["file"][-10:]) == ("info", "node1.conf")
+    assert "192.0.2.2" in one["message"]
+
+
+def test_enabled_here_and_merely_mentioned_there_is_a_warning(nodes) -> None:
+    result = nodes(binding("192.0.2.1"), "\nBinding example { Bind_Address = 192.0.2.1 }")
+    (one,) = found(result, "DV512")
+    assert (one["severity"], one["line"]) == ("warning", 2)
+    assert list(result["vips"][0]["nodes"]) == ["node1"]
+
+
+def test_different_prefix_lengths_are_a_warning_and_different_interfaces_are_not(nodes) -> None:
+    topology = 'Topology "192.0.2.0/24" {{ interface = {} cidrmask = {} }}\n'
+    result = nodes(
+        topology.format("eth0", 24) + binding("192.0.2.1"), topology.format("eth1", 32) + binding("192.0.2.1")
+    )
+    assert [one["severity"] for one in found(result, "DV513")] == ["warning"]
+    same = nodes(topology.format("eth0", 24) + binding("192.0.2.1"), topology.format("eth1", 24) + binding("192.0.2.1"))
+    assert [one["code"] for one in same["diagnostics"] if one["code"].startswith("DV5")] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("", "duravip_balance_set_size = 4", "4 on node2, auto on node1"),
+        ("", "view_mature_time = 9s", "9 on node2, 5 on node1"),
+        ("members = a", "members = ( a b )", "(a, b) on node2, (a) on node1"),
+        ("address_lifetime = 5", "", "10 on node2, 5 on node1"),
+    ],
+)
+def test_settings_that_must_agree_and_differ_are_a_warning(nodes, one, other, words) -> None:
+    result = nodes(f"cluster {{ {one} }}", f"cluster {{ {other} }}")
+    (difference,) = found(result, "DV510")
+    assert difference["severity"] == "warning"
+    assert words in difference["message"]
+
+
+def test_different_groups_ignore_each_other(nodes) -> None:
+    assert len(found(nodes("", "cluster { cluster_group = other }"), "DV515")) == 1
+
+
+def test_one_nodes_own_address_as_a_vip_of_another_is_an_error(nodes) -> None:
+    result = nodes("cluster { nodeaddr = 192.0.2.1 }", binding("192.0.2.1"))
+    assert (result["ok"], len(found(result, "DV516"))) == (False, 1)
+
+
+def test_a_preference_for_none_of_the_nodes_is_an_information(nodes) -> None:
+    text = binding("192.0.2.1", "Duravip_Preference = node1.example.com")
+    assert [one["severity"] for one in found(nodes(text, text), "DV517")] == ["info"]
+    assert found(nodes(text), "DV517") == []
+
+
+def test_two_files_for_one_node_are_an_error(nodes) -> None:
+    result = nodes("cluster { nodename = same }", "cluster {\n nodename = same }")
+    (one,) = found(result, "DV514")
+    assert (result["ok"], result["nodes"], one["line"]) == (False, ["same"], 2)
+
+
+def test_a_file_with_errors_takes_no_part_in_the_comparison(nodes) -> None:
+    result = nodes(binding("192.0.2.1"), binding("192.0.2.1", "Duravip_Preference = true", name="renamed"))
+    assert result["nodes"] == ["node1", "node2"]
+    assert result["vips"][0]["flags"] == []
+    assert result["ok"] is False
+
+
+# --- names
+
+
+def test_names_come_from_the_argument_then_nodename_then_the_stem(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EC_NODE_NAME", "never")
+    plain, named = tmp_path / "plain.conf", tmp_path / "named.toml"
+    plain.write_text("")
+    named.write_text("[cluster]\nnodename = 'inside'")
+
+    def names(*arguments: str) -> list[str]:
+        return check(arguments, parsers=PARSERS, plugin_options={}).as_json()["nodes"]
+
+    assert names(str(plain), str(named)) == ["inside", "plain"]
+    assert names(f"a={plain}", f"b={named}", f"c={plain}") == ["a", "b", "c"]
+
+
+# --- the command
+
+
+def test_exit_codes(run, tmp_path) -> None:
+    clean, warned, wrong = (tmp_path / f"{name}.conf" for name in ("clean", "warned", "wrong"))
+    clean.write_text("cluster { insecure = true }")
+    warned.write_text("cluster { }")
+    wrong.write_text("cluster {")
+    assert run(clean, "--strict").exit_code == 0
+    assert run(warned).exit_code == 0
+    assert run(warned, "--strict").exit_code == 1
+    assert run(wrong).exit_code == 2
+    assert run(wrong, "--strict").exit_code == 2
+    assert run(tmp_path / "gone.conf").exit_code == 2
+    assert run().exit_code == 2
+
+
+def test_json_is_alone_on_stdout_and_places_count_from_one(run, tmp_path) -> None:
+    done = run(tmp_path / "gone.conf", "--format", "json")
+    (one,) = json.loads(done.stdout)["diagnostics"]
+    assert done.stderr == ""
+    assert sorted(one) == ["code", "column", "file", "hint", "line", "message", "severity"]
+    assert (one["line"], one["column"], one["code"]) == (1, 1, "DV201")
+
+
+def test_text_shows_the_line_with_a_mark_and_a_hint_on_stderr_and_the_vips_on_stdout(run, tmp_path) -> None:
+    path = tmp_path / "n.conf"
+    path.write_text("cluster {\n\tinsecure = 1\n\tprofile = lam\n}\n" + binding("192.0.2.1"))
+    done = run(path)
+    assert done.stderr.splitlines()[:4] == [
+        f"{path}:3:12: error DV303: profile: `lam` is none of its choices",
+        "    \tprofile = lam",
+        "    \t          ^",
+        "    hint: choose one of: lan, fast, wan",
+    ]
+    assert done.stdout.splitlines() == ["1 node, 0 virtual addresses: 1 error, 1 warning"]
+
+
+def test_text_without_a_terminal_is_plain_and_aligned(run) -> None:
+    done = run(FOUNDING / "node1.conf", FOUNDING / "node2.conf")
+    assert done.stdout.splitlines() == [
+        "ADDRESS       FLAGS   BINDINGS  PREFERENCE  SERVICES",
+        "192.168.0.51  UNSAFE  example   -           node1: esmtp:25 multivip; node2: multivip",
+        "2 nodes, 1 virtual address: 0 errors, 5 warnings",
+    ]
+    assert "\x1b" not in done.output
+
+
+def test_an_excerpt_of_a_long_line_keeps_the_mark_under_its_place(tmp_path) -> None:
+    path = tmp_path / "long.conf"
+    path.write_text("x" * 500 + "HERE" + "y" * 500 + "\x1b")
+    diagnostic = Diagnostic(severity=Severity.ERROR, code="DV105", message="", origin=Origin(str(path), 1, 501))
+    line, mark = excerpt(diagnostic, SourceLines())
+    assert line[mark.index("^") :].startswith("HERE")
+    assert len(line) < 120
+
+
+def test_a_place_that_is_not_in_the_file_has_no_excerpt(tmp_path) -> None:
+    for line, column in [(0, 0), (7, 1), (1, 99)]:
+        path = tmp_path / "short.conf"
+        path.write_text("x")
+        diagnostic = Diagnostic(
+            severity=Severity.ERROR, code="DV105", message="", origin=Origin(str(path), line, column)
+        )
+        assert excerpt(diagnostic, SourceLines()) == []
