@@ -1,0 +1,150 @@
+import random
+
+from duravip.cluster.effects import ReleaseAddress, TakeAddress
+from duravip.cluster.inputs import AddressAdded, AddressAddFailed, AddressRemoved, AddressRemoveFailed
+from duravip.model import Address
+from duravip.sim.clock import Clock
+from duravip.sim.kernel import Answer, Customer, Kernel, Temper
+
+X, Y = Address("192.0.2.1"), Address("192.0.2.2")
+
+
+def take(address: Address) -> TakeAddress:
+    return TakeAddress(address=address, interface="eth0", prefix=32)
+
+
+def release(address: Address) -> ReleaseAddress:
+    return ReleaseAddress(address=address, interface="eth0", prefix=32)
+
+
+class Bench:
+    """A kernel with one process."""
+
+    def __init__(self, temper: Temper | None = None) -> None:
+        self.clock = Clock(1)
+        self.changes: list[tuple[Address, bool]] = []
+        self.answers: list[Answer] = []
+        self.kernel = Kernel(self.clock, random.Random(1), lambda *change: self.changes.append(change))
+        if temper is not None:
+            self.kernel.temper = temper
+        self.customer = Customer(self.answers.append)
+        self.kernel.serve(self.customer)
+
+    def run(self, for_s: float = 100.0) -> None:
+        self.clock.run_until(self.clock.now + for_s)
+
+    def in_kernel(self) -> None:
+        """Until an order was handed over and is not carried out yet."""
+        while not self.kernel._in_kernel:
+            self.clock.run_until(self.clock.next_at() or 0.0)
+
+
+def test_an_order_takes_time_and_is_answered_afterwards() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    assert bench.kernel.present == set()
+    assert bench.kernel.pending(X)
+    bench.run()
+    assert bench.kernel.present == {X}
+    assert bench.answers == [AddressAdded(address=X)]
+    assert bench.kernel.idle()
+
+
+def test_orders_for_one_address_are_carried_out_in_the_order_given() -> None:
+    bench = Bench()
+    for order in (take(X), release(X), take(X)):
+        bench.kernel.order(order)
+    bench.run()
+    assert bench.changes == [(X, True), (X, False), (X, True)]
+
+
+def test_a_removal_goes_before_additions_that_wait() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.run()
+    for number in range(3, 9):
+        bench.kernel.order(take(Address(f"192.0.2.{number}")))
+    bench.kernel.order(release(X))
+    bench.run()
+    assert bench.changes[1] == (X, False)
+
+
+def test_removing_what_is_not_there_is_success_and_changes_nothing() -> None:
+    bench = Bench()
+    bench.kernel.order(release(X))
+    bench.run()
+    assert bench.answers == [AddressRemoved(address=X)]
+    assert bench.changes == []
+
+
+def test_a_failed_order_may_or_may_not_have_had_its_effect() -> None:
+    bench = Bench(Temper(failure=1.0))
+    outcomes = set()
+    for _ in range(40):
+        bench.kernel.order(take(X))
+        bench.run()
+        outcomes.add(X in bench.kernel.present)
+        bench.kernel.order(release(X))
+        bench.run()
+    assert outcomes == {True, False}
+    assert {type(answer) for answer in bench.answers} == {AddressAddFailed, AddressRemoveFailed}
+
+
+def test_what_was_not_handed_over_dies_with_the_process() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.customer.alive = False
+    bench.run()
+    assert bench.kernel.present == set()
+
+
+def test_what_was_handed_over_is_carried_out_after_the_process_has_died_and_answers_nobody() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.in_kernel()
+    bench.customer.alive = False
+    bench.run()
+    assert bench.kernel.present == {X}
+    assert bench.answers == []
+
+
+def test_a_purge_waits_for_what_was_handed_over_and_leaves_nothing() -> None:
+    bench = Bench()
+    bench.kernel.order(take(Y))
+    bench.run()
+    bench.kernel.order(take(X))
+    bench.in_kernel()
+    bench.customer.alive = False
+    clean: list[frozenset[Address]] = []
+    bench.kernel.purge(lambda: clean.append(frozenset(bench.kernel.present)))
+    assert bench.kernel.present == {Y}
+    bench.run()
+    assert clean == [frozenset()]
+    assert bench.changes == [(Y, True), (X, True), (X, False), (Y, False)]
+
+
+def test_a_new_life_gets_no_answers_to_an_older_one() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.in_kernel()
+    bench.customer.alive = False
+    answers: list[Answer] = []
+    bench.kernel.purge(lambda: bench.kernel.serve(Customer(answers.append)))
+    bench.run()
+    bench.kernel.order(take(Y))
+    bench.run()
+    assert bench.answers == []
+    assert answers == [AddressAdded(address=Y)]
+    assert bench.kernel.present == {Y}
+
+
+def test_a_frozen_process_hands_nothing_over_until_it_runs_again() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.customer.frozen = True
+    bench.run()
+    assert bench.kernel.present == set()
+    bench.customer.frozen = False
+    bench.kernel.thaw()
+    bench.run()
+    assert bench.kernel.present == {X}
