@@ -8,10 +8,11 @@ Rules of this file
 
 What is judged
     S1  two live processes with the same view never both have a VIP in their kernels, unless both claimed it in that
-        view's state exchange; and nobody keeps what its own agreed state gives to another.
+        view's state exchange; nobody orders to take what another one of its view still has, or has not yet been told
+        to be rid of; and nobody keeps what its own agreed state gives to another.
     S2  nobody keeps a VIP that its own agreed state calls BROKEN.
-    S3  nobody keeps or takes a VIP outside its table, or while immature; nobody takes one while drained or leaving; a
-        LEAVE is said only with an empty kernel.
+    S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
+        nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature.
     L3  an undisputed preference for an eligible node is honoured.
@@ -94,7 +95,7 @@ class Checker(Observer):
             if node.held():
                 self._violated("S1", f"{host.name} has {sorted(node.held())} without a view")
             return
-        seen = (node.landscape, view.id, node.number, node.mature)
+        seen = (node.landscape, view.id, node.number, node.mature, host.blocked)
         before = self._seen.get(host.name)
         taken = [effect.address for effect in effects if type(effect) is TakeAddress]
         if taken:
@@ -154,15 +155,20 @@ class Checker(Observer):
                 self._violated("S3", f"{host.name} keeps {address}, which is not in its table")
             if not node.mature:
                 self._violated("S3", f"{host.name} keeps {address} while immature")
+            if host.blocked.everything or address in host.blocked.addresses:
+                self._violated("S3", f"{host.name} keeps {address}, which is blocked there")
+            if host.on_isolation == "release" and node.view is not None and len(node.view.members) == 1:
+                self._violated("S3", f"{host.name} keeps {address}, alone under the policy release")
 
     def _judge_taken(self, host: Host, taken: list[Address]) -> None:
-        process = host.process
+        process, view = host.process, _view_id(host.node)
         assert process is not None
         for address in taken:
             if host.drained or process.leaving:
                 self._violated("S3", f"{host.name} takes {address} while drained or leaving")
-            if host.blocked.everything or address in host.blocked.addresses:
-                self._violated("S3", f"{host.name} takes {address}, which is blocked there")
+            for other in self._hosts.values():
+                if other is not host and _view_id(other.node) == view and other.kernel.may_have(address):
+                    self._violated("S1", f"{host.name} takes {address} from {other.name}, both in {view}")
 
     def _count_inputs(self, name: NodeName) -> None:
         second = int(self._clock.now)

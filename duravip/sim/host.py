@@ -100,6 +100,7 @@ class Host:
         self.table = table
         self.drained = False
         self.blocked = Blocked()
+        self.on_isolation = on_isolation
         self.process: Process | None = None
         self.starting = False
         self._clock = clock
@@ -109,7 +110,6 @@ class Host:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
         self._weight = weight
-        self._on_isolation = on_isolation
         self._random = clock.random(f"host {name}")
         self._starts = 0
         self._offset = self._random.uniform(0, 1e6)
@@ -197,7 +197,7 @@ class Host:
             heartbeat_interval_s=self._heartbeat_interval_s,
             failure_timeout_s=self._failure_timeout_s,
             weight=self._weight,
-            on_isolation=self._on_isolation,
+            on_isolation=self.on_isolation,
             drained=self.drained,
         )
         process = Process(

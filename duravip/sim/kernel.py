@@ -91,8 +91,9 @@ class Kernel:
         """Nothing is ordered that is not answered."""
         return not self._orders
 
-    def pending(self, address: Address) -> bool:
-        return address in self._orders
+    def may_have(self, address: Address) -> bool:
+        """Whether it has the address, or has an order for it that is not answered."""
+        return address in self.present or address in self._orders
 
     def _make_ready(self, order: Order) -> None:
         (self._removals if isinstance(order, ReleaseAddress) else self._additions).append(order.address)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
-from duravip.cluster.messages import Leave
+from duravip.cluster.messages import Blocked, Leave
 from duravip.cluster.parameters import Parameters
 from duravip.model import (
     Address,
@@ -146,9 +147,21 @@ def test_two_who_both_claimed_in_the_exchange_may_overlap() -> None:
     stage = Stage()
     for name in (A, B):
         stage.node(name).claims_at_install = {X: frozenset({A, B})}
-    stage.holds(A)
-    stage.holds(B)
+    for name in (A, B):
+        stage.host(name).kernel.order(TakeAddress(address=X, interface=None, prefix=32))
+    stage.world.clock.run_until(1.0)
+    assert all(X in stage.host(name).kernel.present for name in (A, B))
     assert stage.rules() == set()
+
+
+def test_taking_what_another_of_the_view_still_has_is_noticed_before_the_kernel_has_it_twice() -> None:
+    stage = Stage()
+    stage.holds(A)
+    for name in (A, B):
+        stage.node(name).claims_at_install = {X: frozenset({A, B})}
+    stage.node(B).effects = (TakeAddress(address=X, interface=None, prefix=32),)
+    stage.host(B).drain(False)
+    assert stage.rules() == {"S1"}
 
 
 def test_a_dead_process_is_no_holder() -> None:
@@ -196,6 +209,27 @@ def test_an_immature_holder_is_noticed() -> None:
     stage = Stage()
     stage.node(A).mature = False
     stage.holds(A)
+    assert stage.rules() == {"S3"}
+
+
+def test_keeping_what_is_blocked_is_noticed() -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.host(A).block(Blocked(addresses=AddressSet([X])))
+    assert stage.rules() == {"S3"}
+
+
+def test_keeping_anything_alone_under_the_policy_release_is_noticed() -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.host(A).on_isolation = "release"
+    stage.does(A)
+    assert stage.rules() == set()
+    view = stage.node(A).view
+    assert view is not None
+    stage.node(A).view = View(view.id, view.members[:1])
+    stage.node(A).number += 1
+    stage.does(A)
     assert stage.rules() == {"S3"}
 
 

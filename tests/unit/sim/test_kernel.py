@@ -43,7 +43,8 @@ def test_an_order_takes_time_and_is_answered_afterwards() -> None:
     bench = Bench()
     bench.kernel.order(take(X))
     assert bench.kernel.present == set()
-    assert bench.kernel.pending(X)
+    assert bench.kernel.may_have(X)
+    assert not bench.kernel.may_have(Y)
     bench.run()
     assert bench.kernel.present == {X}
     assert bench.answers == [AddressAdded(address=X)]
