@@ -45,12 +45,9 @@ def command(files: tuple[str, ...], style: str, strict: bool) -> None:
     from duravip.plugin.manager import load_plugins
 
     plugins = load_plugins()
-    kinds = {
-        **dict.fromkeys(plugins.transports(), "transport"),
-        **dict.fromkeys(plugins.backends(), "backend"),
-        **dict.fromkeys(plugins.notifiers(), "notifier"),
-    }
-    checked = check(files, parsers=plugins.parsers(), plugin_options=plugins.plugin_options(), plugin_kinds=kinds)
+    checked = check(
+        files, parsers=plugins.parsers(), plugin_options=plugins.plugin_options(), plugin_kinds=plugins.plugin_kinds()
+    )
     if style == "json":
         click.echo(json.dumps(checked.as_json(), indent=2))
     else:

@@ -40,9 +40,9 @@ def build(
     findings.extend(document.diagnostics)
     reader = Reader(document, findings)
     root = document.root
-    report_odd_stanzas(document, reader, plugin_options)
     clusters = list(reader.stanzas(root, "cluster"))
     cluster = reader.scope("cluster", clusters, schema.CLUSTER, ignored=schema.IGNORED_IN_CLUSTER)
+    report_odd_stanzas(document, reader, {*plugin_options, *cluster.get("disable_plugins")})
     reader.scope(
         "Security",
         reader.stanzas(root, "security"),

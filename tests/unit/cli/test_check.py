@@ -30,14 +30,8 @@ class Plugins:
     def plugin_options(self):
         return {"multicast": (), "netlink": ()}
 
-    def transports(self):
-        return {"multicast": None}
-
-    def backends(self):
-        return {"netlink": None}
-
-    def notifiers(self):
-        return {}
+    def plugin_kinds(self):
+        return {"multicast": "transport", "netlink": "backend"}
 
 
 @pytest.fixture

@@ -487,6 +487,12 @@ def test_a_plugins_option_is_checked_at_its_place(momentum) -> None:
 def test_a_disabled_plugins_stanza_is_not_used(momentum) -> None:
     config = momentum('cluster { disable_plugins = webhook } webhook "a" { color = 1 }')
     assert config.local.notifiers == ()
+    assert codes(config) == []
+
+
+def test_a_disabled_plugin_that_was_not_even_loaded_is_no_unknown_stanza(toml) -> None:
+    config = toml('[cluster]\ndisable_plugins = ["webhook"]\n[webhook.a]\ncolor = 1', plugins={}, kinds={})
+    assert codes(config) == []
 
 
 # --- everything at once
