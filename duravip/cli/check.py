@@ -4,7 +4,6 @@ deployed."""
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -196,19 +195,9 @@ _COLUMNS = ("ADDRESS", "FLAGS", "BINDINGS", "PREFERENCE", "SERVICES")
 
 def _print(checked: Checked) -> None:
     """Diagnostics on stderr, the table on stdout."""
-    from duravip.cli.diagnostic_text import COLOURS, SourceLines, excerpt, place, printable
+    from duravip.cli.diagnostic_text import write_diagnostics
 
-    sources = SourceLines()
-    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    for found in checked.diagnostics:
-        severity = found.severity.value
-        if coloured:
-            severity = click.style(severity, fg=COLOURS[found.severity], bold=True)
-        lines = [f"{place(found)}: {severity} {found.code}: {printable(found.message)}"]
-        lines += excerpt(found, sources)
-        if found.hint:
-            lines.append(f"    hint: {printable(found.hint)}")
-        click.echo("\n".join(lines), err=True, color=coloured)
+    write_diagnostics(checked.diagnostics)
     rows = [_row(checked, address) for address in checked.addresses()]
     if rows and sys.stdout.isatty():
         _print_rich(rows)

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterable
+
+import click
+
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.config.load import UnreadableError, read_text
 
-COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _WIDTH = 100  # characters of a source line that are shown
 _BEFORE = 60  # of them, at most so many before the place
+
+
+def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """On stderr, in the order given; in colours on a terminal, unless NO_COLOR is set."""
+    sources = SourceLines()
+    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    for found in diagnostics:
+        severity = found.severity.value
+        if coloured:
+            severity = click.style(severity, fg=_COLOURS[found.severity], bold=True)
+        lines = [f"{place(found)}: {severity} {found.code}: {printable(found.message)}"]
+        lines += excerpt(found, sources)
+        if found.hint:
+            lines.append(f"    hint: {printable(found.hint)}")
+        click.echo("\n".join(lines), err=True, color=coloured)
 
 
 class SourceLines:
