@@ -1,0 +1,433 @@
+"""Who owns a VIP, and why: one rule after the other, then what must hold for every cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.election import (
+    PREFERENCE_MOVES_IN_FLIGHT,
+    Candidate,
+    Circumstances,
+    elect,
+    reason_text,
+    words,
+)
+from duravip.cluster.flags import survey
+from duravip.cluster.messages import Blocked
+from duravip.model import (
+    Address,
+    Decision,
+    Incarnation,
+    NodeName,
+    Reason,
+    Table,
+    Use,
+    ViewId,
+    VipEntry,
+    make_table,
+)
+
+A, B, C, D = (Address(f"192.0.2.{number}") for number in (1, 2, 3, 4))
+N1, N2, N3, N4 = (NodeName(f"n{number}") for number in (1, 2, 3, 4))
+
+
+def vip(address: str, *, names: str = "", prefer: str = "", follow: str = "", weight: float = 1.0) -> VipEntry:
+    return VipEntry(
+        address=Address(address),
+        services=(Use("multivip"),),
+        bindings=tuple(Use(name) for name in sorted(names.split())),
+        preference=Use(prefer) if prefer else None,
+        follow=Use(follow) if follow else None,
+        weight=weight,
+    )
+
+
+def vips(count: int, prefer: str = "") -> list[VipEntry]:
+    return [vip(f"198.51.100.{number}", prefer=prefer) for number in range(count)]
+
+
+def tables(**entries: list[VipEntry]) -> dict[NodeName, Table]:
+    return {NodeName(node): make_table(of_node) for node, of_node in entries.items()}
+
+
+def circumstances(
+    *candidates: Candidate | NodeName,
+    holders: Mapping[Address, tuple[NodeName, ...]] | None = None,
+    pins: Mapping[Address, NodeName] | None = None,
+    view_mature: bool = True,
+    moving: int = 0,
+) -> Circumstances:
+    return Circumstances(
+        candidates=tuple(one if isinstance(one, Candidate) else Candidate(name=one) for one in candidates),
+        holders=holders or {},
+        pins=pins or {},
+        view_mature=view_mature,
+        moving=moving,
+    )
+
+
+def fed_back(given: Circumstances, decisions: Mapping[Address, Decision]) -> Circumstances:
+    """The next election's circumstances, once these decisions are carried out."""
+    return replace(given, holders={a: (d.owner,) for a, d in decisions.items() if d.owner is not None})
+
+
+# --- the order of the rules
+
+
+def test_a_broken_vip_is_owned_by_nobody_not_even_its_holder_pin_or_preferred() -> None:
+    landscape = survey(tables(n1=[vip(A, names="a", prefer="n1")], n2=[vip(A, names="b")]))
+    given = circumstances(N1, N2, holders={A: (N1,)}, pins={A: N1})
+    assert elect(landscape, given) == {A: Decision(None, Reason.BROKEN)}
+
+
+def test_a_pin_beats_preference_and_holder() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A)]))
+    assert elect(landscape, circumstances(N1, N2, holders={A: (N1,)}, pins={A: N2}))[A] == Decision(N2, Reason.PINNED)
+
+
+def test_a_pin_to_a_node_that_may_not_own_is_passed_over() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    given = circumstances(N1, Candidate(name=N2, drained=True), holders={A: (N1,)}, pins={A: N2})
+    assert elect(landscape, given)[A] == Decision(N1, Reason.HOLDER)
+
+
+def test_an_unheld_vip_goes_to_its_preferred_owner_at_once() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    assert elect(landscape, circumstances(N1, N2, view_mature=False))[A] == Decision(N2, Reason.PREFERRED)
+
+
+def test_a_held_vip_goes_to_its_preferred_owner_when_the_view_is_mature() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    given = circumstances(N1, N2, holders={A: (N1,)}, view_mature=False)
+    assert elect(landscape, given)[A] == Decision(N1, Reason.HOLDER)
+    assert elect(landscape, replace(given, view_mature=True))[A] == Decision(N2, Reason.PREFERRED)
+
+
+@pytest.mark.parametrize("fail_back", ["never", "manual"])
+def test_fail_back_can_be_forbidden_for_held_vips_only(fail_back: str) -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2"), vip(B, prefer="n2")], n2=[vip(A), vip(B)]))
+    decisions = elect(landscape, replace(circumstances(N1, N2, holders={A: (N1,)}), fail_back=fail_back))
+    assert decisions == {A: Decision(N1, Reason.HOLDER), B: Decision(N2, Reason.PREFERRED)}
+
+
+def test_a_vip_whose_holder_may_not_own_it_any_more_counts_as_unheld() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)], n3=[vip(A)]))
+    given = circumstances(Candidate(name=N1, drained=True), N2, N3, holders={A: (N1,)}, view_mature=False)
+    assert elect(landscape, given)[A] == Decision(N2, Reason.PREFERRED)
+
+
+@pytest.mark.parametrize(
+    "preferred",
+    [
+        Candidate(name=N2, mature=False),
+        Candidate(name=N2, drained=True),
+        Candidate(name=N2, blocked=Blocked(everything="no carrier on eth0")),
+        Candidate(name=N2, blocked=Blocked(addresses=AddressSet([A]))),
+    ],
+    ids=["immature", "drained", "blocked", "blocked for the address"],
+)
+def test_a_preference_for_a_node_that_may_not_own_means_ordinary_election(preferred: Candidate) -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    assert elect(landscape, circumstances(N1, preferred))[A] == Decision(N1, Reason.LEAST_LOADED)
+    assert not landscape.flags, "and is no flag"
+
+
+def test_a_conflict_is_settled_by_ordinary_election() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n2")], n3=[vip(A)]))
+    assert elect(landscape, circumstances(N1, N2, N3, holders={A: (N3,)}))[A] == Decision(N3, Reason.HOLDER)
+
+
+def test_at_most_so_many_preference_moves_are_in_flight() -> None:
+    here = vips(50, prefer="n2")
+    landscape = survey(tables(n1=here, n2=here))
+    given = circumstances(N1, N2, holders={one.address: (N1,) for one in here})
+    assert sum(d.owner == N2 for d in elect(landscape, given).values()) == PREFERENCE_MOVES_IN_FLIGHT == 32
+    assert sum(d.owner == N2 for d in elect(landscape, replace(given, moving=30)).values()) == 2
+    assert sum(d.owner == N2 for d in elect(landscape, replace(given, moving=99)).values()) == 0
+
+
+def test_the_present_holder_stays_although_others_have_less() -> None:
+    here = vips(6)
+    landscape = survey(tables(n1=here, n2=here))
+    given = circumstances(N1, N2, holders={one.address: (N1,) for one in here})
+    assert set(elect(landscape, given).values()) == {Decision(N1, Reason.HOLDER)}
+
+
+# --- a merge
+
+OLD, OTHER = (ViewId(epoch, N1, Incarnation(1, 1)) for epoch in (4, 5))
+
+
+def test_the_winner_of_a_merge_brings_more_members_of_its_previous_view() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)], n3=[vip(A)]))
+    members = (Candidate(name=N1, previous=OLD), Candidate(name=N2, previous=OTHER), Candidate(name=N3, previous=OTHER))
+    given = circumstances(*members, holders={A: (N1, N2)})
+    assert elect(landscape, given)[A] == Decision(N2, Reason.MERGE)
+
+
+def test_equal_parts_of_a_merge_are_told_apart_by_name() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    members = (Candidate(name=N1, previous=OLD), Candidate(name=N2, previous=OTHER))
+    assert elect(landscape, circumstances(*members, holders={A: (N1, N2)}))[A] == Decision(N1, Reason.MERGE)
+
+
+def test_a_preferred_owner_among_several_holders_wins_the_merge_at_once() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    given = circumstances(N1, N2, holders={A: (N1, N2)}, view_mature=False)
+    assert elect(landscape, given)[A] == Decision(N2, Reason.PREFERRED)
+
+
+def test_a_holder_that_may_not_own_takes_no_part_in_a_merge() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    given = circumstances(Candidate(name=N1, mature=False), N2, holders={A: (N1, N2)})
+    assert elect(landscape, given)[A] == Decision(N2, Reason.HOLDER)
+
+
+# --- eligibility and load
+
+
+def test_nobody_owns_what_nobody_may() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    given = circumstances(Candidate(name=N1, mature=False), Candidate(name=N2, drained=True), holders={A: (N1,)})
+    assert elect(landscape, given)[A] == Decision(None, Reason.NOBODY_ELIGIBLE)
+
+
+def test_a_member_without_a_table_in_force_owns_nothing() -> None:
+    landscape = survey(tables(n1=[vip(A)]))
+    assert elect(landscape, circumstances(N1, N2, holders={A: (N2,)}))[A] == Decision(N1, Reason.LEAST_LOADED)
+
+
+def test_unheld_vips_are_spread_evenly() -> None:
+    here = vips(12)
+    landscape = survey(tables(n1=here, n2=here, n3=here))
+    owners = [decision.owner for decision in elect(landscape, circumstances(N1, N2, N3)).values()]
+    assert [owners.count(node) for node in (N1, N2, N3)] == [4, 4, 4]
+
+
+def test_node_weights_share_the_load_in_proportion() -> None:
+    here = vips(12)
+    landscape = survey(tables(n1=here, n2=here))
+    given = circumstances(Candidate(name=N1, weight=1.0), Candidate(name=N2, weight=3.0))
+    owners = [decision.owner for decision in elect(landscape, given).values()]
+    assert [owners.count(node) for node in (N1, N2)] == [3, 9]
+
+
+def test_a_broken_vip_counts_to_nobodys_load() -> None:
+    """n1 holds three, all broken: the next two go one to each."""
+    broken = [vip(f"203.0.113.{n}", names=f"a{n}") for n in range(3)]
+    mended = [vip(f"203.0.113.{n}", names=f"b{n}") for n in range(3)]
+    landscape = survey(tables(n1=[*broken, vip(A), vip(B)], n2=[*mended, vip(A), vip(B)]))
+    decisions = elect(landscape, circumstances(N1, N2, holders={one.address: (N1,) for one in broken}))
+    assert {decisions[A].owner, decisions[B].owner} == {N1, N2}
+
+
+def test_overlapping_virtual_memberships_are_spread_as_well_as_can_be() -> None:
+    """Dealing out one by one in order of address would give n1 two."""
+    landscape = survey(tables(n1=[vip(A), vip(B), vip(C)], n2=[vip(A), vip(B)], n3=[vip(A)]))
+    decisions = elect(landscape, circumstances(N1, N2, N3))
+    assert {address: decision.owner for address, decision in decisions.items()} == {A: N3, B: N2, C: N1}
+
+
+# --- following
+
+
+def test_a_follower_is_owned_by_the_owner_of_the_end_of_its_chain() -> None:
+    here = [vip(A, prefer="n2"), vip(B, follow=A), vip(C, follow=B)]
+    decisions = elect(survey(tables(n1=here, n2=here)), circumstances(N1, N2))
+    assert [decisions[address] for address in (B, C)] == [Decision(N2, Reason.FOLLOWS)] * 2
+
+
+def test_the_follower_moves_with_what_it_follows_although_another_holds_it() -> None:
+    here = [vip(A), vip(B, follow=A)]
+    given = circumstances(N1, N2, holders={A: (N2,), B: (N1,)})
+    assert elect(survey(tables(n1=here, n2=here)), given)[B] == Decision(N2, Reason.FOLLOWS)
+
+
+def test_the_follower_of_a_vip_that_nobody_owns_is_owned_by_nobody_and_not_flagged() -> None:
+    landscape = survey(tables(n1=[vip(A, names="a"), vip(B, follow=A)], n2=[vip(A, names="b"), vip(B, follow=A)]))
+    assert elect(landscape, circumstances(N1, N2))[B] == Decision(None, Reason.FOLLOWED_UNOWNED)
+    assert B not in landscape.flags
+
+
+def test_the_follower_of_an_address_in_nobodys_table_is_owned_by_nobody() -> None:
+    landscape = survey(tables(n1=[vip(B, follow=A)]))
+    assert elect(landscape, circumstances(N1)) == {B: Decision(None, Reason.FOLLOWED_UNOWNED)}
+
+
+def test_a_follower_that_the_owner_lacks_is_unowned_with_that_reason() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A), vip(B, follow=A)]))
+    given = circumstances(N1, N2)
+    assert elect(landscape, given)[B] == Decision(None, Reason.CANNOT_FOLLOW)
+    assert words(B, Decision(None, Reason.CANNOT_FOLLOW), landscape, given) == (
+        "follows 192.0.2.1, whose owner cannot have it, only n2"
+    )
+
+
+def test_a_follower_that_is_blocked_at_the_owner_is_unowned() -> None:
+    here = [vip(A, prefer="n1"), vip(B, follow=A)]
+    given = circumstances(Candidate(name=N1, blocked=Blocked(addresses=AddressSet([B]))), N2)
+    assert elect(survey(tables(n1=here, n2=here)), given)[B] == Decision(None, Reason.CANNOT_FOLLOW)
+
+
+@pytest.mark.parametrize("able", [N1, N2, N3])
+def test_among_equal_candidates_the_one_that_can_carry_all_followers_is_taken(able: NodeName) -> None:
+    everyone = {node: make_table([vip(A)]) for node in (N1, N2, N3)}
+    everyone[able] = make_table([vip(A), vip(B, follow=A), vip(C, follow=A)])
+    decisions = elect(survey(everyone), circumstances(N1, N2, N3))
+    assert {decision.owner for decision in decisions.values()} == {able}
+
+
+def test_followers_count_to_the_load_of_the_owner() -> None:
+    here = [vip(A), vip(B, follow=A), vip(C, follow=A), *vips(3)]
+    decisions = elect(survey(tables(n1=here, n2=here)), circumstances(N1, N2))
+    owners = [decision.owner for decision in decisions.values()]
+    assert (owners.count(N1), owners.count(N2)) == (3, 3)
+    assert len({decisions[address].owner for address in (A, B, C)}) == 1
+
+
+# --- words
+
+
+def test_the_reason_names_why_nobody_may_own_it() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)], n3=[vip(A)], n4=[vip(A)]))
+    given = circumstances(
+        Candidate(name=N1, mature=False),
+        Candidate(name=N2, drained=True),
+        Candidate(name=N3, blocked=Blocked(everything="no carrier")),
+        Candidate(name=N4, blocked=Blocked(addresses=AddressSet([A]))),
+    )
+    assert words(A, elect(landscape, given)[A], landscape, given) == (
+        "no eligible member: n1 immature, n2 drained, n3 blocked (no carrier), n4 blocked for this address"
+    )
+
+
+def test_the_reason_says_that_a_node_is_preferred() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    given = circumstances(N1, N2)
+    assert words(A, elect(landscape, given)[A], landscape, given) == "n2 is preferred"
+
+
+def test_the_reason_says_why_a_preference_is_not_honoured() -> None:
+    landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    given = circumstances(N1, Candidate(name=N2, mature=False), holders={A: (N1,)})
+    decision = Decision(N1, Reason.HOLDER)
+    assert words(A, decision, landscape, given) == "n1 holds it already; n2 immature, which is preferred"
+    waiting = circumstances(N1, N2, holders={A: (N1,)}, view_mature=False)
+    assert "n2 is preferred and gets it when the view is mature" in words(A, decision, landscape, waiting)
+
+
+def test_the_reason_for_broken_names_the_names() -> None:
+    landscape = survey(tables(n1=[vip(A, names="a")], n2=[vip(A, names="b")]))
+    text = words(A, Decision(None, Reason.BROKEN), landscape, circumstances(N1, N2))
+    assert text == "BROKEN: n1 binds 192.0.2.1 under the name a; n2 binds 192.0.2.1 under the name b"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_words_even_when_the_tables_have_changed_since(reason: Reason) -> None:
+    decision = Decision(N1, reason)
+    assert reason_text(decision)
+    assert words(A, decision, survey({}), circumstances(N2))
+
+
+# --- for every cluster
+
+nodes = st.sampled_from([N1, N2, N3, N4])
+addresses = [Address(f"192.0.2.{number}") for number in range(1, 9)]
+some_entries = st.lists(
+    st.builds(
+        vip,
+        st.sampled_from(addresses),
+        names=st.sampled_from(["", "", "a", "b"]),
+        prefer=st.sampled_from(["", "", "", "n1", "n2"]),
+        follow=st.sampled_from(["", "", "", "192.0.2.1", "192.0.2.2"]),
+        weight=st.sampled_from([1.0, 1.0, 1.0, 2.0]),
+    ),
+    unique_by=lambda entry: entry.address,
+).map(lambda found: make_table(entry for entry in found if not entry.follow or entry.follow.value != entry.address))
+clusters = st.dictionaries(nodes, some_entries, min_size=1)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[dict[NodeName, Table], Circumstances]:
+    cluster = draw(clusters)
+    members = sorted(set(cluster) | set(draw(st.lists(nodes, max_size=1))))
+    candidates = tuple(
+        Candidate(
+            name=name,
+            mature=draw(st.integers(0, 5)) > 0,
+            drained=draw(st.integers(0, 5)) == 0,
+            blocked=Blocked(addresses=AddressSet(draw(st.lists(st.sampled_from(addresses), max_size=1)))),
+            weight=draw(st.sampled_from([1.0, 1.0, 2.0])),
+            previous=draw(st.sampled_from([None, OLD, OTHER])),
+        )
+        for name in members
+    )
+    holders = draw(
+        st.dictionaries(st.sampled_from(addresses), st.sets(st.sampled_from(members)).map(sorted).map(tuple))
+    )
+    pins = draw(st.dictionaries(st.sampled_from(addresses), nodes, max_size=1))
+    mature = draw(st.booleans())
+    return cluster, Circumstances(candidates=candidates, holders=holders, pins=pins, view_mature=mature, moving=0)
+
+
+@given(situations(), st.randoms())
+def test_the_order_in_which_the_members_came_does_not_matter(situation, random) -> None:  # type: ignore[no-untyped-def]
+    cluster, circumstances_ = situation
+    items, holders = list(cluster.items()), list(circumstances_.holders.items())
+    random.shuffle(items)
+    random.shuffle(holders)
+    shuffled = replace(circumstances_, holders=dict(holders))
+    one, two = elect(survey(cluster), circumstances_), elect(survey(dict(items)), shuffled)
+    assert list(one.items()) == list(two.items())
+
+
+@given(situations())
+def test_every_owner_may_own_and_every_vip_that_can_be_owned_is(situation) -> None:  # type: ignore[no-untyped-def]
+    cluster, given_ = situation
+    landscape = survey(cluster)
+    decisions = elect(landscape, given_)
+    able = {c.name: c for c in given_.candidates if c.mature and not c.drained}
+    assert tuple(decisions) == landscape.universe
+    for address, decision in decisions.items():
+        eligible = {n for n in landscape.members[address] if n in able and address not in able[n].blocked.addresses}
+        if decision.owner is None:
+            ordinary = decision.reason not in {Reason.BROKEN, Reason.FOLLOWED_UNOWNED, Reason.CANNOT_FOLLOW}
+            assert not (ordinary and eligible)
+        else:
+            assert decision.owner in eligible
+        assert words(address, decision, landscape, given_)
+
+
+@given(situations())
+def test_an_election_repeated_with_its_own_outcome_changes_no_owner(situation) -> None:  # type: ignore[no-untyped-def]
+    cluster, given_ = situation
+    landscape = survey(cluster)
+    first = elect(landscape, given_)
+    second = elect(landscape, fed_back(given_, first))
+    assert {a: d.owner for a, d in first.items()} == {a: d.owner for a, d in second.items()}
+    assert elect(landscape, fed_back(given_, second)) == second
+
+
+@given(clusters, nodes)
+def test_when_a_node_dies_only_its_vips_move(cluster: dict[NodeName, Table], dead: NodeName) -> None:
+    """Where the death changes no flag and no preference, as between nodes with equal tables."""
+    table = next(iter(cluster.values()))
+    equal = dict.fromkeys([*cluster, N3, N4], table)
+    everyone = Circumstances(
+        candidates=tuple(Candidate(name=name) for name in sorted(equal)), holders={}, view_mature=True
+    )
+    before = elect(survey(equal), everyone)
+    left = {name: one for name, one in equal.items() if name != dead}
+    after_death = fed_back(everyone, before)
+    survivors = tuple(one for one in everyone.candidates if one.name != dead)
+    holders = {address: held for address, held in after_death.holders.items() if held != (dead,)}
+    after = elect(survey(left), replace(after_death, candidates=survivors, holders=holders, view_mature=False))
+    for address, decision in before.items():
+        if decision.owner != dead:
+            assert after[address].owner == decision.owner

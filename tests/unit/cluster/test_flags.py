@@ -1,0 +1,339 @@
+"""What the tables of the online members say together: SAFE, CONFLICT, UNSAFE, BROKEN, and who follows
+whom."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duravip.cluster.flags import Landscape, survey
+from duravip.model import Address, Flag, NodeName, Origin, Table, Use, VipEntry, make_table
+
+A, B, C, D = (Address(f"192.0.2.{number}") for number in (1, 2, 3, 4))
+
+
+def vip(
+    address: str,
+    services: str = "multivip",
+    names: str = "",
+    prefer: str = "",
+    follow: str = "",
+    file: str = "x.conf",
+    weight: float = 1.0,
+) -> VipEntry:
+    """`services` and `names` are separated by spaces; places are the file and lines 1, 2, ... in that
+    order."""
+    return VipEntry(
+        address=Address(address),
+        services=tuple(Use(word, Origin(file, 10 + line, 1)) for line, word in enumerate(sorted(services.split()))),
+        bindings=tuple(Use(word, Origin(file, 20 + line, 1)) for line, word in enumerate(sorted(names.split()))),
+        preference=Use(prefer, Origin(file, 30, 1)) if prefer else None,
+        follow=Use(follow, Origin(file, 40, 1)) if follow else None,
+        weight=weight,
+        origin=Origin(file, 1, 1),
+    )
+
+
+def tables(**entries: list[VipEntry]) -> dict[NodeName, Table]:
+    return {NodeName(node): make_table(vips) for node, vips in entries.items()}
+
+
+def flags_of(landscape: Landscape, address: Address = A) -> list[str]:
+    return [flag.value for flag in landscape.flags.get(address, {})]
+
+
+def evidence(landscape: Landscape, flag: Flag, address: Address = A) -> list[tuple[str, str]]:
+    return [(item.node, item.value) for item in landscape.flags[address][flag]]
+
+
+# --- membership
+
+
+def test_an_empty_cluster_has_an_empty_landscape() -> None:
+    found = survey({})
+    assert (found.universe, dict(found.members), dict(found.flags)) == ((), {}, {})
+
+
+def test_virtual_members_are_the_online_nodes_whose_table_has_the_address() -> None:
+    found = survey(tables(n2=[vip(A), vip(B)], n1=[vip(B)], n3=[vip(C)]))
+    assert found.universe == (A, B, C)
+    assert found.members == {A: ("n2",), B: ("n1", "n2"), C: ("n3",)}
+    assert found.entries[NodeName("n1")] == {B: vip(B)}
+
+
+def test_the_universe_is_in_text_order() -> None:
+    found = survey(tables(n1=[vip("192.0.2.9"), vip("192.0.2.10"), vip("2001:db8::1")]))
+    assert found.universe == ("192.0.2.10", "192.0.2.9", "2001:db8::1")
+
+
+# --- SAFE
+
+
+def test_equal_tables_are_safe() -> None:
+    found = survey(tables(n1=[vip(A, "multivip esmtp:25", "a", prefer="n1")], n2=[vip(A, "multivip esmtp:25", "a")]))
+    assert found.flags == {}
+
+
+def test_places_and_interfaces_do_not_matter() -> None:
+    one, two = vip(A, "multivip", "a", file="1.conf"), vip(A, "multivip", "a", file="2.conf")
+    assert survey(tables(n1=[one], n2=[two])).flags == {}
+
+
+def test_a_vip_of_one_node_only_is_safe() -> None:
+    assert survey(tables(n1=[vip(A, "multivip", "a", prefer="n2")], n2=[vip(B)])).flags == {}
+
+
+# --- CONFLICT
+
+
+def test_two_online_virtual_members_named_as_preferred_owner_are_a_conflict() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n1", file="1")], n2=[vip(A, prefer="n2", file="2")], n3=[vip(A)]))
+    assert flags_of(found) == ["CONFLICT"]
+    assert A not in found.preferences
+    assert [(e.node, e.value, e.file, e.line) for e in found.flags[A][Flag.CONFLICT]] == [
+        ("n1", "n1", "1", 30),
+        ("n2", "n2", "2", 30),
+    ]
+
+
+def test_any_members_table_may_name_any_node() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
+    assert found.preferences == {A: "n2"}
+
+
+def test_none_beside_one_name_is_undisputed() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A)]))
+    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+
+
+def test_two_members_naming_the_same_node_agree() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n1")]))
+    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+
+
+def test_a_conflict_is_cleared_when_only_one_of_the_named_is_online() -> None:
+    both = tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n2")], n3=[vip(A)])
+    del both[NodeName("n2")]
+    found = survey(both)
+    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+
+
+def test_the_name_of_an_offline_node_does_not_count() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n9")], n2=[vip(A, prefer="n2")]))
+    assert (flags_of(found), found.preferences) == ([], {A: "n2"})
+
+
+def test_the_name_of_an_online_node_that_is_no_virtual_member_does_not_count() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n3")], n2=[vip(A, prefer="n2")], n3=[vip(B)]))
+    assert (flags_of(found), found.preferences) == ([], {A: "n2"})
+
+
+def test_names_are_compared_whole_and_case_sensitively() -> None:
+    assert survey(tables(n1=[vip(A, prefer="N1")], n2=[vip(A, prefer="n2.example")])).preferences == {}
+
+
+# --- UNSAFE
+
+
+def test_a_listener_on_one_member_only_is_unsafe_with_evidence_from_all() -> None:
+    found = survey(tables(n1=[vip(A, "multivip esmtp:25", "a", file="1")], n2=[vip(A, "multivip", "a", file="2")]))
+    assert flags_of(found) == ["UNSAFE"]
+    assert evidence(found, Flag.UNSAFE) == [("n1", "esmtp:25, multivip"), ("n2", "multivip")]
+    first, second = found.flags[A][Flag.UNSAFE]
+    assert (first.file, first.line) == ("1", 10), "the place of the listener that the other lacks"
+    assert (second.file, second.line) == ("2", 1)
+    assert first.text == "n1 runs esmtp:25, multivip on 192.0.2.1"
+
+
+def test_different_ports_are_unsafe() -> None:
+    assert flags_of(survey(tables(n1=[vip(A, "esmtp:25")], n2=[vip(A, "esmtp:26")]))) == ["UNSAFE"]
+
+
+def test_a_member_without_a_binding_is_a_service_difference_and_no_name_mismatch() -> None:
+    found = survey(tables(n1=[vip(A, "multivip esmtp:25", "a")], n2=[vip(A, "esmtp:25")]))
+    assert flags_of(found) == ["UNSAFE"]
+
+
+def test_members_that_share_a_table_all_give_evidence() -> None:
+    found = survey(tables(n1=[vip(A)], n2=[vip(A, "esmtp:25")], n3=[vip(A)]))
+    assert evidence(found, Flag.UNSAFE) == [("n1", "multivip"), ("n2", "esmtp:25"), ("n3", "multivip")]
+
+
+# --- BROKEN
+
+
+def test_different_binding_names_on_one_address_are_broken() -> None:
+    found = survey(tables(n1=[vip(A, "multivip", "a", file="1")], n2=[vip(A, "multivip", "b", file="2")]))
+    assert flags_of(found) == ["BROKEN"]
+    assert [(e.node, e.value, e.file, e.line) for e in found.flags[A][Flag.BROKEN]] == [
+        ("n1", "a", "1", 20),
+        ("n2", "b", "2", 20),
+    ]
+
+
+def test_names_are_compared_as_sets() -> None:
+    same = survey(tables(n1=[vip(A, names="a b")], n2=[vip(A, names="b a")]))
+    less = survey(tables(n1=[vip(A, names="a b")], n2=[vip(A, names="a")]))
+    assert (flags_of(same), flags_of(less)) == ([], ["BROKEN"])
+
+
+def test_one_name_bound_to_different_vips_breaks_both() -> None:
+    found = survey(tables(n1=[vip(A, names="x", file="1")], n2=[vip(B, names="x", file="2")], n3=[vip(C, names="y")]))
+    assert (flags_of(found, A), flags_of(found, B), flags_of(found, C)) == (["BROKEN"], ["BROKEN"], [])
+    assert [(e.node, e.value, e.file) for e in found.flags[A][Flag.BROKEN]] == [("n1", "x", "1"), ("n2", "x", "2")]
+    assert found.flags[A][Flag.BROKEN][1].text == "n2 binds the name x to 192.0.2.2"
+
+
+def test_swapped_names_break_both_addresses() -> None:
+    found = survey(tables(n1=[vip(A, names="x"), vip(B, names="y")], n2=[vip(A, names="y"), vip(B, names="x")]))
+    assert (flags_of(found, A), flags_of(found, B)) == (["BROKEN"], ["BROKEN"])
+
+
+def test_a_member_without_any_name_there_breaks_nothing() -> None:
+    found = survey(tables(n1=[vip(A, names="x")], n2=[vip(A)], n3=[vip(A, names="x")]))
+    assert flags_of(found) == []
+
+
+def test_several_flags_hold_at_once_in_alphabetical_order() -> None:
+    found = survey(
+        tables(n1=[vip(A, "multivip esmtp:25", "a", prefer="n1")], n2=[vip(A, "multivip", "b", prefer="n2")])
+    )
+    assert flags_of(found) == ["BROKEN", "CONFLICT", "UNSAFE"]
+
+
+# --- following
+
+
+def test_chains_resolve_to_their_end() -> None:
+    found = survey(tables(n1=[vip(A), vip(B, follow=A), vip(C, follow=B)], n2=[vip(A), vip(B, follow=A)]))
+    assert found.follows == {B: A, C: A}
+    assert found.followers == {A: (B, C)}
+
+
+def test_members_that_disagree_whom_it_follows_are_unsafe_and_it_follows_nothing() -> None:
+    found = survey(tables(n1=[vip(A), vip(B), vip(C, follow=A)], n2=[vip(A), vip(B), vip(C, follow=B)]))
+    assert (flags_of(found, C), found.follows) == (["UNSAFE"], {})
+    assert evidence(found, Flag.UNSAFE, C) == [("n1", "follows 192.0.2.1"), ("n2", "follows 192.0.2.2")]
+
+
+def test_following_here_and_standing_alone_there_is_a_disagreement() -> None:
+    found = survey(tables(n1=[vip(A), vip(B, follow=A)], n2=[vip(A), vip(B)]))
+    assert (flags_of(found, B), found.follows) == (["UNSAFE"], {})
+
+
+def test_a_chain_over_an_address_whose_following_is_ignored_ends_there() -> None:
+    found = survey(tables(n1=[vip(A), vip(B, follow=A), vip(C, follow=B)], n2=[vip(B), vip(C, follow=B)]))
+    assert found.follows == {C: B}
+
+
+def test_a_loop_across_nodes_is_ignored_by_all_in_it_and_ends_the_chains_into_it() -> None:
+    found = survey(tables(n1=[vip(A, follow=B), vip(D, follow=A)], n2=[vip(B, follow=C)], n3=[vip(C, follow=A)]))
+    assert found.follows == {D: A}
+
+
+def test_what_nobody_has_can_still_be_the_end_of_a_chain() -> None:
+    assert survey(tables(n1=[vip(B, follow=A)])).follows == {B: A}
+
+
+# --- the rest
+
+
+def test_the_weight_of_a_vip_is_the_largest_that_a_member_gives() -> None:
+    assert survey(tables(n1=[vip(A, weight=2.0)], n2=[vip(A), vip(B)])).weights == {A: 2.0}
+
+
+words = st.sampled_from(["a", "b"])
+entries = st.builds(
+    vip,
+    st.sampled_from([A, B, C]),
+    st.sampled_from(["multivip", "esmtp:25", "multivip esmtp:25"]),
+    st.sampled_from(["", "p", "q", "p q"]),
+    st.sampled_from(["", "n1", "n2", "n3"]),
+    st.sampled_from(["", D]),
+)
+clusters = st.dictionaries(
+    st.sampled_from([NodeName("n1"), NodeName("n2"), NodeName("n3")]),
+    st.lists(entries, unique_by=lambda entry: entry.address).map(make_table),
+)
+
+
+@given(clusters, st.randoms())
+def test_the_order_of_the_nodes_does_not_matter(cluster: dict[NodeName, Table], random) -> None:  # type: ignore[no-untyped-def]
+    items = list(cluster.items())
+    random.shuffle(items)
+    assert survey(dict(items)) == survey(cluster)
+
+
+def renamed(table: Table, names: dict[str, str]) -> Table:
+    return make_table(
+        VipEntry(
+            address=entry.address,
+            services=entry.services,
+            bindings=entry.bindings,
+            preference=Use(names[entry.preference.value], entry.preference.origin) if entry.preference else None,
+            follow=entry.follow,
+            origin=entry.origin,
+        )
+        for entry in table.vips
+    )
+
+
+@given(clusters)
+def test_other_names_for_the_nodes_give_the_same_flags(cluster: dict[NodeName, Table]) -> None:
+    names = {"n1": "zoe", "n2": "adam", "n3": "mia"}
+    before, after = survey(cluster), survey({NodeName(names[n]): renamed(t, names) for n, t in cluster.items()})
+    assert {a: set(f) for a, f in before.flags.items()} == {a: set(f) for a, f in after.flags.items()}
+    assert {a: names[n] for a, n in before.preferences.items()} == after.preferences
+    assert {(a, f, names[e.node]) for a, by in before.flags.items() for f, items in by.items() for e in items} == {
+        (a, f, e.node) for a, by in after.flags.items() for f, items in by.items() for e in items
+    }
+
+
+@given(clusters)
+def test_flags_are_what_the_definitions_say(cluster: dict[NodeName, Table]) -> None:
+    """The same by the slow, obvious definitions of domain.md section 4."""
+    found = survey(cluster)
+    for address in {entry.address for table in cluster.values() for entry in table.vips}:
+        at = {n: e for n, t in cluster.items() for e in t.vips if e.address == address}
+        named = {e.preference.value for e in at.values() if e.preference} & set(at)
+        expected = {Flag.CONFLICT} if len(named) > 1 else set()
+        if len({(e.service_names(), e.follow.value if e.follow else None) for e in at.values()}) > 1:
+            expected.add(Flag.UNSAFE)
+        broken = len({e.binding_names() for e in at.values() if e.bindings}) > 1
+        for name in {name for e in at.values() for name in e.binding_names()}:
+            bound = {n: frozenset(e.address for e in t.vips if name in e.binding_names()) for n, t in cluster.items()}
+            broken |= len({addresses for addresses in bound.values() if addresses}) > 1
+        if broken:
+            expected.add(Flag.BROKEN)
+        assert set(found.flags.get(address, {})) == expected
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "77"])
+def test_the_hash_seed_does_not_matter(seed: str) -> None:
+    program = (
+        "from duravip.cluster.flags import survey\n"
+        "from duravip.cluster.election import Candidate, Circumstances, elect\n"
+        "from duravip.model import *\n"
+        "def e(i, n): return VipEntry(address=Address(f'192.0.2.{i}'), services=(Use('multivip'),), "
+        "bindings=(Use(f'b{i % 7}{n if i % 5 == 0 else 0}'),), preference=Use(f'n{i % 4}') if i % 3 == n else None)\n"
+        "t = {NodeName(f'n{n}'): make_table(e(i, n) for i in range(60) if i % (n + 2)) for n in range(3)}\n"
+        "s = survey(t)\n"
+        "g = Circumstances(candidates=tuple(Candidate(name=n) for n in sorted(t)), holders={}, view_mature=True)\n"
+        "print(s, elect(s, g))\n"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": one, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for one in (seed, "4711")
+    }
+    assert len(outputs) == 1
+    assert b"BROKEN" in outputs.pop()
