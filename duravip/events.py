@@ -88,6 +88,14 @@ class Expelled(Event, frozen=True, kw_only=True):
     by: NodeName
 
 
+class NameTaken(Event, frozen=True, kw_only=True):
+    """Another daemon uses this node's name, with a greater incarnation: this node holds nothing while it hears it."""
+
+    id = "membership.name_taken"
+    name: NodeName
+    other: str
+
+
 # --- election -----------------------------------------------------------------------------------------------------
 
 

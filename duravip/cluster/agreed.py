@@ -190,22 +190,27 @@ class AgreedState:
 
 
 def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDigest | None]:
-    """Which table counts for whom when a view begins: each member's own, among members that all have one another's.
+    """Which table counts for whom when a view begins.
 
-    Members come in one after the other, mature ones first, then by name; one that lacks the table of somebody already
-    in, or whose table one of those lacks, stays outside until the coordinator chooses its table.
+    The one that a member wants, else the one that was in force for it, if every member has its content: so a reload
+    in flight goes on, or comes later. Of the members that remain, those come in, mature ones first, then by name, that
+    have the tables of all who are in and whose own those have; the others stay outside until the coordinator chooses
+    their tables.
     """
-    chosen: dict[NodeName, TableDigest | None] = {state.member.name: None for state in states}
-    inside: list[MemberState] = []
-    named: set[TableDigest] = set()
+    chosen: dict[NodeName, TableDigest | None] = {}
+    common = set.intersection(*(set(state.status.has) for state in states))
+    inside = [state for state in states if {state.status.table, state.in_force} & common]
+    for state in inside:
+        chosen[state.member.name] = state.status.table if state.status.table in common else state.in_force
     for state in sorted(states, key=lambda s: (not s.mature, s.member)):
-        has = set(state.status.has)
-        if not named <= has:
+        if state.member.name in chosen:
+            continue
+        chosen[state.member.name] = None
+        if not {chosen[other.member.name] for other in inside} <= set(state.status.has):
             continue
         for digest in (state.status.table, state.in_force):
-            if digest is not None and digest in has and all(digest in other.status.has for other in inside):
+            if digest is not None and all(digest in other.status.has for other in (*inside, state)):
                 chosen[state.member.name] = digest
                 inside.append(state)
-                named.add(digest)
                 break
     return chosen

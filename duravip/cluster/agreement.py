@@ -62,6 +62,7 @@ class Proposal:
     expires_at: float
     resend_at: float
     promises: dict[NodeName, MemberState] = field(default_factory=dict)
+    refusers: set[Member] = field(default_factory=set)
 
     def silent(self) -> tuple[Member, ...]:
         return tuple(member for member in self.members if member.name not in self.promises)
@@ -69,8 +70,10 @@ class Proposal:
 
 @dataclass(slots=True)
 class Penalty:
+    """For not answering; remembered for as long again after its end, so that the next one can be twice as long."""
+
     until: float
-    timeouts: float
+    length_s: float
 
 
 class Agreement:
@@ -112,13 +115,13 @@ class Agreement:
         penalty = self._penalties.get(member)
         return penalty is not None and now < penalty.until
 
-    def deadline(self) -> float:
+    def deadline(self, now: float) -> float:
         proposal = self.proposal
         return min(
             self.propose_at if self.phase is Phase.GATHERING else math.inf,
             min(proposal.resend_at, proposal.expires_at) if proposal is not None else math.inf,
             self._install_resend_at if self._unconfirmed else math.inf,
-            min((penalty.until for penalty in self._penalties.values()), default=math.inf),
+            min((penalty.until for penalty in self._penalties.values() if penalty.until > now), default=math.inf),
         )
 
     # --- leading ---------------------------------------------------------------------------------------------------
@@ -138,10 +141,18 @@ class Agreement:
     def stand_down(self) -> None:
         """No view is needed any more, or somebody else leads."""
         self.proposal = None
-        if self.phase in (Phase.GATHERING, Phase.PROPOSING):
-            if self.phase is Phase.PROPOSING:
-                self._become(Phase.GATHERING)
-            self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
+        if self.phase is Phase.PROPOSING:
+            self._become(Phase.GATHERING)
+        if self.phase is Phase.GATHERING:
+            self._become(self._resting())
+
+    def _resting(self) -> Phase:
+        """The phase of a node that does not lead."""
+        installed = self.view.id if self.view is not None else None
+        waits = self.promised_to not in (None, installed) and self.promised_to.coordinator != self.me.name
+        if waits:
+            return Phase.PROMISED
+        return Phase.SETTLED if installed is not None else Phase.JOINING
 
     def propose(self, members: tuple[Member, ...], state: MemberState, now: float) -> Propose | None:
         """Asks `members` (this node among them) for a new view. `state` is this node's own promise."""
@@ -175,18 +186,14 @@ class Agreement:
         """Repeats what nobody has answered. A proposal that has expired ends in GATHERING, its silent penalised."""
         said: list[Propose | Install] = []
         self._penalties = {
-            member: penalty
-            for member, penalty in self._penalties.items()
-            if now < penalty.until + self._timeout * MAX_PENALTY_TIMEOUTS
+            member: penalty for member, penalty in self._penalties.items() if now < penalty.until + penalty.length_s
         }
-        for penalty in self._penalties.values():
-            if now >= penalty.until:
-                penalty.until = -math.inf
         proposal = self.proposal
         if proposal is not None:
             if now >= proposal.expires_at:
                 for member in proposal.silent():
-                    self._penalise(member, now)
+                    if member not in proposal.refusers:
+                        self._penalise(member, now)
                 self.gather(now)
             elif now >= proposal.resend_at:
                 proposal.resend_at = now + RESEND_INTERVALS * self._interval
@@ -204,10 +211,13 @@ class Agreement:
             proposal.promises[sender.name] = promise.state
             self._penalties.pop(sender, None)
 
-    def on_refuse(self, refuse: Refuse, now: float) -> None:
-        """Somebody is bound to a higher epoch: ask again, above it."""
+    def on_refuse(self, sender: Member, refuse: Refuse, now: float) -> None:
+        """Somebody is bound to a higher epoch: ask again, above it. Or it knows another leader: that is no silence."""
         self.saw_epoch(refuse.promised)
-        if self.proposal is not None and refuse.view == self.proposal.view and refuse.promised >= refuse.view.epoch:
+        if self.proposal is None or refuse.view != self.proposal.view:
+            return
+        self.proposal.refusers.add(sender)
+        if refuse.promised >= refuse.view.epoch:
             self.gather(now + RESEND_INTERVALS * self._interval)
 
     # --- following -------------------------------------------------------------------------------------------------
@@ -268,14 +278,16 @@ class Agreement:
         if self.phase in (Phase.PROPOSING, Phase.PROMISED):
             self._become(Phase.GATHERING)
         if self.phase is Phase.GATHERING:
-            self._become(Phase.SETTLED if self.view is not None else Phase.JOINING)
+            self._become(self._resting())
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _penalise(self, member: Member, now: float) -> None:
         known = self._penalties.get(member)
-        timeouts = min(MAX_PENALTY_TIMEOUTS, known.timeouts * 2) if known is not None else PENALTY_TIMEOUTS
-        self._penalties[member] = Penalty(until=now + timeouts * self._timeout, timeouts=timeouts)
+        length_s = PENALTY_TIMEOUTS * self._timeout
+        if known is not None:
+            length_s = min(MAX_PENALTY_TIMEOUTS * self._timeout, 2 * known.length_s)
+        self._penalties[member] = Penalty(until=now + length_s, length_s=length_s)
 
     def _become(self, phase: Phase) -> None:
         if phase not in PHASES[self.phase]:

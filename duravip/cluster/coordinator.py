@@ -88,9 +88,9 @@ class Coordinator:
     def _choose_table(self, now: float) -> AnyBody | None:
         agreed = self._agreed
         in_force = {digest for name, digest in agreed.tables.items() if digest is not None}
-        for name in sorted(self._laggards):
-            if in_force <= set(agreed.status[name].has):
-                self._laggards.discard(name)
+        keeping_up = [name for name in agreed.names() if name not in self._laggards]
+        needed = in_force | {agreed.status[name].table for name in keeping_up}
+        self._laggards = {name for name in self._laggards if not needed <= set(agreed.status[name].has)}
         waiting: dict[tuple[NodeName, TableDigest], float] = {}
         chosen: AnyBody | None = None
         for name in agreed.names():

@@ -49,17 +49,16 @@ class Peer:
     member: Member
     heartbeat: Heartbeat
     last_heard: float
-    first_heard: float
     mean_s: float
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
     listed: dict[NodeName, Heard] = field(default_factory=dict)
     names: tuple[Member, ...] = ()  # whom it takes for alive
     alive: bool = False
+    heard_since: float = -math.inf  # without a gap longer than the cap
     probed_at: float = -math.inf
     left: bool = False
     cause: str = ""
-    shadowing_since: float | None = None
 
 
 class Detector:
@@ -113,7 +112,7 @@ class Detector:
                 member=sender,
                 heartbeat=heartbeat,
                 last_heard=now,
-                first_heard=now,
+                heard_since=now,
                 mean_s=self._interval,
                 deviation_s=self._interval / 4,
             )
@@ -122,7 +121,8 @@ class Detector:
             return False
         listed = {entry.name: entry for entry in heartbeat.heard}
         echoed = self._echoed_at(listed.get(self.me.name))
-        if peer.alive and now - echoed > self._echo_limit and now - peer.echoed_at > self._echo_limit:
+        unheard = min(now - echoed, now - peer.echoed_at) > self._echo_limit
+        if peer.alive and unheard and now >= self._not_before:
             self._suspect(peer, "does not hear us")
         elif not fresh_face and (peer.alive or echoed > -math.inf):
             self._learn_gap(peer, now - peer.last_heard)
@@ -133,6 +133,8 @@ class Detector:
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
             return fresh_face
+        if now - peer.last_heard > self._cap:
+            peer.heard_since = now
         peer.last_heard = now
         if not peer.alive and now - echoed <= self._echo_limit:
             peer.alive = True
@@ -156,7 +158,7 @@ class Detector:
         """This node was stopped: everybody's silence starts anew."""
         self._not_before = now + self._cap
         for peer in self.alive():
-            peer.last_heard = now
+            peer.last_heard = peer.echoed_at = now
 
     def check(self, now: float) -> list[Peer]:
         """Peers that are suspected from now on; call it when `deadline()` has come."""

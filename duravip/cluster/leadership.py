@@ -1,7 +1,8 @@
 """Who should propose the next view, with whom, and when: judged by this node's links alone.
 
 Rules of this file
-- The smallest name of a clique leads it. Nobody else proposes, so one cause makes one view.
+- One node of a clique leads it: the smallest name that is in a view. Nobody else proposes, so one cause makes one
+  view.
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
 - When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
@@ -51,7 +52,12 @@ class Leadership:
 
     @property
     def leader(self) -> NodeName:
-        return self.clique[0].name
+        """The smallest name of the clique among those that are in a view; among all when none is. A node that has
+        just booted must not keep the others from acting while it listens."""
+        settled = {peer.member for peer in self._detector.alive() if peer.heartbeat.view is not None}
+        if self._agreement.view is not None:
+            settled.add(self._me)
+        return next((member.name for member in self.clique if member in settled), self.clique[0].name)
 
     def watch(self, now: float) -> None:
         """The links may have changed."""

@@ -87,6 +87,7 @@ SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member susp
 SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others that come with it
 LEAVE_LIMIT_S = 2.0  # after this, a leaving node lets go of what nobody took over
 LEAVE_COPIES = 3
+NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was heard counts as gone
 LEAVE_SPACING_S = 0.001
 
 
@@ -141,6 +142,7 @@ class Node:
         self._drained = parameters.drained
         self._suspended = False
         self._immature_again = False
+        self._namesake_until = -math.inf
         self._held_basis: object = None
         self._declared_basis: object = None
         self._report: Report | None = None
@@ -259,7 +261,7 @@ class Node:
         times = [
             self._next_beat_at,
             self._detector.deadline(),
-            self._agreement.deadline(),
+            self._agreement.deadline(self._last),
             self._leadership.deadline(self._last),
             self._library.deadline(),
             self._tenure.deadline(),
@@ -334,6 +336,9 @@ class Node:
     # --- messages --------------------------------------------------------------------------------------------------
 
     def _on_message(self, sender: Member, message: AnyMessage, now: float) -> None:
+        if sender.name == self.me.name:
+            self._on_namesake(sender, message, now)
+            return
         if isinstance(message, Heartbeat):
             self._on_heartbeat(sender, message, now)
             return
@@ -357,7 +362,7 @@ class Node:
                     self._agreement.on_promise(sender, message)
             case Refuse():
                 if message.to == self.me.name:
-                    self._agreement.on_refuse(message, now)
+                    self._agreement.on_refuse(sender, message, now)
             case Install():
                 if self._agreement.accepts(sender, message):
                     self._install(message, now)
@@ -379,6 +384,15 @@ class Node:
             case _:
                 assert_never(message)
 
+    def _on_namesake(self, sender: Member, message: AnyMessage, now: float) -> None:
+        """Somebody else bears this node's name. The greater incarnation is the one that the others listen to: the other
+        holds nothing as long as it hears of it. A smaller one may be this node's own past, on its way for long."""
+        if not isinstance(message, Heartbeat) or sender.incarnation < self.me.incarnation:
+            return
+        if now >= self._namesake_until:
+            self._publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
+        self._namesake_until = now + NAMESAKE_TIMEOUTS * self._timeout
+
     def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
         if self._detector.on_heartbeat(sender, heartbeat, now):
             self._beat_soon(now)
@@ -394,6 +408,7 @@ class Node:
             self._compare(sender, heartbeat, now)
         elif heartbeat.view > view.id and not lists(peer, self.me) and not self._suspended:
             self._immature_again = True
+            self._joined_at.clear()
             self._suspend()
             self._publish(events.Expelled(by=sender.name))
 
@@ -515,7 +530,7 @@ class Node:
         self._digest_of = (-1, b"")
         self.stable_since = now
         added = [member for member in view.members if member not in before and member != self.me]
-        if added or old_view is None:
+        if added or old_view is None or self.me not in self._joined_at:
             self._added_at = now
         self._joined_at = {member: self._joined_at.get(member, now) for member in view.members}
         self._coordinator = None
@@ -562,7 +577,14 @@ class Node:
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
         self._shadowed = shadowed(
-            self.me, self.table, self._detector, self._leadership, self._library, self._timeout, now
+            self.me,
+            self.table,
+            self._agreement.members() - {self.me},
+            self._detector,
+            self._leadership,
+            self._library,
+            self._timeout,
+            now,
         )
 
     def _finish_proposal(self, now: float) -> None:
@@ -611,7 +633,8 @@ class Node:
     def _hold(self, now: float) -> None:
         if self._agreed is None:
             return
-        may_hold, may_take, blocked = self._may_hold(), self._agreement.may_take(), self._status_blocked()
+        may_hold, blocked = self._may_hold(), self._status_blocked()
+        may_take = self._agreement.may_take() and not self._drained and self._leaving_since is None
         basis = (self._agreed_basis(), self._tenure.revision, may_hold, may_take, blocked)
         if basis == self._held_basis and now < self._tenure.deadline():
             return
@@ -639,18 +662,26 @@ class Node:
     # --- what this node declares -----------------------------------------------------------------------------------
 
     def _status_blocked(self) -> Blocked:
-        everything = self._external.everything
+        """What this node may not own now."""
+        lasting = self._lasting_blocks()
         view = self._agreement.view
         if self._suspended:
-            everything = "stalled or expelled"
-        elif self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1:
-            everything = everything or "isolated"
+            return Blocked("stalled or expelled", lasting.addresses)
+        if self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1:
+            return Blocked(lasting.everything or "isolated", lasting.addresses)
+        return lasting
+
+    def _lasting_blocks(self) -> Blocked:
+        """What it may not own in the next view either."""
+        everything = self._external.everything
+        if self._last < self._namesake_until:
+            everything = f"another node calls itself {self.me.name}"
         addresses = self._external.addresses
         if len(self._tenure.refused()) or len(self._shadowed):
             addresses = addresses | self._tenure.refused() | self._shadowed
         return Blocked(everything, addresses)
 
-    def _status(self) -> MemberStatus:
+    def _status(self, blocked: Blocked) -> MemberStatus:
         named = {peer.heartbeat.table for peer in self._detector.alive()}
         if self._agreed is not None:
             named |= {digest for digest in self._agreed.tables.values() if digest is not None}
@@ -661,7 +692,7 @@ class Node:
             has=tuple(digest for digest in sorted(named) if self._library.has(digest)),
             drained=self._drained,
             leaving=self._leaving_since is not None,
-            blocked=self._status_blocked(),
+            blocked=blocked,
             weight=self._parameters.weight,
         )
 
@@ -673,7 +704,7 @@ class Node:
             member=self.me,
             previous=view.id if view is not None else None,
             mature=self.mature and not isolated,
-            status=self._status(),
+            status=self._status(self._lasting_blocks()),
             in_force=agreed.tables.get(self.me.name) if agreed is not None else None,
             held=self._tenure.holdings.held(),
             releasing=self._tenure.holdings.releasing(),
@@ -683,7 +714,7 @@ class Node:
     def _declared(self) -> Report | None:
         if self._agreed is None:
             return None
-        status, may_take = self._status(), self._agreement.may_take()
+        status, may_take = self._status(self._status_blocked()), self._agreement.may_take()
         basis = (self._agreed_basis(), status, may_take)
         if basis != self._declared_basis:
             self._declared_basis = basis

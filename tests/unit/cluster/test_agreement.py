@@ -110,7 +110,7 @@ def test_a_proposal_below_what_was_promised_is_refused_and_the_proposer_goes_abo
     b.promised = b.highest = 40
     refusal = answer(b, propose(a, A, B))
     assert isinstance(refusal, Refuse)
-    a.on_refuse(refusal, 0.5)
+    a.on_refuse(B, refusal, 0.5)
     assert a.phase is Phase.GATHERING
     assert propose(a, A, B, now=1.0).view.epoch == 41
 

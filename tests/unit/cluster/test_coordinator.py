@@ -1,0 +1,221 @@
+"""A coordinator beside an agreed state: what it numbers, and when. view_mature_time is 5 s."""
+
+from __future__ import annotations
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.agreed import AgreedState, tables_at_install
+from duravip.cluster.coordinator import Coordinator
+from duravip.cluster.library import TABLE_WAIT_S, Library
+from duravip.cluster.messages import (
+    AnyBody,
+    Assigned,
+    Matured,
+    MemberState,
+    MemberStatus,
+    Report,
+    Reported,
+    TableChosen,
+    ViewAged,
+)
+from duravip.model import (
+    Address,
+    Incarnation,
+    Member,
+    NodeName,
+    Table,
+    TableDigest,
+    Use,
+    View,
+    ViewId,
+    VipEntry,
+    make_table,
+)
+
+A, B, C = (Member(NodeName(name), Incarnation(1, 7)) for name in "abc")
+X, Y = Address("10.0.0.1"), Address("10.0.0.2")
+
+
+def entry(address: Address) -> VipEntry:
+    return VipEntry(address=address, services=(Use("multivip"),), bindings=(Use(f"to-{address}"),))
+
+
+BOTH = make_table([entry(X), entry(Y)])
+ONLY_X = make_table([entry(X)])
+
+
+def state(
+    member: Member,
+    *,
+    table: Table = BOTH,
+    has: tuple[Table, ...] = (BOTH, ONLY_X),
+    mature: bool = True,
+    held: tuple[Address, ...] = (),
+    releasing: tuple[Address, ...] = (),
+    in_force: Table | None = None,
+) -> MemberState:
+    return MemberState(
+        member=member,
+        previous=None,
+        mature=mature,
+        status=MemberStatus(table=table.digest(), has=tuple(sorted(t.digest() for t in has))),
+        in_force=in_force.digest() if in_force is not None else None,
+        held=AddressSet(held),
+        releasing=AddressSet(releasing),
+    )
+
+
+class Desk:
+    """A coordinator whose duties are numbered and applied at once."""
+
+    def __init__(self, *states: MemberState, now: float = 0.0) -> None:
+        self.library = Library(BOTH, retry_s=1.0)
+        self.library.add(ONLY_X)
+        view = View(id=ViewId(1, A.name, A.incarnation), members=tuple(s.member for s in states))
+        self.agreed = AgreedState(view, states, self.library)
+        joined = {member: now for member in view.members}
+        self.coordinator = Coordinator(self.agreed, joined_at=joined, added_at=now, now=now)
+
+    def work(self, now: float) -> list[AnyBody]:
+        done: list[AnyBody] = []
+        while (body := self.coordinator.duty(now)) is not None:
+            self.agreed.apply(self.agreed.number + 1, body)
+            done.append(body)
+            assert len(done) < 50
+        return done
+
+    def report(self, member: Member, sequence: int, *, released: tuple[Address, ...] = (), as_of: int = 0) -> None:
+        self.coordinator.on_report(
+            member.name,
+            Report(
+                to=A.name,
+                view=self.agreed.view.id,
+                sequence=sequence,
+                status=self.agreed.status[member.name],
+                as_of=as_of,
+                released=AddressSet(released),
+            ),
+        )
+
+
+def test_a_cluster_without_mature_members_matures_together_when_nobody_was_added_for_the_time() -> None:
+    desk = Desk(state(A, mature=False), state(B, mature=False))
+    assert not any(isinstance(body, Matured) for body in desk.work(4.9))
+    assert desk.coordinator.deadline(4.9) == 5.0
+    bodies = desk.work(5.0)
+    assert bodies[0] == Matured(names=(A.name, B.name))
+    assert ViewAged() in bodies
+
+
+def test_beside_mature_members_a_newcomer_waits_alone_and_owns_nothing_meanwhile() -> None:
+    desk = Desk(state(A), state(B, mature=False))
+    assigned = [body for body in desk.work(0.0) if isinstance(body, Assigned)]
+    assert {group.decision.owner for body in assigned for group in body.groups} == {A.name}
+    assert Matured(names=(B.name,)) in desk.work(5.0)
+
+
+def test_survivors_act_at_once_though_the_view_is_young() -> None:
+    desk = Desk(state(A), state(B, held=(X,)))
+    desk.work(0.0)
+    assert desk.agreed.owner(X) == B.name
+    assert desk.agreed.owner(Y) == A.name
+    assert not desk.agreed.view_mature
+
+
+def test_a_report_is_numbered_once_and_overtaken_ones_not_at_all() -> None:
+    desk = Desk(state(A), state(B))
+    desk.work(0.0)
+    desk.report(B, 2)
+    desk.report(B, 2)
+    desk.report(B, 1)
+    assert [body.sequence for body in desk.work(0.1) if isinstance(body, Reported)] == [2]
+
+
+def test_a_claim_ends_with_a_release_that_knew_of_it_and_not_with_an_older_one() -> None:
+    desk = Desk(state(A, held=(X,)), state(B, held=(X,)))
+    desk.work(0.0)
+    assert desk.agreed.owner(X) == A.name
+    assigned_at = desk.agreed.claims[X][A.name]
+    assert assigned_at > 0
+    desk.report(A, 1, released=(X,), as_of=assigned_at - 1)
+    desk.work(0.1)
+    assert A.name in desk.agreed.claims[X]
+    desk.report(B, 1, released=(X,), as_of=0)
+    desk.work(0.2)
+    assert desk.agreed.claims[X] == {A.name: assigned_at}
+
+
+def test_what_is_on_its_way_out_is_a_claim_but_no_holder() -> None:
+    desk = Desk(state(A), state(B, releasing=(X,)))
+    assert desk.agreed.claims[X] == {B.name: 0}
+    assert X not in desk.agreed.holders
+    assert desk.agreed.claimed_at_install[X] == {B.name}
+
+
+def test_a_new_table_comes_into_force_when_every_member_has_its_content() -> None:
+    desk = Desk(state(A), state(B, table=ONLY_X, in_force=BOTH, has=(BOTH, ONLY_X)), state(C, has=(BOTH,)))
+    assert desk.agreed.tables[B.name] == BOTH.digest()
+    assert not any(isinstance(body, TableChosen) for body in desk.work(0.5))
+    desk.agreed.status[C.name] = MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest()))))
+    assert TableChosen(name=B.name, digest=ONLY_X.digest()) in desk.work(1.0)
+    assert B.name not in desk.agreed.landscape.members[Y]
+
+
+def test_one_that_lacks_a_table_for_too_long_is_in_no_virtual_membership_until_it_has_it() -> None:
+    desk = Desk(state(A), state(B, table=ONLY_X, in_force=BOTH, has=(BOTH, ONLY_X)), state(C, has=(BOTH,)))
+    desk.work(0.0)
+    bodies = desk.work(TABLE_WAIT_S)
+    assert TableChosen(name=C.name, digest=None) in bodies
+    assert TableChosen(name=B.name, digest=ONLY_X.digest()) in bodies
+    assert C.name not in desk.agreed.landscape.members[X]
+    desk.agreed.status[C.name] = MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest()))))
+    assert TableChosen(name=C.name, digest=BOTH.digest()) in desk.work(TABLE_WAIT_S + 1)
+
+
+def test_at_the_start_of_a_view_a_table_that_somebody_lacks_does_not_count() -> None:
+    states = (state(A), state(B, table=ONLY_X, has=(ONLY_X, BOTH)), state(C, has=(BOTH,)))
+    assert tables_at_install(states) == {A.name: BOTH.digest(), B.name: None, C.name: BOTH.digest()}
+
+
+def test_a_reload_in_flight_keeps_the_old_table_across_a_view_change() -> None:
+    states = (state(A, has=(BOTH,)), state(B, table=ONLY_X, in_force=BOTH, has=(BOTH, ONLY_X)))
+    assert tables_at_install(states)[B.name] == BOTH.digest()
+
+
+def test_mature_members_keep_their_tables_against_a_newcomer_whose_table_is_unknown() -> None:
+    strange = TableDigest("f" * 32)
+    new = MemberState(
+        member=Member(NodeName("0"), Incarnation(1, 1)),
+        previous=None,
+        mature=False,
+        status=MemberStatus(table=strange, has=(strange,)),
+        in_force=None,
+        held=AddressSet(),
+        releasing=AddressSet(),
+    )
+    chosen = tables_at_install((new, state(A), state(B)))
+    assert chosen[A.name] == chosen[B.name] == BOTH.digest()
+    assert chosen[NodeName("0")] is None
+
+
+def test_two_members_that_delivered_the_same_have_the_same_digest() -> None:
+    one, other = Desk(state(A), state(B)), Desk(state(A), state(B))
+    assert one.agreed.digest() == other.agreed.digest()
+    one.work(0.0)
+    assert one.agreed.digest() != other.agreed.digest()
+    other.work(0.0)
+    assert one.agreed.digest() == other.agreed.digest()
+
+
+def test_an_address_that_is_in_nobodys_table_any_more_loses_its_owner_once() -> None:
+    desk = Desk(state(A, held=(X, Y)), state(B))
+    desk.work(0.0)
+    for name in (A.name, B.name):
+        desk.agreed.status[name] = MemberStatus(
+            table=ONLY_X.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest())))
+        )
+        desk.agreed.apply(desk.agreed.number + 1, TableChosen(name=name, digest=ONLY_X.digest()))
+    changed = desk.agreed.elected()
+    assert changed[Y].owner is None
+    desk.work(0.1)
+    assert desk.agreed.owner(Y) is None
+    assert desk.agreed.elected() == {}
