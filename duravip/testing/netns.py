@@ -221,7 +221,8 @@ class Lan:
             _ip(
                 self._wire,
                 [
-                    f"link add {name} type veth peer name eth0 address {host.hardware_address} netns {host.namespace}",
+                    f"link add name {name} type veth peer name eth0"
+                    f" address {host.hardware_address} netns {host.namespace}",
                     f"link set dev {name} master br0 up",
                 ],
             )
@@ -291,7 +292,7 @@ def _calm() -> None:
 
 
 def _bridge(name: str) -> list[str]:
-    return [f"link add {name} type bridge forward_delay 0 mcast_snooping 0", f"link set dev {name} up"]
+    return [f"link add name {name} type bridge forward_delay 0 mcast_snooping 0", f"link set dev {name} up"]
 
 
 def _ip(namespace: str, lines: Sequence[str]) -> str:

@@ -96,10 +96,7 @@ class NetlinkBackend:
             keeping = frozenset(interface for interface, refusal in refusals.items() if not refusal)
             outcome = await self._in_thread(job, placements, keeping)
         except OSError as error:
-            return [
-                Answer(address=asked.address, error=f"{asked.address}: {_reason(error)}")
-                for asked in placements
-            ]
+            return [Answer(address=asked.address, error=f"{asked.address}: {_reason(error)}") for asked in placements]
         return [
             replace(answer, error=refusals.get(outcome.wants_promotion[answer.address], answer.error))
             if answer.address in outcome.wants_promotion

@@ -70,9 +70,7 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
     else:
         index_of, plumbed = {row.name: row.index for row in rtnetlink.links(link)}, ()
 
-    places: list[
-        tuple[str, str]
-    ] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
+    places: list[tuple[str, str]] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
     requests: list[bytes] = []
     wants: dict[Address, str] = {}
     for asked in placements:

@@ -38,9 +38,7 @@ def test_the_neighbour_advertisement_overrides_and_goes_to_all_nodes() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "address", ["2001:db8::33", "fe80::1", "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::1:2"]
-)
+@pytest.mark.parametrize("address", ["2001:db8::33", "fe80::1", "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::1:2"])
 def test_the_advertisements_checksum_adds_up_to_all_ones(address: str) -> None:
     frame = frames.neighbour_advertisement(canonical_address(address), HARDWARE)
     source_and_destination, icmp = frame[14 + 8 : 14 + 40], frame[14 + 40 :]

@@ -32,9 +32,7 @@ def test_an_address_is_due_at_once_and_then_past_one_second() -> None:
     schedule.start(A, "eth0", 100.0)
     sent = times_sent(schedule, 1_000.0)
     assert [at - 100.0 for at, _ in sent] == pytest.approx([0, 0.1, 0.3, 1.1, 2, 5])
-    assert [due for _, due in sent] == [
-        Due(address=A, interface="eth0", step=step) for step in range(len(OFFSETS_S))
-    ]
+    assert [due for _, due in sent] == [Due(address=A, interface="eth0", step=step) for step in range(len(OFFSETS_S))]
 
 
 def test_without_refresh_the_schedule_ends() -> None:
