@@ -7,6 +7,7 @@ client: 10.77.0.3 ┘
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -116,12 +117,8 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next() -> None:
         "print(lan['node1'].namespace, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
     left = Path("/run/netns", done.stdout.strip())
     assert left.name.startswith("dvleft-")
     assert left.exists()
