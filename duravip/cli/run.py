@@ -36,7 +36,7 @@ def command(file: str, node: str | None, control: str | None) -> None:
 
     Logs to stderr. Ready when the log says so; tells NOTIFY_SOCKET, if set.
     """
-    from duravip.cli.common import write_diagnostics
+    from duravip.cli.diagnostic_text import write_diagnostics
     from duravip.plugin.manager import load_plugins
 
     plugins = load_plugins()
