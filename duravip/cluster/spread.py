@@ -66,15 +66,16 @@ class Spread:
         loads = (total / weight for total, weight in zip(self.totals(), self.weights, strict=True))
         return sorted(loads, reverse=True)
 
-    def improve_singles(self) -> None:
-        """Makes the layout of the VIPs that weigh 1 optimal around all others, then saves moves."""
+    def improve_singles(self, *, save_moves: bool = True) -> None:
+        """Makes the layout of the VIPs that weigh 1 optimal around all others, then, unless where they were does
+        not matter, saves moves."""
         singles = [vips for vips in self.classes if vips.single()]
         totals = self.totals()
         for vips in singles:
             _level(vips, totals, self.weights)
         while _improve_by_path(singles, totals, self.weights):
             pass
-        if any(vips.moves() for vips in singles):
+        if save_moves and any(vips.moves() for vips in singles):
             _save_moves(singles, totals, self.weights)
 
     def improve_heavy(self, *, swaps: bool = True) -> int:
@@ -101,15 +102,15 @@ class Spread:
         return 0
 
     def settle(self) -> None:
-        """Both, until neither improves anything."""
-        self.improve_singles()
+        """Both, until neither improves anything, wherever the VIPs were."""
+        self.improve_singles(save_moves=False)
         while self.improve_heavy():
-            self.improve_singles()
+            self.improve_singles(save_moves=False)
 
     def cut(self, limit: int) -> None:
         """Takes back all but `limit` of the moves of singles made since the start: those stay that relieve
         the most loaded node first, in favour of the least loaded one."""
-        singles = [vips for vips in self.classes if vips.single()]
+        singles = [vips for vips in self.classes if vips.single() and vips.moves()]
         if sum(vips.moves() for vips in singles) <= limit:
             return
         goals = [list(vips.count) for vips in singles]

@@ -152,6 +152,14 @@ def test_followers_move_with_what_they_follow() -> None:
     assert sorted([owners.count(N1), owners.count(N2)]) == [2, 3]
 
 
+def test_the_round_that_moves_a_vip_moves_its_followers_and_counts_one_move() -> None:
+    table = make_table([vip(0), vip(1, follow=address(0)), vip(2), vip(3, follow=address(2))])
+    landscape = survey({N1: table, N2: table})
+    given_ = held({address(number): N1 for number in range(4)}, N1, N2)
+    changed = balance(landscape, given_, elect(landscape, given_), 1)
+    assert changed == {address(2): Decision(N2, Reason.BALANCED), address(3): Decision(N2, Reason.FOLLOWS)}
+
+
 def test_nothing_moves_to_where_its_followers_cannot_go() -> None:
     all_of_it = make_table([vip(0), vip(1, follow=address(0)), vip(2)])
     landscape = survey({N1: all_of_it, N2: make_table([vip(0), vip(2)])})
