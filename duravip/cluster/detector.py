@@ -129,7 +129,7 @@ class Detector:
         stale = -math.inf < echoed < now - self._echo_limit
         peer.heartbeat = heartbeat
         peer.listed = listed
-        peer.names = tuple(_member(entry) for entry in heartbeat.heard if entry.alive)
+        peer.names = tuple(heard_member(entry) for entry in heartbeat.heard if entry.alive)
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
             return fresh_face
@@ -254,10 +254,10 @@ class Detector:
             return self.is_alive(other)
         peer = self.peers[speaker.name]
         entry = peer.listed.get(other.name)
-        return entry is not None and entry.alive and _member(entry) == other
+        return entry is not None and entry.alive and heard_member(entry) == other
 
     def _echoed_at(self, entry: Heard | None) -> float:
-        if entry is None or entry.beat == 0 or _member(entry) != self.me:
+        if entry is None or entry.beat == 0 or heard_member(entry) != self.me:
             return -math.inf
         if entry.beat > self.beat:
             return -math.inf
@@ -296,5 +296,6 @@ def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:
     )
 
 
-def _member(entry: Heard) -> Member:
+def heard_member(entry: Heard) -> Member:
+    """Whom the entry is about."""
     return Member(entry.name, Incarnation(entry.counter, entry.nonce))

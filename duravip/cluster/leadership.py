@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 
 from duravip.cluster.agreement import Agreement, Phase
-from duravip.cluster.detector import Detector
+from duravip.cluster.detector import Detector, heard_member
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
@@ -42,6 +42,7 @@ class Leadership:
     ) -> None:
         self._me = me
         self._interval = parameters.heartbeat_interval_s
+        self._timeout = parameters.failure_timeout_s
         self._detector = detector
         self._agreement = agreement
         self._library = library
@@ -98,7 +99,7 @@ class Leadership:
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may change what `act` does."""
         times = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
-        times += [since + TABLE_WAIT_S for since in self._newcomers.values()]
+        times += [since + wait for since in self._newcomers.values() for wait in (self._timeout, TABLE_WAIT_S)]
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
         return min((at for at in times if at > now), default=math.inf)
@@ -125,7 +126,18 @@ class Leadership:
         return tuple(clique)
 
     def _is_settling(self, now: float) -> bool:
-        return any(now - since < SETTLE_INTERVALS * self._interval for since in self._newcomers.values())
+        """Somebody came only this moment, or comes from a view whose other members are about to follow: to take one
+        of them now would tear that view apart."""
+        return any(
+            now - since < SETTLE_INTERVALS * self._interval
+            or (now - since < self._timeout and not self._companions(newcomer) <= set(self.clique))
+            for newcomer, since in self._newcomers.items()
+        )
+
+    def _companions(self, newcomer: Member) -> set[Member]:
+        """Whom the newcomer has in its view and hears."""
+        peer = self._detector.peers[newcomer.name]
+        return {heard_member(entry) for entry in peer.heartbeat.heard if entry.in_view and entry.alive}
 
     def _is_ready(self, now: float) -> bool:
         """Everybody in the clique knows the newcomers and has everybody's tables."""

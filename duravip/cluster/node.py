@@ -21,7 +21,7 @@ Source: `docs/explanation/protocol.md` describes the whole as built.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -223,12 +223,20 @@ class Node:
 
     def describe(self, address: Address) -> str:
         """Why the address has the owner it has, or none, in words."""
-        if self._agreed is None:
-            return "this node is in no view yet"
-        decision = self._agreed.decisions.get(address)
-        if decision is None:
-            return "no election yet"
-        return words(address, decision, self._agreed.landscape, self._agreed.circumstances())
+        return self.describer()(address)
+
+    def describer(self) -> Callable[[Address], str]:
+        """`describe` for many addresses, as things are now: what they have in common is worked out once."""
+        agreed = self._agreed
+        if agreed is None:
+            return lambda address: "this node is in no view yet"
+        decisions, landscape, given = dict(agreed.decisions), agreed.landscape, agreed.circumstances()
+
+        def describe(address: Address) -> str:
+            decision = decisions.get(address)
+            return "no election yet" if decision is None else words(address, decision, landscape, given)
+
+        return describe
 
     def member_infos(self) -> tuple[MemberInfo, ...]:
         """This node, the members of the view, and every peer heard of; by name."""

@@ -1,0 +1,372 @@
+"""Bad moments, one by one, in the simulated world: each named by the rule that it tries.
+
+Heartbeats every 0.1 s, failure_timeout 0.35 s, maturity after 2 s, fair network, well-behaved kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from duravip.cluster.effects import AnnounceAddress, Effect
+from duravip.cluster.inputs import Input
+from duravip.cluster.messages import AnyMessage, Leave, Propose
+from duravip.events import Event, Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
+from duravip.model import Address, Flag, NodeName, Settings, Table, Use, VipEntry, canonical_address, make_table
+from duravip.sim.checker import Checker
+from duravip.sim.host import Host
+from duravip.sim.world import World
+
+VIPS = [canonical_address(f"192.0.2.{number}") for number in range(1, 7)]
+
+
+def entry(address: Address, binding: str = "", preference: str = "") -> VipEntry:
+    return VipEntry(
+        address=address,
+        services=(Use("multivip"),),
+        bindings=(Use(binding or f"b-{address}"),),
+        preference=Use(preference) if preference else None,
+        interface="eth0",
+    )
+
+
+def table(*entries: VipEntry) -> Table:
+    return make_table(
+        entries or [entry(vip) for vip in VIPS], Settings(view_mature_time=2.0, view_balance_interval=1.0)
+    )
+
+
+class Diary(Checker):
+    """The checker, and everything that was published, said or announced, with its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[tuple[float, NodeName, Event]] = []
+        self.said: list[tuple[float, NodeName, AnyMessage]] = []
+        self.announced: list[tuple[float, NodeName, Address]] = []
+
+    def published(self, host: Host, event: Event) -> None:
+        self.events.append((self._clock.now, host.name, event))
+        super().published(host, event)
+
+    def sent(self, host: Host, message: AnyMessage) -> None:
+        self.said.append((self._clock.now, host.name, message))
+        super().sent(host, message)
+
+    def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        self.announced += [(self._clock.now, host.name, e.address) for e in effects if isinstance(e, AnnounceAddress)]
+        super().handled(host, given, effects)
+
+
+class Situation:
+    def __init__(self, *names: str, tables: dict[str, Table] | None = None, on_isolation: str = "hold") -> None:
+        self.diary = Diary()
+        self.world = World(1, observer=self.diary)
+        self.diary.watch(self.world)
+        for name in names:
+            self.world.add_host(
+                NodeName(name),
+                (tables or {}).get(name, table()),
+                heartbeat_interval_s=0.1,
+                failure_timeout_s=0.35,
+                on_isolation=on_isolation,
+            )
+
+    def __getitem__(self, name: str) -> Host:
+        return self.world.hosts[NodeName(name)]
+
+    @property
+    def now(self) -> float:
+        return self.world.clock.now
+
+    def start(self, *names: str) -> None:
+        for name in names or tuple(self.world.hosts):
+            self[name].start()
+
+    def run(self, seconds: float) -> None:
+        self.world.clock.run_until(self.now + seconds)
+
+    def until(self, done: Callable[[], bool], limit_s: float) -> float:
+        """Seconds until `done()`, looked at every millisecond."""
+        began = self.now
+        while not done():
+            assert self.now - began < limit_s, "it never came"
+            self.run(0.001)
+        return self.now - began
+
+    def booted(self) -> Situation:
+        self.start()
+        self.run(4.0)
+        assert all(len(self.holders(vip)) == 1 for vip in VIPS)
+        return self
+
+    def holders(self, address: Address) -> list[str]:
+        return [str(name) for name, host in self.world.hosts.items() if address in host.kernel.present]
+
+    def all_held_once(self) -> bool:
+        return all(len(self.holders(vip)) == 1 for vip in VIPS)
+
+    def seen(self, kind: type[Event], since: float = 0.0) -> list[tuple[str, Event]]:
+        return [(str(who), event) for at, who, event in self.diary.events if at >= since and isinstance(event, kind)]
+
+    def mend(self, seconds: float = 8.0) -> None:
+        self.world.network.heal()
+        self.run(seconds)
+        self.diary.judge_rest(quiet_since_s=self.now)
+        assert self.diary.violations == []
+
+
+def test_l1_the_vips_of_a_node_that_dies_are_held_again_within_detection_and_two_round_trips() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["c"].crash()
+    situation["c"].kernel.present.clear()
+    assert situation.until(situation.all_held_once, 1.0) <= 0.35
+    situation.mend()
+
+
+def test_l5_a_node_that_dies_moves_only_its_own_vips() -> None:
+    situation = Situation("a", "b", "c").booted()
+    before = {vip: situation.holders(vip) for vip in VIPS}
+    situation["b"].crash()
+    situation["b"].kernel.present.clear()
+    situation.run(1.5)
+    assert all(situation.holders(vip) == before[vip] for vip in VIPS if before[vip] != ["b"])
+
+
+def test_l6_one_cause_makes_one_view_even_when_three_of_seven_die_together() -> None:
+    situation = Situation(*"abcdefg").booted()
+    before = situation.now
+    for name in "ceg":
+        situation[name].crash()
+        situation[name].kernel.present.clear()
+    situation.run(3.0)
+    views = {event.members for who, event in situation.seen(ViewInstalled, before) if who == "a"}
+    assert views == {("a", "b", "d", "f")}
+
+
+def test_the_coordinators_death_is_survived_like_any_other() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["a"].crash()
+    situation["a"].kernel.present.clear()
+    assert situation.until(situation.all_held_once, 1.0) <= 0.4
+    situation.mend()
+
+
+def test_rule_9_after_a_stall_a_node_holds_nothing_until_a_view_and_accuses_nobody() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["c"].freeze()
+    situation.run(2.0)
+    thawed = situation.now
+    situation["c"].thaw()
+    situation.run(0.001)
+    assert ("c", "membership.stalled") in [(who, event.id) for who, event in situation.seen(Stalled, thawed)]
+    taken = situation.until(situation.all_held_once, 1.0)
+    assert taken < 0.2
+    assert [who for who, _ in situation.seen(NodeSuspected, thawed) if who == "c"] == []
+    situation.mend()
+
+
+def test_rule_9_when_all_were_stopped_at_once_nobody_takes_everything() -> None:
+    situation = Situation("a", "b", "c").booted()
+    for host in situation.world.hosts.values():
+        host.freeze()
+    situation.run(2.0)
+    for host in situation.world.hosts.values():
+        host.thaw()
+    for _ in range(300):
+        situation.run(0.001)
+        assert all(len(situation.holders(vip)) <= 1 for vip in VIPS)
+    situation.mend()
+
+
+def test_a_merge_has_one_owner_again_within_two_heartbeats_and_the_winner_announces_again() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.split([["a"], ["b", "c"]])
+    situation.run(2.0)
+    assert all(len(situation.holders(vip)) == 2 for vip in VIPS)
+    kept = {vip: next(h for h in situation.holders(vip) if h != "a") for vip in VIPS}
+    healed = situation.now
+    situation.world.network.heal()
+    assert situation.until(situation.all_held_once, 1.0) <= 0.2
+    situation.run(0.1)
+    assert {vip: situation.holders(vip)[0] for vip in VIPS} == kept, "the side with more members keeps them"
+    said = {(str(who), address) for at, who, address in situation.diary.announced if at >= healed}
+    assert {(kept[vip], vip) for vip in VIPS} <= said
+    situation.mend()
+
+
+def test_rule_7_of_two_that_do_not_hear_each_other_one_stays_out_and_nothing_is_held_twice() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.cut(NodeName("b"), NodeName("c"))
+    situation.world.network.cut(NodeName("c"), NodeName("b"))
+    situation.run(3.0)
+    assert situation["a"].node is not None
+    assert situation["a"].node.view is not None
+    assert situation["a"].node.view.names() == ("a", "b")
+    assert situation.all_held_once()
+    assert situation["c"].kernel.present == set()
+    situation.mend()
+
+
+def test_l6_a_node_that_is_heard_by_one_only_does_not_flap_the_view() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.cut(NodeName("a"), NodeName("b"))
+    situation.run(2.0)
+    calm = situation.now
+    situation.run(5.0)
+    assert situation.seen(ViewInstalled, calm) == []
+    assert situation.all_held_once()
+    situation.mend()
+
+
+def test_rule_8_a_deaf_nodes_vips_are_left_to_it_by_those_that_hear_it() -> None:
+    situation = Situation("a", "b", "c").booted()
+    for name in "ac":
+        situation.world.network.cut(NodeName(name), NodeName("b"))
+    situation.run(3.0)
+    assert all(situation.holders(vip) == ["b"] for vip in VIPS)
+    situation.mend()
+
+
+def test_one_that_the_others_left_behind_lets_go_as_soon_as_it_hears_so() -> None:
+    situation = Situation("a", "b", "c").booted()
+    for name in "ab":
+        situation.world.network.cut(NodeName("c"), NodeName(name))  # c hears, and is not heard
+    began = situation.now
+    situation.run(1.0)
+    expelled = [at - began for at, who, event in situation.diary.events if isinstance(event, Expelled) and who == "c"]
+    assert expelled
+    assert expelled[0] <= 0.5
+    assert situation["c"].kernel.present == set()
+    assert situation.all_held_once()
+    situation.mend()
+
+
+def test_a_planned_leave_hands_over_inside_the_view_before_it_says_leave() -> None:
+    situation = Situation("a", "b", "c").booted()
+    leaver = situation["b"]
+    mine = set(leaver.kernel.present)
+    assert mine
+    began = situation.now
+    leaver.leave()
+    situation.until(lambda: not leaver.kernel.present, 1.0)
+    gap = situation.until(situation.all_held_once, 1.0)
+    assert gap < 0.02
+    situation.run(0.1)
+    leaves = [at for at, who, message in situation.diary.said if isinstance(message, Leave) and who == "b"]
+    assert len(leaves) == 3
+    assert max(leaves) - min(leaves) < 0.006
+    proposals = [at for at, _, message in situation.diary.said if isinstance(message, Propose) and at >= began]
+    assert min(proposals) > min(leaves)
+    situation.mend()
+
+
+def test_rule_10_a_restart_that_nobody_noticed_starts_clean_and_owns_nothing_before_its_time() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["b"].crash()
+    situation["b"].start()
+    situation.run(1.0)
+    assert situation["b"].kernel.present == set()
+    assert situation.all_held_once()
+    situation.run(6.0)
+    assert situation["b"].kernel.present
+    situation.mend()
+
+
+def test_l3_a_preferred_owner_that_comes_back_gets_its_vip_when_the_view_is_mature_and_not_before() -> None:
+    wants_c = table(*(entry(vip, preference="c") for vip in VIPS))
+    situation = Situation("a", "b", "c", tables=dict.fromkeys("abc", wants_c)).booted()
+    assert all(situation.holders(vip) == ["c"] for vip in VIPS)
+    situation["c"].crash()
+    situation["c"].kernel.present.clear()
+    situation.run(3.0)
+    situation["c"].start()
+    situation.run(1.8)
+    assert situation["c"].kernel.present == set()
+    situation.run(3.0)
+    assert all(situation.holders(vip) == ["c"] for vip in VIPS)
+    situation.mend()
+
+
+def test_a_binding_name_that_differs_on_a_joiner_takes_the_vip_off_everywhere_until_it_is_mended() -> None:
+    odd = table(*(entry(vip, binding="other" if vip == VIPS[0] else "") for vip in VIPS))
+    situation = Situation("a", "b", "c", tables={"c": odd})
+    situation.start("a", "b")
+    situation.run(4.0)
+    assert len(situation.holders(VIPS[0])) == 1
+    (holder,) = situation.holders(VIPS[0])
+    situation.start("c")
+    situation.until(lambda: not situation.holders(VIPS[0]), 2.0)
+    for name in "abc":
+        node = situation[name].node
+        assert node is not None
+    situation.run(6.0)
+    assert situation.holders(VIPS[0]) == []
+    node = situation["a"].node
+    assert node is not None
+    assert Flag.BROKEN in node.landscape.flags[VIPS[0]]
+    situation["c"].leave()
+    situation.run(0.5)
+    assert situation.holders(VIPS[0]) == [holder], "the last holder counts as holder"
+
+
+def test_a_node_alone_owns_its_table_under_hold_and_nothing_under_release() -> None:
+    for policy, expected in (("hold", set(VIPS)), ("release", set())):
+        situation = Situation("a", "b", on_isolation=policy).booted()
+        situation.world.network.split([["a"], ["b"]])
+        situation.run(3.0)
+        assert situation["a"].kernel.present == expected
+        situation.mend()
+
+
+def test_a_boot_beside_it_does_not_delay_the_takeover_from_a_node_that_dies() -> None:
+    situation = Situation("a", "b", "c")
+    situation.start("b", "c")
+    situation.run(4.0)
+    situation["a"].start()
+    situation.run(0.1)
+    situation["c"].crash()
+    situation["c"].kernel.present.clear()
+    assert situation.until(situation.all_held_once, 1.0) <= 0.35
+
+
+def test_of_two_daemons_with_one_name_the_one_with_the_smaller_incarnation_holds_nothing() -> None:
+    situation = Situation("a", "b").booted()
+    twin = World(2, observer=situation.diary)  # only its host is used, on the first world's network and clock
+    twin.clock, twin.network = situation.world.clock, situation.world.network
+    copy = twin.add_host(NodeName("a"), table(), heartbeat_interval_s=0.1, failure_timeout_s=0.35)
+    # The network knows receivers by name: let both have what comes for "a".
+    receivers = situation.world.network._receivers
+    receivers[NodeName("a'")] = receivers[NodeName("a")]
+    receivers[NodeName("a")] = situation["a"]._receive
+    copy._network = _Renamed(situation.world.network)
+    copy._starts = 7
+    copy.start()
+    situation.run(6.0)
+    taken = situation.seen(NameTaken)
+    assert taken
+    old, new = situation["a"].kernel.present, copy.kernel.present
+    assert not (old and new), "one of the two holds nothing"
+    assert old | new | situation["b"].kernel.present == set(VIPS)
+
+
+class _Renamed:
+    """A network on which a host's own name is not its port's."""
+
+    def __init__(self, network: object) -> None:
+        self._network = network
+
+    def send(self, source: NodeName, datagram: bytes) -> None:
+        self._network.send(NodeName("a'"), datagram)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("loss", [0.01])
+def test_one_percent_loss_makes_no_false_view_in_the_default_profile(loss: float) -> None:
+    from duravip.sim.network import Weather
+
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.weather = Weather(loss=loss)
+    began = situation.now
+    situation.run(120.0)
+    assert situation.seen(ViewInstalled, began) == []
