@@ -80,7 +80,7 @@ def type_text(given: Any) -> str:
     if origin in (types.UnionType, typing.Union):
         parts = [type_text(one) for one in inner if one is not type(None)]
         return " or ".join([*parts, "nil"] if type(None) in inner else parts)
-    return getattr(given, "__name__", str(given))
+    return str(getattr(given, "__name__", given))
 
 
 def _bounds(annotations: Sequence[Any]) -> str:

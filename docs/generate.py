@@ -63,9 +63,9 @@ def commands_page() -> str:
     return page(
         "Commands",
         "Source: `duravip/cli/`. Every command has `--help`. Exit status: 0 fine; 1 the answer is no (not possible, "
-        "not reachable, not in time); 2 wrong usage or an invalid configuration. `NO_COLOR` is respected, and pipes get "
-        "plain text. `duravip --version` prints the version. Shell completion: `_DURAVIP_COMPLETE=bash_source duravip` (or "
-        "`zsh_source`, `fish_source`) prints the script to source.",
+        "not reachable, not in time); 2 wrong usage or an invalid configuration. `NO_COLOR` is respected, and pipes "
+        "get plain text. `duravip --version` prints the version. Shell completion: "
+        "`_DURAVIP_COMPLETE=bash_source duravip` (or `zsh_source`, `fish_source`) prints the script to source.",
         *sections,
     )
 
@@ -154,9 +154,9 @@ def hooks_page() -> str:
             kinds += [f"### {name}", code.one_line(kind.__doc__), *_members(kind)]
     return page(
         "Hooks",
-        "Source: `duravip/plugin/hookspecs.py` and `duravip/plugin/api.py`. A plugin is a module named by an entry point "
-        "in the group `duravip`; it marks functions with `duravip.plugin.api.hookimpl`. Hooks register things, once, at "
-        "start; the objects they return are called directly afterwards. The stanza that bears a plugin's name "
+        "Source: `duravip/plugin/hookspecs.py` and `duravip/plugin/api.py`. A plugin is a module named by an entry "
+        "point in the group `duravip`; it marks functions with `duravip.plugin.api.hookimpl`. Hooks register things, "
+        "once, at start; the objects they return are called directly afterwards. The stanza that bears a plugin's name "
         "configures it, by the options that it declares.",
         "## Hooks",
         *hooks,
