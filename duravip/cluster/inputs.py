@@ -50,6 +50,16 @@ class AddressRemoveFailed:
     error: str
 
 
+KernelAnswer = AddressAdded | AddressAddFailed | AddressRemoved | AddressRemoveFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelAnswered:
+    """What became of a batch of orders: dealt with together, so that many removals make one report."""
+
+    answers: tuple[KernelAnswer, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedChanged:
     """What this host cannot own for reasons outside the group (no interface, a failed check) is now this."""
@@ -75,14 +85,5 @@ class LeaveRequested:
 
 
 Input = (
-    Ticked
-    | PacketHeard
-    | AddressAdded
-    | AddressAddFailed
-    | AddressRemoved
-    | AddressRemoveFailed
-    | BlockedChanged
-    | DrainChanged
-    | TableLoaded
-    | LeaveRequested
+    Ticked | PacketHeard | KernelAnswer | KernelAnswered | BlockedChanged | DrainChanged | TableLoaded | LeaveRequested
 )

@@ -44,6 +44,8 @@ from duravip.cluster.inputs import (
     BlockedChanged,
     DrainChanged,
     Input,
+    KernelAnswer,
+    KernelAnswered,
     LeaveRequested,
     PacketHeard,
     TableLoaded,
@@ -296,19 +298,11 @@ class Node:
             case PacketHeard():
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
-            case AddressAdded():
-                if self._tenure.on_added(given.address, now):
-                    holding = self._tenure.holdings.get(given.address)
-                    interface = holding.interface if holding is not None else None
-                    self._publish(events.AddressAcquired(address=given.address, interface=interface))
-            case AddressAddFailed():
-                self._tenure.on_refused(given.address, now)
-                self._publish(events.AddressFailed(address=given.address, error=given.error))
-            case AddressRemoved():
-                self._on_removed(given.address, now)
-            case AddressRemoveFailed():
-                self._tenure.holdings.remove_failed(given.address, now)
-                self._publish(events.AddressFailed(address=given.address, error=given.error))
+            case AddressAdded() | AddressAddFailed() | AddressRemoved() | AddressRemoveFailed():
+                self._on_kernel(given, now)
+            case KernelAnswered():
+                for answer in given.answers:
+                    self._on_kernel(answer, now)
             case BlockedChanged():
                 self._external = given.blocked
             case DrainChanged():
@@ -662,10 +656,25 @@ class Node:
         )
         return not self._suspended and not forced and self.mature and not self._status_blocked().everything
 
-    def _on_removed(self, address: Address, now: float) -> None:
+    def _on_kernel(self, answer: KernelAnswer, now: float) -> None:
+        address = answer.address
         holding = self._tenure.holdings.get(address)
-        if holding is not None and self._tenure.holdings.removed(address, now):
-            self._publish(events.AddressReleased(address=address, interface=holding.interface))
+        interface = holding.interface if holding is not None else None
+        match answer:
+            case AddressAdded():
+                if self._tenure.on_added(address, now):
+                    self._publish(events.AddressAcquired(address=address, interface=interface))
+            case AddressRemoved():
+                if self._tenure.holdings.removed(address, now):
+                    self._publish(events.AddressReleased(address=address, interface=interface))
+            case AddressAddFailed():
+                self._tenure.on_refused(address, now)
+                self._publish(events.AddressFailed(address=address, error=answer.error))
+            case AddressRemoveFailed():
+                self._tenure.holdings.remove_failed(address, now)
+                self._publish(events.AddressFailed(address=address, error=answer.error))
+            case _:
+                assert_never(answer)
 
     # --- what this node declares -----------------------------------------------------------------------------------
 
