@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import Candidate, Circumstances, elect
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
     AnyBody,
@@ -26,7 +26,7 @@ from duravip.cluster.messages import (
     ViewAged,
 )
 from duravip.cluster.messages import Matured as MaturedBody
-from duravip.model import Address, Decision, NodeName, Reason, Settings, Table, TableDigest, View, ViewId
+from duravip.model import Address, Decision, NodeName, Reason, Settings, TableDigest, View, ViewId
 
 GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
 
@@ -177,16 +177,8 @@ class AgreedState:
             self.holders[address] = (decision.owner,)
 
     def _survey(self) -> None:
-        tables: dict[NodeName, Table] = {}
-        self.informed = True
-        for name in self.names():
-            digest = self.tables[name]
-            table = self._library.get(digest)
-            if table is not None:
-                tables[name] = table
-            elif digest is not None:
-                self.informed = False
-        self.landscape = survey(tables)
+        self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
+        self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
 
 
 def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDigest | None]:

@@ -10,6 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,7 +42,6 @@ class Holding:
     interface: str | None
     prefix: int
     since: float
-    retry_at: float | None = None
 
 
 class Holdings:
@@ -50,6 +50,7 @@ class Holdings:
 
     def __init__(self) -> None:
         self._all: dict[Address, Holding] = {}
+        self._retry_at: dict[Address, float] = {}
         self.revision = 0
 
     def __len__(self) -> int:
@@ -82,8 +83,8 @@ class Holdings:
         for address in self.addresses():
             holding = self._all[address]
             if holding.state is HoldState.RELEASING:
-                if holding.retry_at is not None and now >= holding.retry_at:
-                    holding.retry_at = None
+                if now >= self._retry_at.get(address, math.inf):
+                    del self._retry_at[address]
                     orders.append(self._release(address, holding, now))
                 continue
             wanted = keep.get(address)
@@ -117,14 +118,12 @@ class Holdings:
 
     def remove_failed(self, address: Address, now: float) -> None:
         """It may still be there: the claim stands and the order is repeated later."""
-        holding = self._all.get(address)
-        if holding is not None and holding.state is HoldState.RELEASING:
-            holding.retry_at = now + RELEASE_RETRY_S
+        if self.state(address) is HoldState.RELEASING:
+            self._retry_at[address] = now + RELEASE_RETRY_S
             self.revision += 1
 
-    def deadline(self) -> float | None:
-        times = [holding.retry_at for holding in self._all.values() if holding.retry_at is not None]
-        return min(times, default=None)
+    def deadline(self) -> float:
+        return min(self._retry_at.values(), default=math.inf)
 
     def _release(self, address: Address, holding: Holding, now: float) -> ReleaseAddress:
         self._move(address, HoldState.RELEASING, now)
@@ -136,6 +135,7 @@ class Holdings:
             raise ImpossibleTransitionError(f"{address}: {before} -> {to}")
         self.revision += 1
         if to is None:
+            self._retry_at.pop(address, None)
             del self._all[address]
         elif holding is not None:
             self._all[address] = holding

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
+from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
 from duravip.model import NodeName, Table, TableDigest, canonical_address, digest_of
 
@@ -76,6 +77,7 @@ class Library:
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
+        self._surveyed: tuple[object, Landscape] | None = None
         self.own = self.add(own)
 
     def add(self, table: Table) -> TableDigest:
@@ -88,6 +90,16 @@ class Library:
 
     def has(self, digest: TableDigest) -> bool:
         return digest in self._tables
+
+    def survey(self, digests: Mapping[NodeName, TableDigest | None]) -> Landscape:
+        """What follows from these members' tables, those that are here; remembered, since views change more often
+        than tables."""
+        known = {name: digest for name, digest in digests.items() if digest in self._tables}
+        key = tuple(known.items())
+        if self._surveyed is None or self._surveyed[0] != key:
+            tables = {name: self._tables[digest] for name, digest in known.items() if digest is not None}
+            self._surveyed = (key, survey(tables))
+        return self._surveyed[1]
 
     def complete(self) -> bool:
         """Nothing that is wanted is missing."""

@@ -37,7 +37,6 @@ def shadowed(
 ) -> AddressSet:
     """The addresses of `own` that this node must leave to others. All of them, where a table is not known.
     `companions`: the other members of its view."""
-    addresses = {vip.address for vip in own.vips}
     found: set[Address] = set()
     for peer in detector.peers.values():
         known = not peer.left and now - peer.last_heard <= timeout_s
@@ -49,6 +48,7 @@ def shadowed(
         else:
             gives_way = companions.isdisjoint(peer.names)
         if gives_way:
+            addresses = {vip.address for vip in own.vips}
             table = library.get(peer.heartbeat.table)
             found |= addresses if table is None else {vip.address for vip in table.vips} & addresses
     return AddressSet(found)

@@ -10,8 +10,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import math
-
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import AnnounceAddress, Effect
@@ -75,7 +73,7 @@ class Tenure:
         return self.holdings.state(address) is HoldState.HELD
 
     def deadline(self) -> float:
-        return min((self.holdings.deadline() or math.inf, *self._refused.values()))
+        return min((self.holdings.deadline(), *self._refused.values()))
 
     def follow(
         self, agreed: AgreedState, *, may_hold: bool, may_take: bool, blocked: Blocked, now: float
