@@ -13,6 +13,9 @@ What is judged
     S2  nobody keeps a VIP that its own agreed state calls BROKEN.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
         nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel.
+    calm  nobody orders to take what another one has, in whatever view, while nothing gives a reason to doubt that one:
+        all links have been whole and all concerned have been well for long; nor for one failure time-out after a stall,
+        since nobody may be accused from before it.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature.
     L3  an undisputed preference for an eligible node is honoured.
@@ -36,9 +39,13 @@ from duravip.events import Disagreement, Event
 from duravip.model import Address, Flag, NodeName, ViewId
 from duravip.sim.clock import Clock
 from duravip.sim.host import Host, Process, SimulatedNode
+from duravip.sim.network import Network
 from duravip.sim.observer import Observer
+from duravip.sim.world import World
 
 MAX_INPUTS_PER_S = 3000  # of one node
+CALM_S = 15.0  # until then, things may still follow from what was wrong before
+DOUBT_S = 3.4  # a failure time-out, on a clock that is 1 % fast: nobody can have been silent that long since a stall
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
 
 
@@ -53,7 +60,7 @@ class Violation:
 
 
 class Checker(Observer):
-    """Call `watch` with the hosts before anything happens."""
+    """Call `watch` before anything happens."""
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
@@ -62,12 +69,13 @@ class Checker(Observer):
         self.views: set[ViewId] = set()
         self.last_order_at = 0.0
         self._clock: Clock
+        self._network: Network
         self._hosts: dict[NodeName, Host] = {}
         self._seen: dict[NodeName, tuple[object, ...]] = {}
         self._inputs_in: dict[NodeName, tuple[int, int]] = {}
 
-    def watch(self, clock: Clock, hosts: dict[NodeName, Host]) -> None:
-        self._clock, self._hosts = clock, hosts
+    def watch(self, world: World) -> None:
+        self._clock, self._network, self._hosts = world.clock, world.network, world.hosts
 
     def _violated(self, rule: str, text: str) -> None:
         if len(self.violations) < MAX_VIOLATIONS:
@@ -167,8 +175,24 @@ class Checker(Observer):
             if host.drained or process.leaving:
                 self._violated("S3", f"{host.name} takes {address} while drained or leaving")
             for other in self._hosts.values():
-                if other is not host and _view_id(other.node) == view and other.kernel.may_have(address):
+                if other is host or other.node is None or not other.kernel.may_have(address):
+                    continue
+                if _view_id(other.node) == view:
                     self._violated("S1", f"{host.name} takes {address} from {other.name}, both in {view}")
+                elif self._in_calm(host, other):
+                    self._violated("calm", f"{host.name} takes {address}, which {other.name} has, for no reason")
+
+    def _in_calm(self, host: Host, other: Host) -> bool:
+        """Whether `host` has no reason to think that `other` has gone."""
+        now, fair_for_s = self._clock.now, self._network.fair_for_s()
+        well_for_s = now - host.well_since
+        if (
+            well_for_s < DOUBT_S < fair_for_s
+            and other.process is not None
+            and other.well_since < host.well_since - DOUBT_S
+        ):
+            return other.process.link.me in host.accused_none
+        return min(fair_for_s, well_for_s, now - other.well_since) > CALM_S
 
     def _count_inputs(self, name: NodeName) -> None:
         second = int(self._clock.now)

@@ -30,7 +30,7 @@ class Fault:
 
     at_s: float
     text: str
-    action: Callable[[], None]
+    action: Callable[[], object]
 
 
 class Schedule:
@@ -45,6 +45,7 @@ class Schedule:
         self._settings = random_settings(chance)
         self._plan = blueprints(chance, self.names)
         self._errors = chance.choice((0.0, 0.01, 0.05))
+        self._usual = replace(ROUGH, delay_s=chance.choice((0.000_2, 0.005, 0.02)), loss=chance.choice((0.0, 0.01)))
         self.faults: list[Fault] = []
         on_isolation = chance.choice(("hold", "hold", "release"))
         weighted = chance.random() < 0.15
@@ -71,7 +72,7 @@ class Schedule:
         for fault in self.faults:
             self.world.clock.at(fault.at_s, _telling(fault, happened))
 
-    def _add(self, at_s: float, text: str, action: Callable[[], None]) -> None:
+    def _add(self, at_s: float, text: str, action: Callable[[], object]) -> None:
         self.faults.append(Fault(at_s, text, action))
 
     def _table(self, name: NodeName) -> Table:
@@ -84,7 +85,7 @@ class Schedule:
         together = self._random.random() < 0.7
         for host in world.hosts.values():
             self._add(self._random.uniform(0, 2 if together else 20), f"{host.name} starts", host.start)
-        self._add(0.0, "rough weather", lambda: world.set_conditions(ROUGH, MOODY))
+        self._add(0.0, "rough weather", lambda: world.set_conditions(self._usual, MOODY))
         steady = replace(MOODY, failure=0.0)
         self._add(
             STEADY_KERNEL_AT_S,
@@ -149,9 +150,11 @@ class Schedule:
         self._add(at_s, text, lambda: host.start(disk_lost=disk_lost))
 
     def _freeze(self, at_s: float) -> None:
-        host = self._host()
-        self._add(at_s, f"{host.name} freezes", host.freeze)
-        self._add(at_s + self._after(0.3, 14), f"{host.name} runs on", host.thaw)
+        everybody = self._random.random() < 0.1
+        for name in self.names if everybody else (self._host().name,):
+            host = self.world.hosts[name]
+            self._add(at_s, f"{name} freezes", host.freeze)
+            self._add(at_s + self._after(0.3, 14), f"{name} runs on", host.thaw)
 
     def _partition(self, at_s: float) -> None:
         parts: list[list[NodeName]] = [[], [], []]
@@ -163,13 +166,21 @@ class Schedule:
         self._add(at_s + self._after(0.5, 15), "all links whole", self.world.network.heal)
 
     def _one_way(self, at_s: float) -> None:
+        network = self.world.network
         source, target = self._random.sample(self.names, 2)
-        self._add(at_s, f"{source} no longer reaches {target}", lambda: self.world.network.cut(source, target))
+        others = [name for name in self.names if name != source]
+        kind = self._random.random()
+        if kind < 0.6:
+            self._add(at_s, f"{source} no longer reaches {target}", lambda: network.cut(source, target))
+        elif kind < 0.8:
+            self._add(at_s, f"{source} is mute", lambda: network.cut_all([(source, other) for other in others]))
+        else:
+            self._add(at_s, f"{source} is deaf", lambda: network.cut_all([(other, source) for other in others]))
         self._add(at_s + self._after(1, 12), "all links whole", self.world.network.heal)
 
     def _loss(self, at_s: float) -> None:
         loss = self._random.uniform(0.1, 0.6)
-        self._weather(at_s, f"loses {loss:.0%}", replace(ROUGH, loss=loss), self._after(0.5, 8))
+        self._weather(at_s, f"loses {loss:.0%}", replace(self._usual, loss=loss), self._after(0.5, 8))
 
     def _slow(self, at_s: float) -> None:
         """Messages are as slow as everything else, so that everything may happen between any two of them."""
@@ -180,7 +191,7 @@ class Schedule:
     def _weather(self, at_s: float, text: str, weather: Weather, for_s: float) -> None:
         network = self.world.network
         self._add(at_s, text, lambda: setattr(network, "weather", weather))
-        self._add(at_s + for_s, "usual weather", lambda: setattr(network, "weather", ROUGH))
+        self._add(at_s + for_s, "usual weather", lambda: setattr(network, "weather", self._usual))
 
     def _drain(self, at_s: float) -> None:
         host = self._host()

@@ -80,7 +80,10 @@ class Process:
 
 
 class Host:
-    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads."""
+    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads.
+    `well_since`: when the process began to run, or to run on; infinity while it does not run. `accused_none`: the
+    members of its view when it was frozen, if that was for longer than the failure time-out, each in its life then.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,8 @@ class Host:
         self.on_isolation = on_isolation
         self.process: Process | None = None
         self.starting = False
+        self.well_since = math.inf
+        self.accused_none: frozenset[Member] = frozenset()
         self._clock = clock
         self._network = network
         self._observer = observer
@@ -112,6 +117,7 @@ class Host:
         self._weight = weight
         self._random = clock.random(f"host {name}")
         self._starts = 0
+        self._frozen_at = 0.0
         self._offset = self._random.uniform(0, 1e6)
         self._rate = 1 + self._random.uniform(-CLOCK_DRIFT, CLOCK_DRIFT)
         self.kernel = Kernel(clock, clock.random(f"kernel {name}"), self._plumbed)
@@ -146,14 +152,20 @@ class Host:
             self._end("crashed")
 
     def freeze(self) -> None:
-        if self.process is not None:
+        if self.process is not None and not self.process.frozen:
             self.process.customer.frozen = True
+            self._frozen_at = self._clock.now
+            self.well_since = math.inf
 
     def thaw(self) -> None:
         process = self.process
         if process is None or not process.frozen:
             return
         process.customer.frozen = False
+        self.well_since = self._clock.now
+        if self._clock.now - self._frozen_at > self._failure_timeout_s * (1 + CLOCK_DRIFT):
+            view = process.node.view
+            self.accused_none = frozenset(view.members) if view is not None else frozenset()
         self.kernel.thaw()
         process.timer_at = math.inf
         while process is self.process and (process.answers or process.socket):
@@ -165,6 +177,7 @@ class Host:
             self._set_timer(process)
 
     def leave(self) -> None:
+        self._tick_if_due()
         if self.process is not None and not self.process.frozen and not self.process.leaving:
             self.process.leaving = True
             self._feed(self.process, LeaveRequested())
@@ -173,6 +186,7 @@ class Host:
         """Takes effect at once if the daemon runs, and stays over restarts."""
         if self.process is not None and self.process.frozen:
             return
+        self._tick_if_due()
         self.drained = drained
         if self.process is not None:
             self._feed(self.process, DrainChanged(drained=drained))
@@ -181,6 +195,7 @@ class Host:
         """What this host cannot own from now on; stays over restarts."""
         if self.process is not None and self.process.frozen:
             return
+        self._tick_if_due()
         self.blocked = blocked
         if self.process is not None:
             self._feed(self.process, BlockedChanged(blocked=blocked))
@@ -208,6 +223,8 @@ class Host:
         )
         process.deadline = process.node.next_deadline()
         self.process = process
+        self.well_since = self._clock.now
+        self.accused_none = frozenset()
         self.kernel.serve(process.customer)
         self._observer.started(self)
         if self.blocked.everything or self.blocked.addresses != AddressSet():
@@ -218,6 +235,7 @@ class Host:
         assert self.process is not None
         self.process.customer.alive = False
         self.process = None
+        self.well_since = math.inf
         self._observer.ended(self, why)
 
     def _answered(self, process: Process, answer: Answer) -> None:
@@ -240,9 +258,13 @@ class Host:
         if isinstance(opened, Received):
             self._feed(process, PacketHeard(sender=opened.sender, messages=opened.messages, path="net"))
 
-    def _feed(self, process: Process, given: Input) -> None:
-        if self.local_now() >= process.deadline:
+    def _tick_if_due(self) -> None:
+        process = self.process
+        if process is not None and not process.frozen and self.local_now() >= process.deadline:
             self._turn(process, Ticked())
+
+    def _feed(self, process: Process, given: Input) -> None:
+        self._tick_if_due()
         if process is self.process:
             self._turn(process, given)
         if process is self.process:
@@ -299,8 +321,7 @@ class Host:
         if process is not self.process or process.frozen or process.timer_at != planned:
             return
         process.timer_at = math.inf
-        if self.local_now() >= process.deadline:
-            self._turn(process, Ticked())
+        self._tick_if_due()
         if process is self.process:
             self._set_timer(process)
 

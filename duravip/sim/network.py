@@ -30,6 +30,9 @@ class Weather:
     ghost_s: float = 20.0
 
 
+TOLERABLE_LOSS = 0.01  # "under 1 % loss the `lan` profile makes no false view"
+TOLERABLE_DELAY_S = 0.02
+
 FAIR = Weather()
 ROUGH = Weather(loss=0.01, duplicate=0.01, straggle=0.02, ghost=0.002)
 
@@ -40,7 +43,8 @@ class Network:
         self._random = clock.random("network")
         self._receivers: dict[NodeName, Receive] = {}
         self._cut: set[tuple[NodeName, NodeName]] = set()
-        self.weather = FAIR
+        self._weather = FAIR
+        self._fair_since: float | None = 0.0
         self.datagrams = 0
         self.lost = 0
 
@@ -50,11 +54,39 @@ class Network:
     def names(self) -> tuple[NodeName, ...]:
         return tuple(self._receivers)
 
+    # --- conditions -----------------------------------------------------------------------------------------
+
+    @property
+    def weather(self) -> Weather:
+        return self._weather
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        self._weather = weather
+        self._judge()
+
+    def fair_for_s(self) -> float:
+        """For how long every link has been whole and the weather such that no healthy node need be suspected."""
+        return self._clock.now - self._fair_since if self._fair_since is not None else 0.0
+
+    def _judge(self) -> None:
+        fair = not self._cut and self._weather.loss <= TOLERABLE_LOSS and self._weather.delay_s <= TOLERABLE_DELAY_S
+        if not fair:
+            self._fair_since = None
+        elif self._fair_since is None:
+            self._fair_since = self._clock.now
+
     # --- cuts -----------------------------------------------------------------------------------------------
 
     def cut(self, source: NodeName, target: NodeName) -> None:
         """From now on nothing of `source` reaches `target`; what is under way still does."""
         self._cut.add((source, target))
+        self._judge()
+
+    def cut_all(self, links: Iterable[tuple[NodeName, NodeName]]) -> None:
+        """As `cut`, for pairs of source and target."""
+        for source, target in links:
+            self.cut(source, target)
 
     def split(self, parts: Iterable[Collection[NodeName]]) -> None:
         """Cuts every link between two parts; links within one part are not touched."""
@@ -68,6 +100,7 @@ class Network:
 
     def heal(self) -> None:
         self._cut.clear()
+        self._judge()
 
     def connected(self, source: NodeName, target: NodeName) -> bool:
         return (source, target) not in self._cut
@@ -76,7 +109,7 @@ class Network:
 
     def send(self, source: NodeName, datagram: bytes) -> None:
         """To all other hosts, each for itself lucky or not."""
-        weather, chance, clock = self.weather, self._random.random, self._clock
+        weather, chance, clock = self._weather, self._random.random, self._clock
         for target, receive in self._receivers.items():
             if target == source or (self._cut and (source, target) in self._cut):
                 continue

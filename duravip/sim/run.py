@@ -46,7 +46,7 @@ def run_schedule(seed: int, *, bug: str | None = None, trace: bool = False, make
     with planted(bug):
         checker = Tracer() if trace else Checker()
         world = World(seed, observer=checker, make_node=make_node)
-        checker.watch(world.clock, world.hosts)
+        checker.watch(world)
         schedule = Schedule(world)
         schedule.plant(checker.happened)
         world.clock.run_until(END_AT_S)

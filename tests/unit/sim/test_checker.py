@@ -76,7 +76,7 @@ class Stage:
     def __init__(self, *, tables: tuple[Table, Table] | None = None) -> None:
         self.checker = Checker()
         self.world = World("stage", observer=self.checker, make_node=Puppet)
-        self.checker.watch(self.world.clock, self.world.hosts)
+        self.checker.watch(self.world)
         for name, its_table in zip((A, B), tables or (table(), table()), strict=True):
             self.world.add_host(name, its_table).start()
         self.world.clock.run_until(0.1)
@@ -162,6 +162,38 @@ def test_taking_what_another_of_the_view_still_has_is_noticed_before_the_kernel_
     stage.node(B).effects = (TakeAddress(address=X, interface=None, prefix=32),)
     stage.host(B).drain(False)
     assert stage.rules() == {"S1"}
+
+
+def test_taking_what_another_has_while_all_is_calm_is_noticed_in_any_view() -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.in_view(2, B)
+    stage.world.clock.run_until(30)
+    stage.holds(B)
+    assert stage.rules() == {"calm"}
+
+
+def test_taking_what_another_has_is_fair_after_a_partition() -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.in_view(2, B)
+    stage.world.clock.run_until(30)
+    stage.world.network.split([[A], [B]])
+    stage.holds(B)
+    assert stage.rules() == set()
+
+
+@pytest.mark.parametrize(("frozen_s", "expected"), [(1.0, set()), (5.0, {"calm"})])
+def test_taking_what_another_has_right_after_a_stall_is_noticed(frozen_s: float, expected: set[str]) -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.world.clock.run_until(4)
+    stage.host(B).freeze()
+    stage.world.clock.run_until(4 + frozen_s)
+    stage.host(B).thaw()
+    stage.in_view(2, B)
+    stage.holds(B)
+    assert stage.rules() == expected
 
 
 def test_a_dead_process_is_no_holder() -> None:
