@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from duravip.config.node_config import NodeConfig
     from duravip.plugin.manager import PluginSet
 
+SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms would let a busy event loop hold up a kernel order in its thread
+
 
 @click.command(
     "run",
@@ -41,9 +43,6 @@ def command(file: str, node: str | None, control: str | None) -> None:
 
     plugins = load_plugins()
     config = read(file, plugins, node=node, control=control)
-    if config.local.disable_plugins:
-        plugins = load_plugins(config.local.disable_plugins)
-        config = read(file, plugins, node=node, control=control)
     write_diagnostics(config.diagnostics)
     if config.errors():
         raise UsageError(f"not started: {file} has errors")
@@ -60,6 +59,7 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
         plugin_options=plugins.plugin_options(),
         plugin_kinds=plugins.plugin_kinds(),
         name=NodeName(node) if node else None,
+        host_name=plugins.nodename(),
     )
     if control is None:
         return config
@@ -68,12 +68,14 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
 
 def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfig]) -> None:
     import logging
+    import sys
 
     import trio
 
     from duravip.runtime.daemon import Daemon, run_daemon
     from duravip.runtime.log import logging_to
 
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with logging_to():
         try:
             trio.run(run_daemon, Daemon(config, plugins, reread=reread))

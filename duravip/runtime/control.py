@@ -91,7 +91,7 @@ class ControlServer:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._socket: trio.socket.SocketType | None = None
+        self._socket: socket.socket | None = None
         self._inode: tuple[int, int] | None = None
         self._clients = 0
 
@@ -100,13 +100,12 @@ class ControlServer:
         try:
             Path(self.path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             _make_way(self.path)
-            listening = _bind(self.path)
+            self._socket = _bind(self.path)
         except OSError as error:
             raise UsageError(
                 f"the control socket {self.path} cannot be opened: {error.strerror or error}. "
                 "Name another with --control or the option control"
             ) from error
-        self._socket = trio.socket.from_stdlib_socket(listening)
         self._inode = _identity(self.path)
         return self
 
@@ -150,7 +149,8 @@ class ControlServer:
             finally:
                 self._clients -= 1
 
-        await trio.serve_listeners(handle, [trio.SocketListener(self._socket)], task_status=task_status)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._socket))
+        await trio.serve_listeners(handle, [listener], task_status=task_status)
 
 
 class _Answers:

@@ -10,6 +10,7 @@ However it ends (asked, cancelled, failed), our addresses are taken off last.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -160,6 +161,7 @@ async def run_daemon(daemon: Daemon) -> None:
                 nonlocal life
                 async with trio.open_nursery() as inner:
                     life = await inner.start(daemon.run)
+                    gc.freeze()  # what lives as long as the process need not be looked at again and again
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(obey)

@@ -1,8 +1,9 @@
 """Carries inputs to a node's machine and its effects out: the one place where clock, network and machine
 meet.
 
-Rules of this file: it decides nothing. One input at a time; all effects of an input are handed over, in
-order, before the next input. Handing over never waits: datagrams go to a bounded queue per transport, kernel
+Rules of this file: it decides nothing. One input at a time; all effects of an input are handed over before
+the next input: datagrams and kernel orders first, in their order, then events, in theirs: nobody on the
+network waits for a log. Handing over never waits: datagrams go to a bounded queue per transport, kernel
 orders to the plumber, events to the bus. A deadline that has passed goes before any datagram, so that no
 flood can starve the heartbeat; each transport gives way after every datagram.
 
@@ -163,6 +164,7 @@ class Driver:
                     self._quiet.set()
 
     def _turn(self, input: Input, now: float) -> None:
+        events: list[Event] = []
         for effect in self._core.handle(input, now=now):
             match effect:
                 case Send():
@@ -170,11 +172,13 @@ class Driver:
                 case TakeAddress() | ReleaseAddress() | AnnounceAddress():
                     self._order(effect)
                 case Publish():
-                    self._publish(effect.event)
+                    events.append(effect.event)
                 case Left():
                     self._left.set()
                 case _:
                     assert_never(effect)
+        for event in events:
+            self._publish(event)
         took = trio.current_time() - now
         self.counters.turns += 1
         self.counters.slow_turns += took > SLOW_TURN_S

@@ -6,7 +6,6 @@ done by the driver, the plumber and the control server.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -94,8 +93,6 @@ class Life:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until the node has left. `started` when everything is open and the control socket answers."""
-        gc.collect()
-        gc.freeze()
         async with trio.open_nursery() as self._nursery:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log)

@@ -57,7 +57,7 @@ class Machine(Protocol):
     def owners(self) -> Mapping[Address, Decision]: ...
     def held(self) -> frozenset[Address]: ...
     def member_infos(self) -> Sequence[Peer]: ...
-    def describe(self, address: Address, /) -> str: ...
+    def describer(self) -> Callable[[Address], str]: ...
 
 
 class Status:
@@ -96,11 +96,12 @@ class Status:
             universe = (address,)
         head = {"node": self.node, "view": self._view(now)}
         owners, held = dict(self._machine.owners()), self._machine.held()
+        describe = self._machine.describer()
         slices: list[bytes] = []
         ordered = sorted(universe, key=address_order)
         for start in range(0, len(ordered), SLICE_ADDRESSES):
             part = [
-                self._vip(landscape, one, owners.get(one), one in held, now)
+                self._vip(landscape, one, owners.get(one), one in held, describe(one), now)
                 for one in ordered[start : start + SLICE_ADDRESSES]
             ]
             slices.append(msgspec.json.encode(part)[1:-1])
@@ -137,7 +138,13 @@ class Status:
         }
 
     def _vip(
-        self, landscape: Landscape, address: Address, decision: Decision | None, held_here: bool, now: float
+        self,
+        landscape: Landscape,
+        address: Address,
+        decision: Decision | None,
+        held_here: bool,
+        reason: str,
+        now: float,
     ) -> dict[str, Any]:
         members = landscape.members[address]
         entries = {name: landscape.entries[name][address] for name in members}
@@ -147,7 +154,7 @@ class Status:
             "owner": decision.owner if decision else None,
             "held_here": held_here,
             "flags": sorted(flag.value for flag in flags),
-            "reason": self._machine.describe(address),
+            "reason": reason,
             "since_s": round(now - self._owned_since.get(address, self._began), 3),
             "virtual_members": list(members),
             "bindings": sorted({name for entry in entries.values() for name in entry.binding_names()}),

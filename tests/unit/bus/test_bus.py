@@ -10,9 +10,7 @@ NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 
 
 def make_bus(**more: int) -> Bus:
-    return Bus(
-        node=NodeName("node1"), incarnation="7.00", view=lambda: "3@node1#7", wall_clock=lambda: NOON, **more
-    )
+    return Bus(node=NodeName("node1"), incarnation="7.00", view=lambda: "3@node1#7", wall_clock=lambda: NOON, **more)
 
 
 def down(number: int) -> LinkDown:

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from duravip.config.diagnostics import Diagnostic, Severity
+from duravip.errors import BackendError, DuravipError
+from duravip.model import Address, NodeName, Origin
+from duravip.plugin.api import Plumbed
+from duravip.runtime.life import Life
+
+VIP = Address("192.0.2.50")
+Memory = Any  # of conftest.py
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+async def refusal(memory: Memory, name: str = "node1") -> DuravipError:
+    """What a start ends with; nothing may have been changed or said by then."""
+    before = dict(memory.backends[NodeName(name)].on)
+    with pytest.raises((DuravipError, BaseExceptionGroup)) as caught:
+        await memory.daemon(name).run()
+    assert memory.backends[NodeName(name)].on == before
+    assert memory.network.sent == []
+    assert not (memory.folder / "run" / f"{name}.sock").exists()
+    (found,) = leaves(caught.value)
+    assert isinstance(found, DuravipError)
+    return found
+
+
+async def settle(lives: dict[str, Life], view: int, *, seconds: float = 30) -> None:
+    """Until all share a mature view of so many members."""
+    with trio.fail_after(seconds):
+        while not all(  # noqa: ASYNC110 (the clock is virtual)
+            life._node.view is not None and len(life._node.view.members) == view and life._node.view_mature
+            for life in lives.values()
+        ):
+            await trio.sleep(0.1)
+    await trio.sleep(0.5)
+
+
+async def test_three_daemons_own_every_vip_exactly_once(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
+    async with memory.running("node1", "node2", "node3") as lives:
+        await settle(lives, 3)
+        assert memory.holders() == {
+            address: [memory.holders()[address][0]] for address in ("192.0.2.50", "192.0.2.51", "192.0.2.52")
+        }
+        for name, backend in memory.backends.items():
+            announced = [address for what, address, _ in memory.announcers[name].asked if what == "announce"]
+            assert set(backend.ours()) <= set(announced)
+
+
+async def test_the_addresses_of_a_node_that_is_cut_off_are_owned_by_the_others_soon(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1", "node2", "node3") as lives:
+        await settle(lives, 3)
+        (lost,) = memory.backends["node1"].ours()
+        memory.network.cut(NodeName("node1"))
+        began = trio.current_time()
+        while len(memory.holders()[lost]) < 2:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        assert trio.current_time() - began < 0.5
+        memory.network.heal()
+        await settle(lives, 3)
+        assert all(len(holders) == 1 for holders in memory.holders().values())
+
+
+async def test_a_node_that_leaves_hands_over_before_it_ends(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        lives = {name: await nursery.start(memory.daemon(name).run) for name in ("node1", "node2")}
+        await settle(lives, 2)
+        began = trio.current_time()
+        await lives["node1"].leave()
+        await trio.sleep(0.1)
+        assert trio.current_time() - began < 0.5
+        assert memory.holders() == {Address(f"192.0.2.{number}"): [NodeName("node2")] for number in (50, 51, 52)}
+        await lives["node2"].leave()
+    assert memory.holders() == {}
+    assert list((memory.folder / "run").iterdir()) == []
+
+
+async def test_a_daemon_that_is_stopped_at_once_leaves_no_address_behind(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1") as lives:
+        await settle(lives, 1)
+        assert len(memory.holders()) == 3
+    assert memory.holders() == {}
+
+
+async def test_a_failure_that_ends_a_daemon_leaves_no_address_behind(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: PT012
+        async with memory.running("node1") as lives:
+            await settle(lives, 1)
+            assert len(memory.holders()) == 3
+            lives["node1"]._nursery.start_soon(fail)
+            await trio.sleep_forever()
+    assert [str(leaf) for leaf in leaves(caught.value)] == ["the roof fell in"]
+    assert memory.holders() == {}
+
+
+async def fail() -> None:
+    raise BackendError("the roof fell in")
+
+
+async def test_the_slate_is_clean_before_the_first_datagram(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    """An earlier run left a DuraVIP of the table and one that is in no table any more but bears our mark; the
+    address of somebody else stays."""
+    memory.config("node1")
+    backend = memory.backends["node1"]
+    for address, prefix, ours in (
+        ("192.0.2.1", 24, False),
+        ("192.0.2.50", 32, False),
+        ("192.0.2.99", 32, True),
+        ("192.0.2.7", 24, False),
+    ):
+        backend.on[Address(address)] = Plumbed(address=Address(address), interface="eth0", prefix=prefix, ours=ours)
+    sent_before: list[int] = []
+    remove = backend.remove
+
+    async def watched(placements: Any) -> Any:
+        sent_before.append(len(memory.network.sent))
+        return await remove(placements)
+
+    backend.remove = watched
+    async with memory.running("node1"):
+        assert sorted(backend.on) == ["192.0.2.1", "192.0.2.7"]
+        assert sent_before == [0]
+        assert backend.calls == [("remove", ("192.0.2.50", "192.0.2.99"))]
+
+
+async def test_an_address_that_cannot_be_cleaned_away_ends_the_start(memory: Memory) -> None:
+    memory.config("node1")
+    backend = memory.backends["node1"]
+    backend.on[VIP] = Plumbed(address=VIP, interface="eth0", prefix=32, ours=True)
+    backend.refuse = {VIP: "permission denied"}
+    assert str(await refusal(memory)) == "192.0.2.50 was left on eth0 and cannot be taken off: permission denied"
+
+
+async def test_without_a_key_the_daemon_refuses_to_start(memory: Memory) -> None:
+    memory.config("node1", key_file=None)
+    error = await refusal(memory)
+    assert str(error).startswith("no cluster key: make one with `duravip keygen FILE`")
+    assert error.exit_code == 2
+
+
+async def test_insecure_starts_without_a_key(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
+    memory.config("node1", key_file=None, insecure=True)
+    async with memory.running("node1") as lives:
+        assert lives["node1"].info()["sealed"] is False
+
+
+async def test_a_vip_that_is_the_machines_own_address_is_refused(memory: Memory) -> None:
+    memory.config("node1")
+    memory.backends["node1"].on[VIP] = Plumbed(address=VIP, interface="eth0", prefix=24, ours=False)
+    assert "192.0.2.50 is this machine's own address (on eth0)" in str(await refusal(memory))
+
+
+async def test_a_vip_that_is_the_nodeaddr_is_refused(memory: Memory) -> None:
+    memory.config("node1", nodeaddr="192.0.2.51")
+    assert "192.0.2.51 is this machine's own address" in str(await refusal(memory))
+
+
+async def test_a_topology_on_an_interface_that_does_not_exist_is_refused_with_its_place(
+    memory: Memory, table: Callable[..., Any]
+) -> None:
+    config = memory.config("node1", table(VIP, interface="eth7"))
+    vip = config.table.vips[0]
+    moved = type(vip)(
+        address=vip.address, interface=vip.interface, origin=Origin("node1.conf", 12, 3), services=vip.services
+    )
+    memory.configs["node1"] = replace(config, table=type(config.table)(vips=(moved,)))
+    assert str(await refusal(memory)).startswith(
+        "node1.conf:12:3: there is no interface eth7 for 192.0.2.50 on this machine"
+    )
+
+
+async def test_a_vip_without_topology_needs_an_interface_in_its_network(
+    memory: Memory, table: Callable[..., Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    memory.config("node1", table(VIP, interface=None))
+    assert "no Topology names the interface for 192.0.2.50" in str(await refusal(memory))
+    own = Address("192.0.2.1")
+    memory.backends["node1"].on[own] = Plumbed(address=own, interface="eth0", prefix=24, ours=False)
+    async with memory.running("node1") as lives:
+        await settle(lives, 1)
+        assert memory.holders() == {VIP: ["node1"]}
+
+
+async def test_a_second_daemon_for_one_node_is_refused(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
+    async with memory.running("node1"):
+        with pytest.raises(DuravipError, match=r"another daemon \(pid \d+\) is running with state_dir"):
+            await memory.daemon("node1").run()
+        other = str(memory.folder / "elsewhere")
+        memory.configs["node1"] = replace(
+            memory.configs["node1"], local=replace(memory.configs["node1"].local, state_dir=other)
+        )
+        with pytest.raises(DuravipError, match="another daemon answers on the control socket"):
+            await memory.daemon("node1").run()
+        assert (memory.folder / "run" / "node1.sock").exists()
+
+
+async def test_a_reload_brings_the_new_table_into_force(
+    memory: Memory, table: Callable[..., Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1", "node2") as lives:
+        await settle(lives, 2)
+        fresh = table(VIP, Address("192.0.2.60"))
+        for name in ("node1", "node2"):
+            memory.config(name, fresh)
+            assert await lives[name].reload() == ""
+        await trio.sleep(10)
+        assert sorted(memory.holders()) == ["192.0.2.50", "192.0.2.60"]
+        assert all(len(holders) == 1 for holders in memory.holders().values())
+
+
+async def test_a_reload_of_a_broken_file_keeps_the_old_table_and_says_so(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1") as lives:
+        life = lives["node1"]
+        wrong = Diagnostic(
+            severity=Severity.ERROR, code="DV104", message="`x` has no value", origin=Origin("a.conf", 3, 4)
+        )
+        memory.configs["node1"] = replace(memory.configs["node1"], diagnostics=(wrong,))
+        text = "a.conf:3:4: error DV104: `x` has no value"
+        assert await life.reload() == text
+        last = life._bus.recent()[-1].to_json_object()
+        assert (last["id"], last["text"]) == ("config.rejected", text)
+        assert life.table == memory.configs["node1"].table
+
+
+def test_the_incarnation_grows_with_every_start(memory: Memory) -> None:
+    seen = []
+
+    async def once() -> None:
+        async with memory.running("node1") as lives:
+            seen.append(lives["node1"].info()["incarnation"])
+
+    for _ in range(2):
+        trio.run(once)
+    first, second = (int(text.split(".")[0]) for text in seen)
+    assert second == first + 1
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    import socket
+
+    from duravip.runtime.ready import notify
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        assert notify("READY=1", path=str(tmp_path / "notify"))
+        assert listening.recv(100) == b"READY=1"
+    assert not notify("READY=1", path=str(tmp_path / "nobody"))
+    assert not notify("READY=1", path="")
