@@ -10,7 +10,7 @@ import trio.testing
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Ticked
 from duravip.cluster.messages import Leave, Probe
-from duravip.events import ViewMatured
+from duravip.events import NodeLeft, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName
 from duravip.runtime.driver import Driver
 from duravip.testing.fakes import MemoryNetwork
@@ -143,14 +143,15 @@ async def test_what_is_sent_goes_out_sealed_in_the_order_given(
     ]
 
 
-async def test_effects_are_handed_over_in_order_before_the_next_input(
+async def test_effects_are_handed_over_before_the_next_input_orders_before_events(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    address = Address("192.0.2.1")
-    rig = Rig(ScriptedCore(lambda input: (Publish(event=ViewMatured()), AnnounceAddress(address=address))))
+    first, second = (AnnounceAddress(address=Address(f"192.0.2.{number}")) for number in (1, 2))
+    matured, left = ViewMatured(), NodeLeft(name=PEER, cause="left")
+    rig = Rig(ScriptedCore(lambda input: (Publish(event=matured), second, Publish(event=left), first)))
     async with rig.running() as driver:
         driver.feed(LeaveRequested())
-        assert rig.done == [ViewMatured(), AnnounceAddress(address=address)]
+        assert rig.done == [second, first, matured, left]
 
 
 async def test_a_flood_of_datagrams_does_not_hold_up_a_deadline(
