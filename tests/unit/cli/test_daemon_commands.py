@@ -73,7 +73,7 @@ def test_show_is_aligned_plain_text_in_a_pipe(daemon: Any, duravip: Run) -> None
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "node1: view 3@node1#7 of node1, node2; mature, stable for 1 min 2 s"
-    assert lines[1].split() == "ADDRESS OWNER HERE FLAGS SINCE MEMBERS SERVICES WHY".split()
+    assert lines[1].split() == ["ADDRESS", "OWNER", "HERE", "FLAGS", "SINCE", "MEMBERS", "SERVICES", "WHY"]
     assert lines[2].split()[:4] == ["192.168.0.51", "node1", "yes", "UNSAFE"]
     assert "  node1:esmtp:25,multivip node2:multivip  " in lines[2]
     assert lines[3].split()[:4] == ["192.168.0.52", "nobody", "no", "SAFE"]
@@ -121,7 +121,7 @@ def test_members_is_a_table(daemon: Any, duravip: Run) -> None:
     daemon.answers["members"] = [member]
     code, out, _ = duravip("members")
     assert code == 0
-    assert out.splitlines()[1].split() == "node1 yes no yes no 0 multicast - 7.01".split()
+    assert out.splitlines()[1].split() == ["node1", "yes", "no", "yes", "no", "0", "multicast", "-", "7.01"]
     assert json.loads(duravip("members", "--format", "json")[1]) == [member]
 
 
