@@ -23,7 +23,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.config.diagnostics import Diagnostic
 from duravip.config.node_config import NodeConfig
 from duravip.errors import DuravipError
-from duravip.events import ConfigRejected, ConfigReloaded, Event
+from duravip.events import ConfigRejected, ConfigReloaded, Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.plugin.api import Backend, Transport
 from duravip.runtime.control import ControlServer
@@ -35,6 +35,7 @@ from duravip.wire.link import Link
 
 LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
 LOG_QUEUE_EVENTS = 20_000
+LOG_DELAY_S = 0.01
 
 log = logging.getLogger("duravip")
 
@@ -199,8 +200,22 @@ def diagnostic_text(found: Diagnostic) -> str:
 
 
 async def _log_events(events: Subscription) -> None:
-    while True:
-        stamped = await events.receive()
-        if lost := events.take_lost():
-            log.warning("%d events are missing here: they came too fast", lost)
-        log.info("%s", event_text(stamped.to_json_object()))
+    """A moment after they happened: a hand-over does not wait for its log."""
+    try:
+        while True:
+            stamped: Stamped | None = await events.receive()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(LOG_DELAY_S)
+            while stamped is not None:
+                _log(stamped, lost=events.take_lost())
+                await trio.lowlevel.checkpoint()
+                stamped = events.receive_nowait()
+    finally:
+        while (stamped := events.receive_nowait()) is not None:
+            _log(stamped, lost=events.take_lost())
+
+
+def _log(stamped: Stamped, *, lost: int) -> None:
+    if lost:
+        log.warning("%d events are missing here: they came too fast", lost)
+    log.info("%s", event_text(stamped.to_json_object()))

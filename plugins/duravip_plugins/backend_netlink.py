@@ -1,9 +1,13 @@
 """The netlink backend: addresses on Linux interfaces, through rtnetlink with a codec of our own.
 
-The kernel works on a request inside the system call and may wait there for a lock of its own, so every
-request runs in a worker thread: some 0.3 ms more for one address, and the heartbeat never waits. Sockets are
-made on the event loop's thread, so that they belong to its network namespace. Calls may overlap, each on a
-socket of its own; whoever asks for the same address twice at once gets no promise about the order.
+The kernel works on a request inside the system call and may wait there for a lock of its own, so what may take
+long runs in a worker thread, and the heartbeat never waits. A few addresses on a machine that has not many are
+done at once, on the event loop: that takes some 0.3 ms, while a thread that competes with a busy loop for the
+interpreter needs 1 to 5 ms, and clients wait for exactly this. (What that costs: if somebody else holds the
+kernel's lock just then, a heartbeat is late by as much.)
+
+Sockets are made on the event loop's thread, so that they belong to its network namespace. Calls may overlap, each
+on a socket of its own; whoever asks for the same address twice at once gets no promise about the order.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ from duravip_plugins.netlink_watch import NetlinkWatch
 _T = TypeVar("_T")
 _IPV4_CONF = Path("/proc/sys/net/ipv4/conf")
 _MAX_WORKERS = 4  # calls that run side by side; further ones queue
+_FEW_PLACEMENTS = 8
+_SMALL_MACHINE = 100  # interfaces and addresses together: what a request may have to list, some 5 µs each
+_LOOP_ANSWER_LIMIT_S = 0.1
 
 
 class NetlinkBackend:
@@ -34,6 +41,8 @@ class NetlinkBackend:
 
     def __init__(self) -> None:
         self._idle: list[socket.socket] = []
+        self._at_hand: socket.socket | None = None  # for what is done on the event loop
+        self._size = _SMALL_MACHINE + 1  # of the machine, when last looked at
         self._watches: list[NetlinkWatch] = []
         self._workers = trio.CapacityLimiter(_MAX_WORKERS)
         self._promoted: list[str] = []
@@ -66,6 +75,7 @@ class NetlinkBackend:
             machine = await self._in_thread(work.look)
         except OSError as error:
             raise BackendError(f"the kernel does not list its addresses: {_reason(error)}") from error
+        self._size = machine.size
         return machine.plumbed
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
@@ -88,13 +98,13 @@ class NetlinkBackend:
         if not placements:
             return ()
         try:
-            outcome = await self._in_thread(job, placements, frozenset())
+            outcome = await self._do(job, placements, frozenset())
             if not outcome.wants_promotion:
                 return outcome.answers
             interfaces = sorted(set(outcome.wants_promotion.values()))
             refusals = {interface: self._keep_siblings(interface) for interface in interfaces}
             keeping = frozenset(interface for interface, refusal in refusals.items() if not refusal)
-            outcome = await self._in_thread(job, placements, keeping)
+            outcome = await self._do(job, placements, keeping)
         except OSError as error:
             return [Answer(address=asked.address, error=f"{asked.address}: {_reason(error)}") for asked in placements]
         return [
@@ -103,6 +113,26 @@ class NetlinkBackend:
             else answer
             for answer in outcome.answers
         ]
+
+    async def _do(
+        self,
+        job: Callable[[socket.socket, Sequence[Placement], Set[str]], work.Outcome],
+        placements: Sequence[Placement],
+        keeping: Set[str],
+    ) -> work.Outcome:
+        if len(placements) > _FEW_PLACEMENTS or self._size > _SMALL_MACHINE:
+            outcome = await self._in_thread(job, placements, keeping)
+        else:
+            link = self._at_hand or rtnetlink.open_socket(answer_limit_s=_LOOP_ANSWER_LIMIT_S)
+            self._at_hand = None
+            try:
+                outcome = job(link, placements, keeping)
+            except BaseException:
+                link.close()
+                raise
+            self._at_hand = link
+        self._size = outcome.size or self._size + len(placements)
+        return outcome
 
     def _keep_siblings(self, interface: str) -> str:
         """Has the kernel keep the other addresses of a subnet when the first goes; "" or why that cannot
@@ -128,9 +158,10 @@ class NetlinkBackend:
         return result
 
     def _close(self) -> None:
-        for link in self._idle:
+        for link in (*self._idle, *([self._at_hand] if self._at_hand else ())):
             link.close()
         self._idle.clear()
+        self._at_hand = None
 
 
 def _reason(error: OSError) -> str:

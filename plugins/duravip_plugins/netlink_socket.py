@@ -1,7 +1,7 @@
 """A plain rtnetlink socket that waits: for worker threads, and for start-up code that may take a millisecond.
 
 The kernel works on a request inside `send`, so answers are there when it returns; 256 additions take tens of
-milliseconds, and an unlucky one waits for whoever holds the kernel's lock. Hence never on the event loop.
+milliseconds, and an unlucky one waits for whoever holds the kernel's lock. Hence only few on the event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BATCH_MESSAGES = 256
 """How many requests go into one `send`: more wins nothing, and their answers must fit the receive buffer."""
 
 _RECEIVE_BUFFER_BYTES = 4 << 20
-_ANSWER_LIMIT_S = 30  # an answer that takes longer is lost (the kernel had no memory for it)
+_ANSWER_LIMIT_S = 30.0  # an answer that takes longer is lost (the kernel had no memory for it)
 _DUMP_TRIES = 5
 _DUMP_BYTES = 32768  # the kernel makes no larger pieces
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
@@ -41,19 +41,23 @@ class Refusal:
 DONE = Refusal()
 
 
-def open_socket(groups: int = 0) -> socket.socket:
+def open_socket(groups: int = 0, *, answer_limit_s: float = _ANSWER_LIMIT_S) -> socket.socket:
     """`groups`: which notifications to be sent (RTMGRP_*), 0 for none. Raises OSError."""
     made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     try:
         made.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         made.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _ANSWER_LIMIT_S, 0))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(answer_limit_s))
         _enlarge(made)
         made.bind((0, groups))
     except BaseException:
         made.close()
         raise
     return made
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
 def _enlarge(made: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What the netlink backend's worker threads do: whole batches, on a socket given to them.
+"""What the netlink backend does, mostly in worker threads: whole batches, on a socket given to them.
 
 Nothing here may depend on the thread it runs in: interfaces are named and numbered over the socket alone (a
 thread may have been started in another network namespace).
@@ -28,10 +28,12 @@ _UNFIT = "waits for promote_secondaries"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """An answer per placement, in order. `wants_promotion` names, for each address that was left alone (its
-    answer is an error), the interface that must keep siblings first."""
+    answer is an error), the interface that must keep siblings first. `size`: of the machine; 0 if it was not
+    looked at."""
 
     answers: tuple[Answer, ...]
     wants_promotion: Mapping[Address, str]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,11 @@ class Machine:
     plumbed: tuple[Plumbed, ...]
     index_of: dict[str, int]
     certain: bool
+
+    @property
+    def size(self) -> int:
+        """Interfaces and addresses together."""
+        return len(self.index_of) + len(self.plumbed)
 
 
 def look(link: socket.socket) -> Machine:
@@ -142,7 +149,7 @@ def remove(link: socket.socket, placements: Sequence[Placement], keeping: Set[st
         )
         for asked in placements
     )
-    return Outcome(answers=answers, wants_promotion=wants)
+    return Outcome(answers=answers, wants_promotion=wants, size=machine.size)
 
 
 def _has_siblings(address: Address, prefix: int) -> bool:

@@ -159,6 +159,29 @@ async def test_two_calls_at_once_both_answer(lan: Lan) -> None:
     assert [answer.error for answer in answers] == [""] * 398
 
 
+async def test_a_few_addresses_come_and_go_before_anything_else_happens_and_many_do_not_hold_it_up(lan: Lan) -> None:
+    others_ran = 0
+
+    async def others() -> None:
+        nonlocal others_ran
+        while True:
+            others_ran += 1
+            await trio.lowlevel.checkpoint()
+
+    async with NetlinkBackend() as backend, trio.open_nursery() as nursery:
+        await backend.list()
+        nursery.start_soon(others)
+        await trio.lowlevel.checkpoint()
+        before = others_ran
+        assert [answer.error for answer in await backend.add([on(VIP)])] == [""]
+        assert [answer.error for answer in await backend.remove([on(VIP)])] == [""]
+        assert others_ran == before
+        many = [on(f"10.78.0.{number}") for number in range(1, 200)]
+        assert not any(answer.error for answer in await backend.add(many))
+        assert others_ran > before
+        nursery.cancel_scope.cancel()
+
+
 async def test_changes_are_told_as_they_happen(lan: Lan) -> None:
     async with NetlinkBackend() as backend:
         changes = backend.watch()
