@@ -1,0 +1,179 @@
+"""How long a client of a VIP gets no answer when its owner fails, and when its owner is stopped.
+
+    python -m tests.bench.outage [--runs 5] [--format text|json]
+
+Three real daemons on hosts of their own with default settings, save that views mature after one second (which only
+shortens the pauses between runs), and a client that asks the VIP for an echo every millisecond. Each run faults
+another node, and the runs of one kind hit it at different phases of its heartbeat, spread evenly over the interval.
+
+    silence   the owner's frames vanish, its link stays up
+    cable     the owner's link goes down
+    stop      SIGTERM: the owner hands over and leaves
+
+Exit status 1 when a median misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from duravip.testing.daemons import Daemons
+from duravip.testing.netns import Lan, why_not
+from duravip.testing.probe import Probe
+
+NODES = ("node1", "node2", "node3")
+VIPS = {"10.77.0.101": "node1", "10.77.0.102": "node2", "10.77.0.103": "node3"}
+HEARTBEAT_INTERVAL_S = 0.1
+QUIET_S = 1.3  # before a fault; longer than a Linux client clings to a neighbour that it has just learnt
+AFTER_S = {"silence": 0.9, "cable": 0.9, "stop": 0.4}
+TARGETS_MS = {"silence": 330.0, "cable": 330.0, "stop": 6.0}
+IDLE_S = 5.0
+_ETH_P_IP = 0x0800
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """One daemon while nothing happens: share of a core, and resident memory."""
+
+    node: str
+    cpu_percent: float
+    rss_mb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """The runs of one kind of fault. Outages in the order of the runs."""
+
+    fault: str
+    outages_ms: list[float]
+    median_ms: float
+    target_ms: float
+    met: bool
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="Client outages of a three-node cluster.", prog="tests.bench.outage")
+    options.add_argument("--runs", type=int, default=5, help="of each kind of fault (5)")
+    options.add_argument("--faults", default="silence,cable,stop", help="which kinds (silence,cable,stop)")
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
+    given = options.parse_args()
+    if refusal := why_not():
+        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
+        folder = given.keep_logs or Path(made)
+        folder.mkdir(exist_ok=True)
+        text = given.format == "text"
+        idle, kinds = measure(given.runs, given.faults.split(","), folder, say=print if text else lambda _line: None)
+    if not text:
+        print(json.dumps({"idle": [asdict(one) for one in idle], "faults": [asdict(kind) for kind in kinds]}))
+    sys.exit(not all(kind.met for kind in kinds))
+
+
+def measure(runs: int, faults: list[str], folder: Path, *, say: Callable[[str], None]) -> tuple[list[Idle], list[Kind]]:
+    chance = random.Random()
+    kinds = []
+    with (
+        Lan((*NODES, "client"), prefix="dvbench") as lan,
+        Daemons(lan, folder, NODES, VIPS, settings={"view_mature_time": "1"}) as daemons,
+    ):
+        daemons.wait_settled()
+        idle = look_idle(daemons)
+        for one in idle:
+            say(f"idle     {one.node:<8} {one.cpu_percent:5.1f} % of a core   {one.rss_mb:5.1f} MB resident")
+        for fault in faults:
+            phases = [(turn + chance.random()) / runs for turn in range(runs)]
+            chance.shuffle(phases)
+            outages = []
+            for run, phase in enumerate(phases):
+                victim = NODES[run % len(NODES)]
+                outage_ms = one_run(lan, daemons, fault, victim, phase * HEARTBEAT_INTERVAL_S)
+                outages.append(round(outage_ms, 2))
+                say(f"{fault:<8} {victim:<8} {outage_ms:7.1f} ms   {phase * 100:3.0f} % after a heartbeat")
+            median_ms, target_ms = statistics.median(outages), TARGETS_MS[fault]
+            met = median_ms <= target_ms
+            kinds.append(Kind(fault=fault, outages_ms=outages, median_ms=median_ms, target_ms=target_ms, met=met))
+            say(f"{fault:<8} median   {median_ms:7.1f} ms   target {target_ms:g} ms: {'met' if met else 'MISSED'}")
+    return idle, kinds
+
+
+def one_run(lan: Lan, daemons: Daemons, fault: str, victim: str, phase_s: float) -> float:
+    """The client's longest gap, in milliseconds. Leaves the cluster as it was."""
+    daemons.wait_settled()
+    address = next(vip for vip, preferred in VIPS.items() if preferred == victim)
+    with Probe(lan, "client", address) as probe:
+        time.sleep(QUIET_S)
+        wait_for_heartbeat(lan, victim)
+        time.sleep(phase_s)
+        since_s = time.monotonic() - 0.01
+        match fault:
+            case "silence":
+                lan.silence(victim)
+            case "cable":
+                lan.link_down(victim)
+            case "stop":
+                daemons.signal(victim, signal.SIGTERM)
+            case _:
+                raise ValueError(f"no such fault: {fault}")
+        time.sleep(AFTER_S[fault])
+    gap_ms = probe.longest_gap_ms(since_s=since_s)
+    if fault == "stop":
+        daemons.wait_ended(victim)
+        daemons.start(victim)
+    else:
+        lan.heal()
+    return gap_ms
+
+
+def wait_for_heartbeat(lan: Lan, node: str) -> None:
+    """Returns when the client's host sees the node's next multicast datagram."""
+    hardware_address = bytes.fromhex(lan[node].hardware_address.replace(":", ""))
+    with lan.inside("client"), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)) as wire:
+        wire.bind((lan["client"].interface, _ETH_P_IP))
+        wire.settimeout(5.0)
+        while True:
+            frame = wire.recv(2048)
+            if frame[6:12] == hardware_address and frame[0] & 1:
+                return
+
+
+def look_idle(daemons: Daemons) -> list[Idle]:
+    before = {node: cpu_s(daemons.pid(node)) for node in NODES}
+    began = time.monotonic()
+    time.sleep(IDLE_S)
+    took_s = time.monotonic() - began
+    return [
+        Idle(
+            node=node,
+            cpu_percent=round(100 * (cpu_s(daemons.pid(node)) - before[node]) / took_s, 2),
+            rss_mb=round(rss_mb(daemons.pid(node)), 1),
+        )
+        for node in NODES
+    ]
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def rss_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+if __name__ == "__main__":
+    main()
