@@ -1,21 +1,42 @@
-"""What `@pytest.mark.netns` means: skipped where no namespaces can be made, except on CI, where that is a
-failure."""
+"""What holds for all tests.
+
+`@pytest.mark.netns`: skipped where no namespaces can be made. On CI (`CI=true`) nothing may be skipped: what would be
+is a failure.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Generator
 
 import pytest
 
 from duravip.testing import netns
 
+ON_CI = os.environ.get("CI") == "true"
+
 _why_not = functools.cache(netns.why_not)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("netns") is None or not _why_not():
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"on CI this test may not be skipped: {_why_not()}", pytrace=False)
-    pytest.skip(_why_not())
+    if item.get_closest_marker("netns") is not None and _why_not():
+        pytest.skip(_why_not())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if ON_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"on CI no test may be skipped: {report.longreprtext}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if ON_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"on CI no file may be skipped: {report.longrepr}"
+    return report

@@ -13,7 +13,14 @@ from duravip.errors import DuravipError
 _KEY_BYTES = 32
 
 
-@click.command("keygen")
+@click.command(
+    "keygen",
+    epilog="""\b
+Examples:
+  duravip keygen /etc/duravip/cluster.key
+  duravip keygen | ssh node2 'umask 077 && cat > /etc/duravip/cluster.key'
+""",
+)
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 def command(file: str | None) -> None:
     """Make a cluster key and write it to FILE (mode 0600, never over an existing file), or print it."""

@@ -4,9 +4,9 @@
                     ├── bridge, no other host
     node2 ── eth0 ──┘
 
-Each machine is a network namespace, with folders of its own in place of /etc/duravip, /var/lib/duravip and /run/duravip. A
-comment before a block says what the test does with it; the `text` block after a command is what its output must
-contain, line by line (`...` stands for anything), at once or after a while.
+Each machine is a network namespace, with folders of its own in place of /etc/duravip, /var/lib/duravip and
+/run/duravip. A comment before a block says what the test does with it; the `text` block after a command is what its
+output must contain, line by line (`...` stands for anything), at once or after a while.
 """
 
 from __future__ import annotations
