@@ -23,6 +23,9 @@ from duravip.runtime import client
 from duravip.testing.netns import Lan
 from duravip.wire.seal import KEY_BYTES
 
+COMMAND = (sys.executable, "-P", "-c", "from duravip.cli.main import main; main()")
+"""`duravip`, also where no script of that name is on the path."""
+
 _ASK_EVERY_S = 0.02
 _STOP_LIMIT_S = 8.0
 
@@ -79,7 +82,7 @@ class Daemons:
         with self.log(node).open("ab") as log:
             self._processes[node] = self.lan.popen(
                 node,
-                *(sys.executable, "-P", "-m", "duravip", "run", "-c", str(self.config(node))),
+                *(*COMMAND, "run", "-c", str(self.config(node))),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -1,6 +1,0 @@
-"""`python -m duravip` is `duravip`."""
-
-from duravip.cli.main import main
-
-if __name__ == "__main__":
-    main()
