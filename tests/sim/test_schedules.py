@@ -22,8 +22,8 @@ CORES = len(os.sched_getaffinity(0))
 FOUND_AT = {
     "no-release-before-a-move": (0, "S1"),
     "merge-forgets-claims": (0, "S1"),
-    "broken-stays": (2, "S2"),
-    "older-view": (48, "S1"),
+    "broken-stays": (0, "S2"),
+    "older-view": (28, "S1"),
 }
 SEEDS_TRIED = 100  # from there on, should the core's behaviour have shifted
 

@@ -180,6 +180,24 @@ def test_rule_9_when_all_were_stopped_at_once_nobody_takes_everything() -> None:
     situation.mend()
 
 
+def test_rule_9_what_was_known_of_links_before_a_stall_counts_no_more_after_it() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.split([["a", "b"], ["c"]])
+    situation.run(0.2)
+    situation["c"].freeze()
+    situation.run(1.0)
+    situation.world.network.heal()
+    situation.run(2.0)
+    old = set(situation["c"].kernel.present)
+    situation["c"].thaw()
+    for _ in range(300):
+        situation.run(0.001)
+        assert situation["c"].kernel.present <= old, "it takes nothing"
+        old &= situation["c"].kernel.present
+    assert not old, "and lets go of what it had"
+    situation.mend()
+
+
 def test_a_merge_has_one_owner_again_within_two_heartbeats_and_the_winner_announces_again() -> None:
     situation = Situation("a", "b", "c").booted()
     situation.world.network.split([["a"], ["b", "c"]])
