@@ -155,8 +155,12 @@ class Detector:
         self._not_before = now + self._interval
 
     def forgive(self, now: float) -> None:
-        """This node was stopped: everybody's silence starts anew."""
+        """This node was stopped: everybody's silence starts anew, and what it knows of links is old."""
         self._not_before = now + self._cap
+        self._missing_since.clear()
+        self._hearsay_since.clear()
+        for peer in self.peers.values():
+            peer.heard_since = now
         for peer in self.alive():
             peer.last_heard = peer.echoed_at = now
 

@@ -60,6 +60,12 @@ class Leadership:
             settled.add(self._me)
         return next((member.name for member in self.clique if member in settled), self.clique[0].name)
 
+    def forgive(self, now: float) -> None:
+        """This node was stopped: the time that passed was no waiting."""
+        self._newcomers.clear()
+        if self._agreement.view is None:
+            self._quiet_until = now + self._timeout + self._interval
+
     def watch(self, now: float) -> None:
         """The links may have changed."""
         self.cliques = self._detector.cliques(now)

@@ -325,6 +325,9 @@ class Node:
         self._last = now
         if gap > self._timeout:
             self._detector.forgive(now)
+            self._leadership.forgive(now)
+            if not self.mature:
+                self._joined_at.clear()
             self._suspend()
             self._publish(events.Stalled(gap_s=round(gap, 6)))
         elif gap > 1.5 * self._interval:
