@@ -37,19 +37,16 @@ def test_no_schedule_breaks_a_promise() -> None:
     assert sum(outcome.orders for outcome in outcomes) > 20 * SCHEDULES, "the schedules have become tame"
 
 
-def test_the_same_seed_is_the_same_run_whatever_the_hash_seed() -> None:
-    program = "from duravip.sim.run import run_schedule\nfor seed in (3, 4): print(run_schedule(seed).digest)"
-    here = [run_schedule(seed).digest for seed in (3, 4)]
-    for hash_seed in ("0", "1", "4711"):
+def test_the_same_seed_is_the_same_run_whatever_the_hash_seed_and_another_seed_is_another() -> None:
+    program = "from duravip.sim.run import run_schedule\nfor seed in (1, 3): print(run_schedule(seed).digest)"
+    here = [run_schedule(seed).digest for seed in (1, 3)]
+    assert here[0] != here[1]
+    for hash_seed in ("0", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
         )
         assert done.stdout.split() == here
-
-
-def test_another_seed_is_another_run() -> None:
-    assert run_schedule(3).digest != run_schedule(4).digest
 
 
 def test_every_deliberate_bug_is_replayed() -> None:
