@@ -38,6 +38,4 @@ def command(file: str | None) -> None:
         out.write(key + "\n")
         out.flush()
         os.fsync(out.fileno())
-    click.echo(
-        f"Wrote a new cluster key to {file}. Copy it to every member; whoever has it can speak for them."
-    )
+    click.echo(f"Wrote a new cluster key to {file}. Copy it to every member; whoever has it can speak for them.")

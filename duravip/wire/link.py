@@ -195,7 +195,5 @@ def read_keys(path: str) -> tuple[bytes, ...]:
         if key not in keys:
             keys.append(key)
     if not keys:
-        raise ConfigurationError(
-            "no cluster key in this file", path=path, hint="make one with `duravip keygen`"
-        )
+        raise ConfigurationError("no cluster key in this file", path=path, hint="make one with `duravip keygen`")
     return tuple(keys)

@@ -78,9 +78,7 @@ def _key_id(key: bytes) -> int:
 
 def _cipher(key: bytes, group_hash: bytes, sender: Member) -> AESGCM:
     life = sender.incarnation
-    info = (
-        b"duravip seal 1" + group_hash + struct.pack(">QQ", life.counter, life.nonce) + sender.name.encode()
-    )
+    info = b"duravip seal 1" + group_hash + struct.pack(">QQ", life.counter, life.nonce) + sender.name.encode()
     return AESGCM(_derive(key, info, KEY_BYTES))
 
 
@@ -180,9 +178,7 @@ class Opener:
             return Dropped(DropReason.TOO_SHORT)
         if len(datagram) > MAX_DATAGRAM_BYTES:
             return Dropped(DropReason.TOO_LARGE)
-        magic, version, kind, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(
-            datagram
-        )
+        magic, version, kind, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(datagram)
         if magic != _MAGIC:
             return Dropped(DropReason.BAD_MAGIC)
         if version != WIRE_VERSION:
@@ -234,11 +230,7 @@ class Opener:
         self, datagram: bytes, body_at: int, sequence: int, key_id: int, sender: Member, known: AESGCM | None
     ) -> tuple[AESGCM, bytes] | None:
         header, sealed, nonce = datagram[:body_at], datagram[body_at:], _nonce(sequence)
-        ciphers = (
-            [known]
-            if known is not None
-            else [_cipher(key, self._group, sender) for key in self._keys[key_id]]
-        )
+        ciphers = [known] if known is not None else [_cipher(key, self._group, sender) for key in self._keys[key_id]]
         for cipher in ciphers:
             try:
                 return cipher, cipher.decrypt(nonce, sealed, header)

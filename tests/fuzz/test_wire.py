@@ -101,9 +101,7 @@ def test_a_damaged_body_is_messages_or_a_drop(message: m.AnyMessage, data: st.Da
 
 @settings(deadline=None)
 @given(st.one_of(*by_kind.values()), st.data())
-def test_a_sealed_datagram_with_one_bit_flipped_never_opens(
-    message: m.AnyMessage, data: st.DataObject
-) -> None:
+def test_a_sealed_datagram_with_one_bit_flipped_never_opens(message: m.AnyMessage, data: st.DataObject) -> None:
     a, b = link("a"), link("b")
     for datagram in a.pack([message]):
         damaged = bytearray(datagram)

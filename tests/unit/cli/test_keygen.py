@@ -22,9 +22,7 @@ def test_every_key_is_another(tmp_path: Path) -> None:
     assert len(printed) == 3
 
 
-def test_an_existing_file_is_left_alone_with_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_existing_file_is_left_alone_with_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "key"
     file.write_text("mine")
     with pytest.raises(SystemExit) as left:

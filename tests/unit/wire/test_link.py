@@ -30,9 +30,7 @@ def large(count: int) -> Report:
     spread = AddressSet(
         canonical_address(f"2001:db8::{os.urandom(2).hex()}:{os.urandom(2).hex()}") for _ in range(count)
     )
-    return Report(
-        to=NodeName("b"), view=VIEW, sequence=1, status=MemberStatus(DIGEST), as_of=0, released=spread
-    )
+    return Report(to=NodeName("b"), view=VIEW, sequence=1, status=MemberStatus(DIGEST), as_of=0, released=spread)
 
 
 def heard(receiver: Link, datagrams: list[bytes]) -> list[AnyMessage]:
@@ -152,9 +150,7 @@ def test_a_key_file_has_one_key_a_line_and_comments(tmp_path: Path) -> None:
         (base64.b64encode(KEY).decode(), 0o604, "chmod 600"),
     ],
 )
-def test_a_bad_key_file_is_an_error_that_says_where(
-    tmp_path: Path, text: str, mode: int, message: str
-) -> None:
+def test_a_bad_key_file_is_an_error_that_says_where(tmp_path: Path, text: str, mode: int, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         read_keys(key_file(tmp_path, text, mode))
     assert caught.value.path.endswith("cluster.key")
