@@ -1,0 +1,268 @@
+"""Real daemons on the hosts of a little network: configured, started, asked, cut off, killed, and watched all the
+while.
+
+Everything goes the way an administrator's does: files, `duravip run`, signals, and the commands' JSON. Only who
+holds an address is looked up in the kernels (`testing.watch`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from duravip.runtime.client import request
+from duravip.testing.netns import Lan
+from duravip.testing.watch import Watch
+
+DURAVIP = str(Path(sys.executable).with_name("duravip"))
+"""The console script beside this Python."""
+
+NODES = ("node1", "node2", "node3")
+MATURE_S = 1.0
+TIMES: Mapping[str, float] = {
+    "heartbeat_interval": 0.3,  # longer than the default: these tests share a busy machine
+    "failure_timeout": 1.2,
+    "view_mature_time": MATURE_S,
+    "view_balance_interval": 1.0,
+}
+PATIENCE_S = 20.0  # for whatever should come about by itself
+MERGE_LIMIT_S = 8.0
+_ASK_EVERY_S = 0.02
+
+
+class Cluster:
+    """A context manager. `hosts` of the network that are to be watched for VIPs; any may run a daemon."""
+
+    def __init__(self, lan: Lan, folder: Path, *, nodes: Sequence[str] = NODES) -> None:
+        self.lan = lan
+        self.folder = folder
+        self.nodes = tuple(nodes)
+        self.key = folder / "cluster.key"
+        self.files: dict[str, Path] = {}
+        self.watch = Watch(lan, self.nodes)
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._opened = ExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Cluster of {', '.join(self._daemons)}>"
+
+    def __enter__(self) -> Self:
+        if not self.key.exists():
+            duravip("keygen", str(self.key))
+        self._opened.enter_context(self.watch)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for daemon in self._daemons.values():
+            if daemon.poll() is None:
+                daemon.kill()
+                daemon.wait()
+        self._opened.close()
+
+    # --- configurations and daemons ---
+
+    def configure(self, node: str, vips: str, **options: object) -> Path:
+        """Writes the node's file in Momentum's syntax: `vips` after what every node here needs. `options` of the
+        stanza `cluster` beside, or instead of, the usual ones."""
+        lines = [f"    {name} = {_word(value)}" for name, value in self._options(node, options).items()]
+        text = "\n".join(
+            (
+                "cluster {",
+                *lines,
+                "}",
+                'multicast { interface = "eth0" }',
+                'Topology "10.77.0.0/24" { interface = "eth0" }',
+                'Topology "fd77::/64" { interface = "eth0" }',
+                vips,
+            )
+        )
+        return self._write(node, text, ".conf")
+
+    def configure_toml(self, node: str, vips: str, **options: object) -> Path:
+        """The same in TOML."""
+        lines = [f"{name} = {json.dumps(value)}" for name, value in self._options(node, options).items()]
+        text = "\n".join(
+            (
+                "[cluster]",
+                *lines,
+                '[multicast]\ninterface = "eth0"',
+                '[[topology]]\nnetwork = "10.77.0.0/24"\ninterface = "eth0"',
+                '[[topology]]\nnetwork = "fd77::/64"\ninterface = "eth0"',
+                vips,
+            )
+        )
+        return self._write(node, text, ".toml")
+
+    def start(self, *nodes: str) -> None:
+        """All at once; returns when all are ready."""
+        for node in nodes:
+            with self.log_file(node).open("ab") as log:
+                self._daemons[node] = self.lan.popen(
+                    node, DURAVIP, "run", "-c", str(self.files[node]), stderr=log, stdout=log
+                )
+        for node in nodes:
+            self.ask(node, "wait", "--timeout", f"{PATIENCE_S:g}")
+
+    def signal(self, node: str, number: signal.Signals) -> None:
+        self._daemons[node].send_signal(number)
+
+    def stop(self, *nodes: str) -> dict[str, int]:
+        """Asks them all to leave, and gives their exit statuses. All that run, if none is named."""
+        leaving = nodes or tuple(node for node, daemon in self._daemons.items() if daemon.poll() is None)
+        for node in leaving:
+            self.signal(node, signal.SIGTERM)
+        return {node: self._daemons.pop(node).wait(timeout=PATIENCE_S) for node in leaving}
+
+    def kill(self, node: str) -> None:
+        """SIGKILL for every process on the host."""
+        shown = subprocess.run(  # noqa: S603
+            ["ip", "netns", "pids", self.lan[node].namespace],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for pid in shown.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        self._daemons.pop(node).wait(timeout=PATIENCE_S)
+
+    # --- faults ---
+
+    def silence(self, node: str) -> None:
+        self._part(node)
+        self.lan.silence(node)
+
+    def cut(self, node: str) -> None:
+        self._part(node)
+        self.lan.link_down(node)
+
+    def partition(self, *groups: Sequence[str]) -> None:
+        """Every watched host, and clients, in one of the groups."""
+        self.watch.parted(*([host for host in group if host in self.nodes] for group in groups))
+        self.lan.partition(*groups)
+
+    def heal(self) -> None:
+        self.watch.merged(within_s=MERGE_LIMIT_S)
+        self.lan.heal()
+
+    # --- questions ---
+
+    def ask(self, node: str, *words: str) -> str:
+        return duravip(*words, "--control", str(self.control(node)))
+
+    def show(self, node: str) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.ask(node, "show", "--format", "json"))
+        return shown
+
+    def vip(self, node: str, address: str) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.ask(node, "show", address, "--format", "json"))["vips"][0]
+        return shown
+
+    def info(self, node: str) -> dict[str, Any]:
+        info: dict[str, Any] = json.loads(self.ask(node, "info", "--format", "json"))
+        return info
+
+    def events(self, node: str, *globs: str) -> list[dict[str, Any]]:
+        filters = [word for glob in globs for word in ("--filter", glob)]
+        return [json.loads(line) for line in self.ask(node, "events", "--format", "json", *filters).splitlines()]
+
+    def owners(self, node: str) -> dict[str, str | None]:
+        """What the node says."""
+        return {vip["address"]: vip["owner"] for vip in self.show(node)["vips"]}
+
+    def log(self, node: str) -> str:
+        return self.log_file(node).read_text(errors="replace")
+
+    def log_file(self, node: str) -> Path:
+        return self.folder / f"{node}.log"
+
+    def control(self, node: str) -> Path:
+        return self.folder / f"{node}.sock"
+
+    # --- waiting and checking ---
+
+    def until(self, condition: Callable[[], object], what: str, *, within_s: float = PATIENCE_S) -> None:
+        """Returns as soon as it is true. AssertionError when it does not, or when an address is on
+        two hosts meanwhile."""
+        began = time.monotonic()
+        while not condition():
+            self.check()
+            waited = time.monotonic() - began
+            assert waited < within_s, f"waited {waited:.1f} s in vain: {what}; on the hosts: {self.watch.held()}"
+            time.sleep(_ASK_EVERY_S)
+        self.check()
+
+    def check(self) -> None:
+        """AssertionError when an address was on two hosts, or a daemon has ended that was not asked to."""
+        assert not self.watch.violations, "; ".join(self.watch.violations)
+        ended = {node: daemon.poll() for node, daemon in self._daemons.items() if daemon.poll() is not None}
+        assert not ended, f"ended unasked, with exit status: {ended}"
+
+    def settled(self, *nodes: str, mature: bool = True) -> dict[str, str]:
+        """Waits until these nodes (all that run, if none is named) are one view, all say the same, and among their
+        hosts every VIP is on its owner's alone. Address -> owner, of those that have one."""
+        members = sorted(nodes or self._daemons)
+        found: dict[str, str] = {}
+
+        def agree() -> bool:
+            shown = [request(str(self.control(node)), {"command": "show"}) for node in members]
+            first = {vip["address"]: vip["owner"] for vip in shown[0]["vips"]}
+            found.clear()
+            found.update({address: owner for address, owner in first.items() if owner})
+            held = {
+                address: tuple(host for host in hosts if host in members)
+                for address, hosts in self.watch.held().items()
+                if address in first
+            }
+            return (
+                all(each["view"]["members"] == members and (each["view"]["mature"] or not mature) for each in shown)
+                and all({vip["address"]: vip["owner"] for vip in each["vips"]} == first for each in shown)
+                and {address: hosts for address, hosts in held.items() if hosts}
+                == {address: (owner,) for address, owner in found.items()}
+            )
+
+        self.until(agree, f"{', '.join(members)} in one view, agreed about owners, and so on the hosts")
+        return dict(found)
+
+    # --- inside ---
+
+    def _part(self, node: str) -> None:
+        self.watch.parted([other for other in self.nodes if other != node])
+
+    def _options(self, node: str, options: Mapping[str, object]) -> dict[str, object]:
+        usual = {
+            "nodename": node,
+            "key_file": str(self.key),
+            "control": str(self.control(node)),
+            "state_dir": str(self.folder / f"state-{node}"),
+            **TIMES,
+        }
+        return {name: value for name, value in {**usual, **options}.items() if value is not None}
+
+    def _write(self, node: str, text: str, suffix: str) -> Path:
+        self.files[node] = self.folder / f"{node}{suffix}"
+        self.files[node].write_text(text + "\n")
+        return self.files[node]
+
+
+def duravip(*words: str) -> str:
+    """Runs a command to its end and gives its output. AssertionError, with what it said, when it fails."""
+    done = subprocess.run(  # noqa: S603
+        [DURAVIP, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"duravip {' '.join(words)}: exit {done.returncode}: {done.stderr.strip()}"
+    return done.stdout
+
+
+def _word(value: object) -> str:
+    return json.dumps(value) if isinstance(value, str) else str(value).lower()
