@@ -14,6 +14,13 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slept:
+    """The whole machine was suspended for `seconds`, which the monotonic clock does not show."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacketHeard:
     """A sealed datagram was opened and decoded: authentic, not a replay. `path` names the transport."""
 
@@ -85,5 +92,13 @@ class LeaveRequested:
 
 
 Input = (
-    Ticked | PacketHeard | KernelAnswer | KernelAnswered | BlockedChanged | DrainChanged | TableLoaded | LeaveRequested
+    Ticked
+    | Slept
+    | PacketHeard
+    | KernelAnswer
+    | KernelAnswered
+    | BlockedChanged
+    | DrainChanged
+    | TableLoaded
+    | LeaveRequested
 )

@@ -48,6 +48,7 @@ from duravip.cluster.inputs import (
     KernelAnswered,
     LeaveRequested,
     PacketHeard,
+    Slept,
     TableLoaded,
     Ticked,
 )
@@ -295,6 +296,9 @@ class Node:
         match given:
             case Ticked():
                 pass
+            case Slept():
+                if given.seconds > self._timeout:
+                    self._stall(given.seconds, now)
             case PacketHeard():
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
@@ -324,14 +328,18 @@ class Node:
         gap = now - self._last
         self._last = now
         if gap > self._timeout:
-            self._detector.forgive(now)
-            self._leadership.forgive(now)
-            if not self.mature:
-                self._joined_at.clear()
-            self._suspend()
-            self._publish(events.Stalled(gap_s=round(gap, 6)))
+            self._stall(gap, now)
         elif gap > 1.5 * self._interval:
             self._detector.excuse(now)
+
+    def _stall(self, gap_s: float, now: float) -> None:
+        """This node did not run: what it knew is old, and the others may have gone on without it."""
+        self._detector.forgive(now)
+        self._leadership.forgive(now)
+        if not self.mature:
+            self._joined_at.clear()
+        self._suspend()
+        self._publish(events.Stalled(gap_s=round(gap_s, 6)))
 
     def _suspend(self) -> None:
         """Hold nothing until a view is installed that nobody has proposed yet."""

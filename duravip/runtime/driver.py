@@ -7,11 +7,13 @@ network waits for a log. Handing over never waits: datagrams go to a bounded que
 orders to the plumber, events to the bus. A deadline that has passed goes before any datagram, so that no
 flood can starve the heartbeat; each transport gives way after every datagram.
 
-The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own.
+The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own. It stands
+still while the machine is suspended; `suspended_s` tells for how long it did.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, assert_never
@@ -27,7 +29,7 @@ from duravip.cluster.effects import (
     Send,
     TakeAddress,
 )
-from duravip.cluster.inputs import Input, PacketHeard, Ticked
+from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
 from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import NodeName
@@ -36,6 +38,15 @@ from duravip.wire.link import Link, Received
 
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 SLOW_TURN_S = 0.005
+
+NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
+
+
+def suspended_s() -> float:
+    """For how long this machine was suspended since it booted (clock_gettime(2): BOOTTIME counts that, MONOTONIC does
+    not)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
 
 KernelOrder = TakeAddress | ReleaseAddress | AnnounceAddress
 
@@ -73,7 +84,10 @@ class Driver:
         transports: Mapping[str, Transport],
         order: Callable[[KernelOrder], None],
         publish: Callable[[Event], object],
+        suspended_s: Callable[[], float] = suspended_s,
     ) -> None:
+        self._suspended_s = suspended_s
+        self._suspended_before_s = suspended_s()
         self._core = core
         self._link = link
         self._transports = dict(transports)
@@ -103,6 +117,10 @@ class Driver:
         self._feeding = True
         try:
             began = trio.current_time()
+            slept_s = self._suspended_s() - self._suspended_before_s
+            if slept_s > NOTICED_SLEEP_S:
+                self._suspended_before_s += slept_s
+                self._turn(Slept(seconds=slept_s), began)
             if not isinstance(input, Ticked) and began >= self._core.next_deadline():
                 self._turn(Ticked(), began)
                 began = trio.current_time()

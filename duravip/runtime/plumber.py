@@ -1,7 +1,7 @@
 """Carries the machine's kernel orders to the backend, in batches, and says what became of each.
 
 Rules of this file
-- Orders for one address are carried out in the order given, each answered by exactly one input.
+- Orders for one address are carried out in the order given, each answered once; a batch is answered together.
 - Of what may be done next, removals come first: somebody else is waiting for them.
 - An address is no longer announced from the moment its removal is ordered, and is announced as soon as the
   kernel has acknowledged it, before the machine hears of it.
@@ -29,6 +29,8 @@ from duravip.cluster.inputs import (
     AddressRemoved,
     AddressRemoveFailed,
     Input,
+    KernelAnswer,
+    KernelAnswered,
 )
 from duravip.errors import BackendError
 from duravip.model import Address
@@ -133,10 +135,10 @@ class Plumber:
         self,
         batch: Sequence[Address],
         answers: dict[Address, Answer],
-        outcome: Callable[[Order, Answer], Input],
+        outcome: Callable[[Order, Answer], KernelAnswer],
     ) -> None:
-        """All announcements leave before the machine hears of the first."""
-        inputs: list[Input] = []
+        """All announcements leave before the machine hears of the first, and it hears of them together."""
+        inputs: list[KernelAnswer] = []
         for address in batch:
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
@@ -145,10 +147,9 @@ class Plumber:
                 self._make_ready(orders[0])
             else:
                 del self._orders[address]
-        for input in inputs:
-            self._answer(input)
+        self._answer(inputs[0] if len(inputs) == 1 else KernelAnswered(answers=tuple(inputs)))
 
-    def _added(self, order: Order, answer: Answer) -> Input:
+    def _added(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.error:
             return AddressAddFailed(address=order.address, error=answer.error)
         interface = answer.interface or order.interface or ""
@@ -157,7 +158,7 @@ class Plumber:
             self._announcer.announce(order.address, interface)
         return AddressAdded(address=order.address)
 
-    def _removed(self, order: Order, answer: Answer) -> Input:
+    def _removed(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.error:
             return AddressRemoveFailed(address=order.address, error=answer.error)
         self._interfaces.pop(order.address, None)

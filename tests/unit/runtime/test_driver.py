@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
-from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Ticked
+from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Leave, Probe
 from duravip.events import NodeLeft, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName
@@ -51,6 +51,7 @@ class Rig:
         self.core = core
         self.network = MemoryNetwork()
         self.done: list[object] = []
+        self.suspended_s = 77.0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Driver]:
@@ -61,6 +62,7 @@ class Rig:
                 transports={"memory": transport},
                 order=self.done.append,
                 publish=self.done.append,
+                suspended_s=lambda: self.suspended_s,
             )
             nursery.start_soon(driver.run)
             await trio.testing.wait_all_tasks_blocked()
@@ -95,6 +97,22 @@ async def test_a_deadline_that_moves_nearer_is_kept(autojump_clock: trio.testing
     assert [(round(at - began), type(input)) for at, input in core.inputs] == [
         (0, LeaveRequested),
         (3, Ticked),
+    ]
+
+
+async def test_the_machine_hears_of_a_suspension_before_anything_else(autojump_clock: trio.testing.MockClock) -> None:
+    core = ScriptedCore()
+    rig = Rig(core)
+    async with rig.running() as driver:
+        driver.feed(Ticked())
+        rig.suspended_s += 3.5
+        driver.feed(LeaveRequested())
+        driver.feed(LeaveRequested())
+    assert [input for _, input in core.inputs] == [
+        Ticked(),
+        Slept(seconds=3.5),
+        LeaveRequested(),
+        LeaveRequested(),
     ]
 
 
