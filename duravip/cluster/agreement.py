@@ -124,6 +124,11 @@ class Agreement:
             min((penalty.until for penalty in self._penalties.values() if penalty.until > now), default=math.inf),
         )
 
+    def excuse(self, gap_s: float) -> None:
+        """This node itself was late: answers that came meanwhile are still unread."""
+        if self.proposal is not None:
+            self.proposal.expires_at += gap_s
+
     # --- leading ---------------------------------------------------------------------------------------------------
 
     def saw_epoch(self, epoch: int) -> None:
@@ -204,15 +209,16 @@ class Agreement:
         return said
 
     def on_promise(self, sender: Member, promise: Promise) -> None:
+        self._penalties.pop(sender, None)  # late or not: it does answer
         proposal = self.proposal
         if proposal is None or promise.view != proposal.view or promise.state.member != sender:
             return
         if sender in proposal.members:
             proposal.promises[sender.name] = promise.state
-            self._penalties.pop(sender, None)
 
     def on_refuse(self, sender: Member, refuse: Refuse, now: float) -> None:
         """Somebody is bound to a higher epoch: ask again, above it. Or it knows another leader: that is no silence."""
+        self._penalties.pop(sender, None)
         self.saw_epoch(refuse.promised)
         if self.proposal is None or refuse.view != self.proposal.view:
             return

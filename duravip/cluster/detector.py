@@ -59,6 +59,7 @@ class Peer:
     probed_at: float = -math.inf
     left: bool = False
     cause: str = ""
+    foreign_since: float | None = None  # its view has not had this node since then
 
 
 class Detector:
@@ -150,9 +151,12 @@ class Detector:
         peer.left, peer.alive, peer.cause = True, False, "left"
         return True
 
-    def excuse(self, now: float) -> None:
-        """This node itself was late: nobody is accused for another interval."""
+    def excuse(self, gap_s: float, now: float) -> None:
+        """This node itself was late: nobody is accused for another interval, and the time that it missed is no time for
+        which a link was missing."""
         self._not_before = now + self._interval
+        self._missing_since = {pair: since + gap_s for pair, since in self._missing_since.items()}
+        self._hearsay_since = {member: since + gap_s for member, since in self._hearsay_since.items()}
 
     def forgive(self, now: float) -> None:
         """This node was stopped: everybody's silence starts anew, and what it knows of links is old."""
@@ -214,6 +218,10 @@ class Detector:
 
     def alive(self) -> tuple[Peer, ...]:
         return tuple(self.peers[name] for name in sorted(self.peers) if self.peers[name].alive)
+
+    def has_left(self, member: Member) -> bool:
+        peer = self.peers.get(member.name)
+        return peer is not None and peer.member == member and peer.left
 
     def is_alive(self, member: Member) -> bool:
         peer = self.peers.get(member.name)

@@ -24,6 +24,7 @@ from duravip.model import Member, NodeName
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
+EXCUSE_INTERVALS = 2.0  # heartbeat intervals after which a node that was late knows again what the others think
 SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others
 
 
@@ -47,6 +48,7 @@ class Leadership:
         self._agreement = agreement
         self._library = library
         self._quiet_until = now + parameters.failure_timeout_s + self._interval
+        self._patient_until = -math.inf
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
@@ -61,10 +63,16 @@ class Leadership:
         return next((member.name for member in self.clique if member in settled), self.clique[0].name)
 
     def forgive(self, now: float) -> None:
-        """This node was stopped: the time that passed was no waiting."""
+        """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,
+        is old. Until they have had time to be heard it makes no view without one of its last."""
+        self._patient_until = now + self._timeout + self._interval
         self._newcomers.clear()
         if self._agreement.view is None:
-            self._quiet_until = now + self._timeout + self._interval
+            self._quiet_until = self._patient_until
+
+    def excuse(self, now: float) -> None:
+        """This node was late: the same for as long as the others need to say that they hear it again."""
+        self._patient_until = max(self._patient_until, now + EXCUSE_INTERVALS * self._interval)
 
     def watch(self, now: float) -> None:
         """The links may have changed."""
@@ -83,6 +91,9 @@ class Leadership:
             agreement.stand_down()
             return []
         target = self._target(now)
+        if now < self._patient_until and not self._has_everybody(target):
+            agreement.stand_down()
+            return []
         if agreement.proposal is not None:
             if all(member in self.clique for member in agreement.proposal.members):
                 return []
@@ -106,9 +117,15 @@ class Leadership:
         """When, after `now`, time alone may change what `act` does."""
         times = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
         times += [since + wait for since in self._newcomers.values() for wait in (self._timeout, TABLE_WAIT_S)]
+        times.append(self._patient_until)
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
         return min((at for at in times if at > now), default=math.inf)
+
+    def _has_everybody(self, target: tuple[Member, ...]) -> bool:
+        """Nobody of the present view, and nobody alive, is left out, save who has left by itself."""
+        known = self._agreement.members() | {peer.member for peer in self._detector.alive()}
+        return all(member in target or self._detector.has_left(member) for member in known)
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
         """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""

@@ -81,7 +81,7 @@ from duravip.cluster.messages import (
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.sequencer import Sequencer
-from duravip.cluster.shadow import lists, shadowed
+from duravip.cluster.shadow import NO_SHADOW, cast, lists
 from duravip.cluster.tenure import Tenure
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
 
@@ -141,7 +141,7 @@ class Node:
         self._differed_at: tuple[ViewId, int] | None = None
         self._known_owner: dict[Address, NodeName] = {}
         self._external = Blocked()
-        self._shadowed = AddressSet()
+        self._shadow = NO_SHADOW
         self._drained = parameters.drained
         self._suspended = False
         self._immature_again = False
@@ -330,7 +330,9 @@ class Node:
         if gap > self._timeout:
             self._stall(gap, now)
         elif gap > 1.5 * self._interval:
-            self._detector.excuse(now)
+            self._detector.excuse(gap, now)
+            self._agreement.excuse(gap)
+            self._leadership.excuse(now)
 
     def _stall(self, gap_s: float, now: float) -> None:
         """This node did not run: what it knew is old, and the others may have gone on without it."""
@@ -360,6 +362,7 @@ class Node:
             return  # only heartbeats introduce; an older life, or one that has left, says nothing any more
         match message:
             case Leave():
+                self._hold(now)  # what the leaver has let go may still be taken under the view that its leaving ends
                 if self._detector.on_leave(sender):
                     self._beat_soon(now)
             case Probe():
@@ -589,7 +592,7 @@ class Node:
         self._alive = alive
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
-        self._shadowed = shadowed(
+        self._shadow = cast(
             self.me,
             self.table,
             self._agreement.members() - {self.me},
@@ -648,11 +651,18 @@ class Node:
             return
         may_hold, blocked = self._may_hold(), self._status_blocked()
         may_take = self._agreement.may_take() and not self._drained and self._leaving_since is None
-        basis = (self._agreed_basis(), self._tenure.revision, may_hold, may_take, blocked)
-        if basis == self._held_basis and now < self._tenure.deadline():
+        avoided = self._shadow.avoided
+        narrowed = (may_hold, may_take, blocked, avoided)
+        if (
+            self._agreed_basis(),
+            self._tenure.revision,
+            narrowed,
+        ) == self._held_basis and now < self._tenure.deadline():
             return
-        self._out += self._tenure.follow(self._agreed, may_hold=may_hold, may_take=may_take, blocked=blocked, now=now)
-        self._held_basis = (self._agreed_basis(), self._tenure.revision, may_hold, may_take, blocked)
+        self._out += self._tenure.follow(
+            self._agreed, may_hold=may_hold, may_take=may_take, blocked=blocked, avoided=avoided, now=now
+        )
+        self._held_basis = (self._agreed_basis(), self._tenure.revision, narrowed)
 
     def _agreed_basis(self) -> object:
         """Equal as long as neither the agreed state nor the holdings have changed."""
@@ -705,8 +715,8 @@ class Node:
         if self._last < self._namesake_until:
             everything = f"another node calls itself {self.me.name}"
         addresses = self._external.addresses
-        if len(self._tenure.refused()) or len(self._shadowed):
-            addresses = addresses | self._tenure.refused() | self._shadowed
+        if len(self._tenure.refused()) or len(self._shadow.given_up):
+            addresses = addresses | self._tenure.refused() | self._shadow.given_up
         return Blocked(everything, addresses)
 
     def _status(self, blocked: Blocked) -> MemberStatus:

@@ -1,19 +1,27 @@
 """A view that this node hears and that will not have it: what its members' tables hold is not this node's to own.
 
-Links need not be transitive, nor work both ways. A node that such a link keeps out of a view would otherwise own, in
-a view of its own, what that view owns too. Of two cliques, the later gives way. Of two views that hear each other one
-way, the one that hears does, unless the other hears some of its members: then the cliques decide. A view that has not
-met this node yet is no shadow: its member must have been heard for SHADOW_TIMEOUTS failure time-outs, long enough for
-a link that works both ways to be known as such.
+Links need not be transitive, nor work both ways, and a view takes a moment to grow. A node that is kept out of a view
+would otherwise own, in a view of its own, what that view owns too. Who gives way:
+
+- of two cliques, the later;
+- of two views that hear each other one way, the one that hears, unless the other hears some of its members: then the
+  cliques decide;
+- of two views in one clique, the one without the clique's leader. They are about to become one, so this node only takes
+  nothing new; if that lasts for SHADOW_TIMEOUTS failure time-outs, it lets go too.
+
+A view that has not met this node yet is no shadow: its member must have been heard for SHADOW_TIMEOUTS failure
+time-outs, long enough for a link that works both ways to be known as such.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.detector import Detector, Peer
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
-from duravip.model import Address, Member, Table
+from duravip.model import Address, Member, NodeName, Table
 
 SHADOW_TIMEOUTS = 2.0
 
@@ -25,7 +33,18 @@ def lists(peer: Peer, member: Member) -> bool:
     return entry is not None and entry.in_view and (entry.counter, entry.nonce) == (life.counter, life.nonce)
 
 
-def shadowed(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take."""
+
+    given_up: AddressSet
+    avoided: AddressSet
+
+
+NO_SHADOW = Shadow(given_up=AddressSet(), avoided=AddressSet())
+
+
+def cast(
     me: Member,
     own: Table,
     companions: frozenset[Member],
@@ -34,21 +53,38 @@ def shadowed(
     library: Library,
     timeout_s: float,
     now: float,
-) -> AddressSet:
-    """The addresses of `own` that this node must leave to others. All of them, where a table is not known.
-    `companions`: the other members of its view."""
-    found: set[Address] = set()
+) -> Shadow:
+    """What the views that are heard leave to this node. `companions`: the other members of its own view. Of a view with
+    an unknown table, everything."""
+    given_up: set[Address] = set()
+    avoided: set[Address] = set()
     for peer in detector.peers.values():
-        known = not peer.left and now - peer.last_heard <= timeout_s
-        known = known and now - peer.heard_since >= SHADOW_TIMEOUTS * timeout_s
-        if not known or peer.heartbeat.view is None or lists(peer, me):
+        if peer.left or now - peer.last_heard > timeout_s or peer.heartbeat.view is None or lists(peer, me):
+            peer.foreign_since = None
             continue
-        if peer.alive:
-            gives_way = leadership.in_earlier_clique(peer.member)
+        if peer.foreign_since is None:
+            peer.foreign_since = now
+        lasting = SHADOW_TIMEOUTS * timeout_s
+        if not peer.alive:
+            gives_way = companions.isdisjoint(peer.names) and now - peer.heard_since >= lasting
+        elif leadership.in_earlier_clique(peer.member):
+            gives_way = now - peer.heard_since >= lasting
+        elif _leads(peer, leadership.leader) and leadership.leader not in {me.name, *(m.name for m in companions)}:
+            gives_way = now - peer.foreign_since >= lasting
+            avoided |= _shared(own, library.get(peer.heartbeat.table))
         else:
-            gives_way = companions.isdisjoint(peer.names)
+            continue
         if gives_way:
-            addresses = {vip.address for vip in own.vips}
-            table = library.get(peer.heartbeat.table)
-            found |= addresses if table is None else {vip.address for vip in table.vips} & addresses
-    return AddressSet(found)
+            given_up |= _shared(own, library.get(peer.heartbeat.table))
+    return Shadow(given_up=AddressSet(given_up), avoided=AddressSet(avoided)) if given_up or avoided else NO_SHADOW
+
+
+def _leads(peer: Peer, leader: NodeName) -> bool:
+    """Whether the peer's view has the leader of this node's clique."""
+    entry = peer.listed.get(leader)
+    return peer.member.name == leader or (entry is not None and entry.in_view)
+
+
+def _shared(own: Table, other: Table | None) -> set[Address]:
+    addresses = {vip.address for vip in own.vips}
+    return addresses if other is None else addresses & {vip.address for vip in other.vips}

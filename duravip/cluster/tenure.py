@@ -76,9 +76,17 @@ class Tenure:
         return min((self.holdings.deadline(), *self._refused.values()))
 
     def follow(
-        self, agreed: AgreedState, *, may_hold: bool, may_take: bool, blocked: Blocked, now: float
+        self,
+        agreed: AgreedState,
+        *,
+        may_hold: bool,
+        may_take: bool,
+        blocked: Blocked,
+        avoided: AddressSet,
+        now: float,
     ) -> list[Effect]:
-        """The kernel orders and announcements that make the holdings what they should be."""
+        """The kernel orders and announcements that make the holdings what they should be. What is `avoided` is kept
+        and not taken."""
         for address in [address for address, until in self._refused.items() if now >= until]:
             del self._refused[address]
         keep: dict[Address, VipEntry] = {}
@@ -95,7 +103,9 @@ class Tenure:
             if decision is not None and decision.owner != self._me:
                 continue
             keep[address] = entry
-            if decision is not None and may_take and not self._has_rival(agreed, address):
+            if decision is None or not may_take or address in avoided:
+                continue
+            if not self._has_rival(agreed, address):
                 take[address] = entry
         self.former |= {address for address in self.holdings.held() if is_broken(agreed, address)}
         orders = self.holdings.reconcile(keep, take, now)

@@ -125,7 +125,7 @@ def test_a_new_life_replaces_the_old_one_and_the_old_ones_words_are_ignored() ->
 def test_a_late_loop_accuses_nobody_for_an_interval() -> None:
     a, b = detector(A), detector(B)
     talk(a, b, 10)
-    a.excuse(12.0)
+    a.excuse(2.0, 12.0)
     assert a.check(12.9) == []
     assert [peer.member for peer in a.check(13.0)] == [B]
 
