@@ -145,7 +145,7 @@ class Watch:
         link = self._sockets[host]
         size = _MESSAGE.size + _ADDRESS.size
         link.send(_MESSAGE.pack(size, _RTM_GETADDR, _REQUEST_DUMP, 0, 0) + _ADDRESS.pack(0, 0, 0, 0, 0))
-        found = set()
+        found: set[Address] = set()
         while True:
             heard = link.recv(1 << 16)
             at = 0

@@ -9,6 +9,7 @@ client           ─┘
 from __future__ import annotations
 
 import datetime
+import json
 import signal
 from collections import Counter
 
@@ -58,6 +59,13 @@ def test_three_nodes_boot_and_every_address_has_one_owner_whom_the_client_reache
         assert reached(cluster, address) == owners[address]
     shown = cluster.show("node2")
     assert shown["view"]["mature"]
+    assert set(json.loads(cluster.ask("node1", "show", VIPS[0], "--format", "json"))["vips"][0]) == set(
+        shown["vips"][0]
+    )
+    members = json.loads(cluster.ask("node3", "members", "--format", "json"))
+    assert [(one["name"], one["online"], one["mature"], one["paths"]) for one in members] == [
+        (node, True, True, ["multicast"]) for node in NODES
+    ]
     for vip in shown["vips"]:
         assert vip["flags"] == []
         assert vip["virtual_members"] == list(NODES)
@@ -65,7 +73,8 @@ def test_three_nodes_boot_and_every_address_has_one_owner_whom_the_client_reache
         assert vip["held_here"] == (vip["owner"] == "node2")
         assert "least loaded" in vip["reason"]
     for node in NODES:
-        acquired = {event["address"] for event in cluster.events(node, "election.address_acquired")}
+        lines = cluster.ask(node, "events", "--filter", "election.address_acquired", "--format", "json").splitlines()
+        acquired = {json.loads(line)["address"] for line in lines}
         assert acquired == {address for address, owner in owners.items() if owner == node}
 
 

@@ -114,7 +114,7 @@ def test_a_port_in_use(node: Cluster) -> None:
     ("vips", "line", "words"),
     [
         ("Binding b {\n  Bind_Address =\n}", 2, "Bind_Address"),
-        ("Binding b {\n  Enable_Duravip = true", 1, "Binding"),
+        (f"Binding b {{\n  Bind_Address = {VIP}\n  Enable_Duravip = true", 1, "Binding"),
         (f"Binding b {{\n  Bind_Address = {VIP}\n  Enable_Duravip = perhaps\n}}", 3, "perhaps"),
         (f"Binding b {{\n  Bind_Address = {VIP}\n  Enable_Duravip = true\n  duravip_preference = yes\n}}", 4, "name"),
         (
@@ -131,11 +131,13 @@ def test_a_malformed_or_contradictory_file(node: Cluster, vips: str, line: int, 
     first = file.read_text().count("\n") - vips.count("\n")
     status, said = refusal(node)
     assert status == 2
-    [error, last] = said.splitlines()
+    error, *_, hint, last = said.splitlines()
     place, _, message = error.partition(": error ")
     assert place.startswith(f"{file}:{first + line - 1}:")
     assert int(place.rpartition(":")[2]) >= 1
     assert words in message
+    assert hint.startswith("    hint: ")
+    assert said.count(": error ") == 1
     assert_one_sentence(last, "not started", str(file))
 
 

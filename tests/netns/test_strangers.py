@@ -64,14 +64,14 @@ def test_strangers_and_garbage_change_nothing_but_counters(cluster: Cluster) -> 
     cluster.configure("stranger", ELSEWHERE, key_file=str(other_key))
     cluster.start("stranger")
     grow(cluster, "unknown_key")
-    assert cluster.show("stranger")["view"]["members"] == ["stranger"]
+    cluster.until(lambda: alone(cluster), "the stranger is a cluster of its own")
     assert dropped(cluster, "stranger", "unknown_key")
     assert cluster.stop("stranger") == {"stranger": 0}
 
     cluster.configure("stranger", ELSEWHERE, key_file=None, insecure=True)
     cluster.start("stranger")
     grow(cluster, "insecure")
-    assert cluster.show("stranger")["view"]["members"] == ["stranger"]
+    cluster.until(lambda: alone(cluster), "the stranger is a cluster of its own")
     assert "whoever is on this network can join" in cluster.log("stranger")
 
     cluster.stop("stranger")
@@ -80,6 +80,11 @@ def test_strangers_and_garbage_change_nothing_but_counters(cluster: Cluster) -> 
         assert cluster.show(node)["view"]["id"] == views[node]
         assert cluster.info(node)["incarnation"] == lives[node]
         assert not cluster.events(node, "membership.node_suspected", "membership.node_left", "membership.expelled")
+
+
+def alone(cluster: Cluster) -> bool:
+    members: list[str] = cluster.show("stranger")["view"]["members"]
+    return members == ["stranger"]
 
 
 def noise(count: int) -> list[bytes]:
