@@ -5,7 +5,6 @@ The world stays virtual and reproducible; only its pace is real. Nothing here wa
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,11 +60,11 @@ def play(
     recorder: Recorder,
     *,
     for_s: float,
-    monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float],
+    sleep: Callable[[float], None],
 ) -> Iterator[Happening]:
-    """Runs the world for `for_s` seconds, each as long as a real one, and gives what is published as it happens. A
-    world that cannot keep up is late, and loses nothing."""
+    """Runs the world for `for_s` seconds, each as long as one of `monotonic`'s, and gives what is published as it
+    happens. A world that cannot keep up is late, and loses nothing."""
     end = world.clock.now + for_s
     behind_s = monotonic() - world.clock.now
     while world.clock.now < end:

@@ -121,15 +121,17 @@ class Daemons:
         return client.request(str(self.control(node)), {"command": command, **rest})
 
     def wait_until(self, what: str, true: Callable[[], bool], *, limit_s: float = 20.0) -> None:
-        """Asks again and again; a node that does not answer is a no. Raises DaemonsError, with the last lines of the
-        logs of nodes that have ended."""
+        """Asks again and again; a node that does not answer is a no. Raises DaemonsError; at once, with the last line
+        of its log, when a daemon has ended."""
         deadline = time.monotonic() + limit_s
         while True:
             with contextlib.suppress(ControlError):
                 if true():
                     return
+            if ended := self._obituaries():
+                raise DaemonsError(ended)
             if time.monotonic() >= deadline:
-                raise DaemonsError(f"waited {limit_s:g} s in vain: {what}{self._obituaries()}")
+                raise DaemonsError(f"waited {limit_s:g} s in vain: {what}")
             time.sleep(_ASK_EVERY_S)
 
     def wait_ready(self, *, limit_s: float = 20.0) -> None:
@@ -156,8 +158,8 @@ class Daemons:
         return True
 
     def _obituaries(self) -> str:
-        return "".join(
-            f"\n{node} has ended with status {process.returncode}: {_last_line(self.log(node))}"
+        return "\n".join(
+            f"{node} has ended with status {process.returncode}: {_last_line(self.log(node))}"
             for node, process in self._processes.items()
             if process.poll() is not None
         )
