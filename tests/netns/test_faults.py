@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from duravip.net.schedule import OFFSETS_S
 from duravip.testing.cluster import NODES, Cluster
 from duravip.testing.netns import Lan
 from duravip.testing.probe import Probe
@@ -39,6 +40,7 @@ def files(cluster: Cluster) -> None:
                 f'Binding "b{number}" {{ Bind_Address = {vip} Enable_Duravip = true duravip_preference = {wish} }}'
                 for number, (vip, wish) in enumerate(PREFERENCES.items())
             ),
+            announce_refresh=0,
         )
 
 
@@ -157,6 +159,10 @@ def test_a_divided_network_is_served_on_both_sides_and_one_owner_is_left_when_it
         assert {address: majority[address] for address in VIPS[:2]} == dict(list(PREFERENCES.items())[:2])
         assert majority[elsewhere] in {"node1", "node2"}
         cluster.until(lambda: client_believes(cluster, vip, "node3"), "node3 answers the client")
+        cluster.until(
+            lambda: cluster.vip("node1", vip)["since_s"] > OFFSETS_S[-1] + 0.5,
+            "node1 has made all announcements that belong to its election",
+        )
 
         cluster.heal()
         cluster.until(lambda: cluster.watch.holders(vip) == ("node1",), "one is left")
