@@ -44,7 +44,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
     delivered in `view`; `state` digests (view, number, assignment); `table` is its own. `beat` grows by one with
     every heartbeat of the sender's incarnation: peers echo it, which dates what they say. `complete`: the sender has
-    the content of every table that the heartbeats it hears name."""
+    the content of every table that the heartbeats it hears name. `version` is its software's."""
 
     beat: Count
     view: ViewId | None
@@ -53,6 +53,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     state: Annotated[bytes, Meta(max_length=16)]
     table: Digest
     complete: bool
+    version: Annotated[str, Meta(max_length=40)]
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
 
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from duravip import events
+from duravip import __version__, events
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
@@ -106,6 +106,7 @@ class MemberInfo:
     drained: bool
     penalty: float
     alive: bool
+    version: str  # "" while nothing was heard of it
 
 
 class Node:
@@ -261,9 +262,16 @@ class Node:
                     drained=status is not None and status.drained,
                     penalty=1.0 if self._agreement.penalised(member, self._last) else 0.0,
                     alive=self._detector.is_alive(member),
+                    version=self._version_of(member),
                 )
             )
         return tuple(infos)
+
+    def _version_of(self, member: Member) -> str:
+        peer = self._detector.peers.get(member.name)
+        if member == self.me:
+            return __version__
+        return peer.heartbeat.version if peer is not None and peer.member == member else ""
 
     def next_deadline(self) -> float:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
@@ -818,6 +826,7 @@ class Node:
                 state=self.state_digest(),
                 table=self._table_digest,
                 complete=self._library.complete(),
+                version=__version__,
                 heard=self._detector.heard(self._agreement.members()),
             )
         )

@@ -75,6 +75,10 @@ class Daemon:
         config, local = self._config, self._config.local
         keys = cluster_keys(local)
         kinds = [(stanza, self._plugins.transport(stanza.plugin)) for stanza in local.transports]
+        notifiers = [
+            (stanza, self._plugins.notifier(stanza.plugin).open(stanza.name or "", stanza.options))
+            for stanza in local.notifiers
+        ]
         backend_kind = self._plugins.backend(local.backend.plugin)
         async with AsyncExitStack() as stack:
             state = stack.enter_context(StateDir(local.state_dir))
@@ -108,6 +112,7 @@ class Daemon:
                 backend=backend,
                 announcer=announcer,
                 control=control,
+                notifiers=notifiers,
                 reread=self._reread,
                 fits=fits,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -21,14 +21,15 @@ from duravip.cluster.inputs import Input, LeaveRequested, TableLoaded
 from duravip.cluster.node import LEAVE_LIMIT_S, Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.diagnostics import Diagnostic
-from duravip.config.node_config import NodeConfig
+from duravip.config.node_config import NodeConfig, PluginStanza
 from duravip.errors import DuravipError
 from duravip.events import ConfigRejected, ConfigReloaded, Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
-from duravip.plugin.api import Backend, Transport
+from duravip.plugin.api import Backend, Notifier, Transport
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
+from duravip.runtime.notifying import run_notifier
 from duravip.runtime.plumber import Plumber
 from duravip.runtime.status import Status
 from duravip.wire.link import Link
@@ -60,6 +61,7 @@ class Surroundings:
     backend: Backend
     announcer: AnnouncerLike
     control: ControlServer
+    notifiers: Sequence[tuple[PluginStanza, Notifier]]
     reread: Callable[[], NodeConfig]
     fits: Callable[[NodeConfig], Any]  # -> Awaitable[None]
 
@@ -98,6 +100,8 @@ class Life:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log)
                 self._nursery.start_soon(self._plumber.run)
+                for stanza, notifier in self._around.notifiers:
+                    self._nursery.start_soon(run_notifier, stanza, notifier, self._bus, self._publish)
                 self._nursery.start_soon(self._around.announcer.run)
                 self._nursery.start_soon(self._driver.run)
                 await self._nursery.start(self._serve)

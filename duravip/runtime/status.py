@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
-from duravip import __version__
 from duravip.cluster.flags import Landscape
 from duravip.events import Event, OwnerElected
 from duravip.model import Address, Decision, NodeName, Reason, View, address_order
@@ -39,6 +38,8 @@ class Peer(Protocol):
     def drained(self) -> bool: ...
     @property
     def penalty(self) -> float: ...
+    @property
+    def version(self) -> str: ...
 
 
 class Machine(Protocol):
@@ -121,7 +122,7 @@ class Status:
                 "drained": peer.drained,
                 "penalty": peer.penalty,
                 "paths": list(self._paths_of(peer.name)),
-                "version": __version__ if peer.name == self.node else "",
+                "version": peer.version,
             }
             for peer in sorted(self._machine.member_infos(), key=lambda peer: peer.name)
         ]

@@ -27,6 +27,7 @@ def beat(speaker: Detector, now: float) -> Heartbeat:
         state=b"",
         table=TABLE,
         complete=True,
+        version="",
         heard=speaker.heard(frozenset()),
     )
 

@@ -73,7 +73,14 @@ class StillMachine:
         return lambda address: f"because of {address}"
 
     def member_infos(self) -> list[Any]:
-        common = {"online": True, "mature": True, "eligible": True, "drained": False, "penalty": 0.0}
+        common = {
+            "online": True,
+            "mature": True,
+            "eligible": True,
+            "drained": False,
+            "penalty": 0.0,
+            "version": "0.1.0",
+        }
         return [
             SimpleNamespace(name=N2, incarnation="8.2", **common),
             SimpleNamespace(name=N1, incarnation="7.1", **common),

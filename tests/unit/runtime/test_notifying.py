@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+
+from duravip.bus import Bus
+from duravip.config.node_config import PluginStanza
+from duravip.events import Event, LinkDown, LinkUp, PluginFailed, Stamped
+from duravip.model import NodeName
+from duravip.runtime.notifying import NOTIFY_LIMIT_S, QUEUE_EVENTS, run_notifier
+
+
+class Teller:
+    """Fails as often as it is told to, and hangs where it is told to."""
+
+    def __init__(self, failures: int = 0, hang: bool = False) -> None:
+        self.told: list[tuple[float, str]] = []
+        self.failures = failures
+        self.hang = hang
+
+    async def notify(self, stamped: Stamped) -> None:
+        self.told.append((trio.current_time(), stamped.event.id))
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the line is dead")
+        if self.hang:
+            await trio.sleep_forever()
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.bus = Bus(node=NodeName("n1"), incarnation="1.1", view=str)
+        self.failures: list[PluginFailed] = []
+
+    def publish(self, event: Event) -> None:
+        assert isinstance(event, PluginFailed)
+        self.failures.append(event)
+        self.bus.publish(event)
+
+    @asynccontextmanager
+    async def running(self, teller: Teller, **options: object) -> AsyncIterator[None]:
+        stanza = PluginStanza(plugin="pigeon", name="ops", options=options)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_notifier, stanza, teller, self.bus, self.publish)
+            await trio.testing.wait_all_tasks_blocked()
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def test_events_are_told_in_order_and_only_those_asked_for(autojump_clock: trio.testing.MockClock) -> None:
+    rig, teller = Rig(), Teller()
+    async with rig.running(teller, events=("*.link_up",)):
+        for interface in ("a", "b"):
+            rig.bus.publish(LinkDown(interface=interface))
+            rig.bus.publish(LinkUp(interface=interface))
+        await trio.sleep(1)
+    assert [told for _, told in teller.told] == ["interface.link_up"] * 2
+
+
+async def test_one_that_raises_is_an_event_and_is_tried_again_after_growing_pauses(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig, teller = Rig(), Teller(failures=3)
+    async with rig.running(teller):
+        for _ in range(5):
+            rig.bus.publish(LinkUp(interface="a"))
+        await trio.sleep(60)
+    began = teller.told[0][0]
+    assert [round(at - began, 3) for at, _ in teller.told] == [0, 0.5, 1.5, 3.5, 3.5]
+    assert [failure.plugin for failure in rig.failures] == ["pigeon ops"] * 3
+    assert "the line is dead" in rig.failures[0].text
+
+
+async def test_one_that_hangs_is_given_up_on_after_the_limit(autojump_clock: trio.testing.MockClock) -> None:
+    rig, teller = Rig(), Teller(hang=True)
+    async with rig.running(teller):
+        rig.bus.publish(LinkUp(interface="a"))
+        await trio.sleep(NOTIFY_LIMIT_S - 1)
+        assert rig.failures == []
+        await trio.sleep(2)
+    assert "no answer within 30 s" in rig.failures[0].text
+
+
+async def test_what_a_slow_one_never_heard_is_counted(autojump_clock: trio.testing.MockClock) -> None:
+    rig, teller = Rig(), Teller(hang=True)
+    async with rig.running(teller):
+        for _ in range(QUEUE_EVENTS + 6):
+            rig.bus.publish(LinkUp(interface="a"))
+            await trio.lowlevel.checkpoint()
+        teller.hang = False
+        await trio.sleep(2 * NOTIFY_LIMIT_S)
+    lost = [failure.text for failure in rig.failures if "never told" in failure.text]
+    assert lost == ["too slow: 6 events were never told"], "five, and its own failure in between"
