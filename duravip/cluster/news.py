@@ -8,7 +8,8 @@ from duravip import events
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.detector import Peer
 from duravip.cluster.effects import Publish
-from duravip.model import Address, Evidence, Flag, Member, NodeName, View
+from duravip.cluster.election import Circumstances, words
+from duravip.model import Address, Decision, Evidence, Flag, Member, NodeName, View
 
 EVENT_OF_FLAG = {
     Flag.BROKEN: events.BrokenBinding,
@@ -23,6 +24,7 @@ class News:
     def __init__(self, me: NodeName) -> None:
         self._me = me
         self._flags: dict[tuple[Address, Flag], tuple[Evidence, ...]] = {}
+        self._owners: dict[Address, NodeName] = {}
         self._settings: dict[tuple[NodeName, str], tuple[str, str]] = {}
 
     def view(self, view: View, before: set[Member], peers: Mapping[NodeName, Peer]) -> list[Publish]:
@@ -64,6 +66,26 @@ class News:
         self._flags = now
         told += self._differing_settings(agreed)
         return [Publish(event=event) for event in told]
+
+    def owners(
+        self, agreed: AgreedState, given: Circumstances, told: Mapping[Address, Decision], *, tells_moves: bool
+    ) -> list[Publish]:
+        """The assignment has said who owns these; news are those that had another owner before, in whatever view.
+        `given`: the circumstances that it was made in."""
+        news: list[events.Event] = []
+        for address in sorted(told):
+            before, owner = self._owners.get(address), told[address].owner
+            if before == owner:
+                continue
+            reason = words(address, told[address], agreed.landscape, given)
+            news.append(events.OwnerElected(address=address, owner=owner, previous=before, reason=reason))
+            if owner is None:
+                del self._owners[address]
+                continue
+            self._owners[address] = owner
+            if before is not None and tells_moves:
+                news.append(events.AddressMoved(address=address, source=before, target=owner, reason=reason))
+        return [Publish(event=event) for event in news]
 
     def _differing_settings(self, agreed: AgreedState) -> list[events.Event]:
         """What this node's own configuration says and the coordinator's overrules."""

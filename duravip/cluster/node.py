@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from duravip import __version__, events
@@ -31,9 +30,9 @@ from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.declaration import Declaration
+from duravip.cluster.departure import Departure
 from duravip.cluster.detector import Detector, Peer
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
-from duravip.cluster.election import Circumstances, words
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
@@ -52,6 +51,7 @@ from duravip.cluster.inputs import (
     TableLoaded,
     Ticked,
 )
+from duravip.cluster.inspection import MemberInfo, describer, member_infos
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
@@ -81,32 +81,14 @@ from duravip.cluster.messages import (
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.sequencer import Sequencer
-from duravip.cluster.shadow import NO_SHADOW, cast, lists
+from duravip.cluster.shadow import cast, lists
+from duravip.cluster.standing import Standing
 from duravip.cluster.tenure import Tenure
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer before a view without them is proposed
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
 SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others that come with it
-LEAVE_LIMIT_S = 2.0  # after this, a leaving node lets go of what nobody took over
-LEAVE_COPIES = 3
-NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was heard counts as gone
-LEAVE_SPACING_S = 0.001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberInfo:
-    """One line of `duravip members`."""
-
-    name: NodeName
-    incarnation: str
-    online: bool
-    mature: bool
-    eligible: bool
-    drained: bool
-    penalty: float
-    alive: bool
-    version: str  # "" while nothing was heard of it
 
 
 class Node:
@@ -140,19 +122,11 @@ class Node:
         self._asked_at = -math.inf
         self._merged = False
         self._differed_at: tuple[ViewId, int] | None = None
-        self._known_owner: dict[Address, NodeName] = {}
-        self._external = Blocked()
-        self._shadow = NO_SHADOW
-        self._drained = parameters.drained
-        self._suspended = False
-        self._immature_again = False
-        self._namesake_until = -math.inf
+        self._standing = Standing(parameters)
+        self._departure = Departure()
         self._held_basis: object = None
         self._declared_basis: object = None
         self._report: Report | None = None
-        self._leaving_since: float | None = None
-        self._leaves_said = 0
-        self._next_leave_at = math.inf
         self._left = False
         self._digest_of: tuple[int, bytes] = (-1, b"")
         self.stable_since = now
@@ -173,7 +147,7 @@ class Node:
 
     @property
     def mature(self) -> bool:
-        return self._agreed is not None and self.me.name in self._agreed.mature and not self._immature_again
+        return self._agreed is not None and self.me.name in self._agreed.mature and not self._standing.expelled
 
     @property
     def landscape(self) -> Landscape:
@@ -201,7 +175,7 @@ class Node:
     @property
     def suspended(self) -> bool:
         """Whether this node holds nothing until a view is installed (after a stall or an expulsion)."""
-        return self._suspended
+        return self._standing.suspended
 
     def owners(self) -> Mapping[Address, Decision]:
         return self._agreed.decisions if self._agreed is not None else {}
@@ -231,47 +205,11 @@ class Node:
 
     def describer(self) -> Callable[[Address], str]:
         """`describe` for many addresses, as things are now: what they have in common is worked out once."""
-        agreed = self._agreed
-        if agreed is None:
-            return lambda address: "this node is in no view yet"
-        decisions, landscape, given = dict(agreed.decisions), agreed.landscape, agreed.circumstances()
-
-        def describe(address: Address) -> str:
-            decision = decisions.get(address)
-            return "no election yet" if decision is None else words(address, decision, landscape, given)
-
-        return describe
+        return describer(self._agreed)
 
     def member_infos(self) -> tuple[MemberInfo, ...]:
         """This node, the members of the view, and every peer heard of; by name."""
-        view = self._agreement.members()
-        known = {self.me} | set(view) | {peer.member for peer in self._detector.peers.values() if not peer.left}
-        infos = []
-        for member in sorted(known):
-            status = self._agreed.status.get(member.name) if self._agreed is not None and member in view else None
-            infos.append(
-                MemberInfo(
-                    name=member.name,
-                    incarnation=str(member.incarnation),
-                    online=member in view,
-                    mature=self._agreed is not None and member in view and member.name in self._agreed.mature,
-                    eligible=status is not None
-                    and not status.blocked.everything
-                    and not status.drained
-                    and not status.leaving,
-                    drained=status is not None and status.drained,
-                    penalty=1.0 if self._agreement.penalised(member, self._last) else 0.0,
-                    alive=self._detector.is_alive(member),
-                    version=self._version_of(member),
-                )
-            )
-        return tuple(infos)
-
-    def _version_of(self, member: Member) -> str:
-        peer = self._detector.peers.get(member.name)
-        if member == self.me:
-            return __version__
-        return peer.heartbeat.version if peer is not None and peer.member == member else ""
+        return member_infos(self.me, self._detector, self._agreement, self._agreed, self._last)
 
     def next_deadline(self) -> float:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
@@ -285,12 +223,10 @@ class Node:
             self._library.deadline(),
             self._tenure.deadline(),
             self._declaration.due_at,
-            self._next_leave_at,
+            self._departure.deadline(self._last),
         ]
         if self._coordinator is not None:
             times.append(self._coordinator.deadline(self._last))
-        if self._leaving_since is not None and self._leaving_since + LEAVE_LIMIT_S > self._last:
-            times.append(self._leaving_since + LEAVE_LIMIT_S)
         soonest = self._last + 0.0005
         return min(max(at, soonest) for at in times)
 
@@ -316,15 +252,15 @@ class Node:
                 for answer in given.answers:
                     self._on_kernel(answer, now)
             case BlockedChanged():
-                self._external = given.blocked
+                self._standing.external = given.blocked
             case DrainChanged():
-                self._drained = given.drained
+                self._standing.drained = given.drained
             case TableLoaded():
                 self._table_digest = self._library.add(given.table)
                 self._beat_soon(now)
             case LeaveRequested():
-                if self._leaving_since is None:
-                    self._leaving_since = now
+                self._departure.ask(now)
+                self._standing.leaving = True
             case _:
                 assert_never(given)
         self._step(now)
@@ -353,7 +289,7 @@ class Node:
 
     def _suspend(self) -> None:
         """Hold nothing until a view is installed that nobody has proposed yet."""
-        self._suspended = True
+        self._standing.suspended = True
         self._agreement.unbind()
 
     # --- messages --------------------------------------------------------------------------------------------------
@@ -413,9 +349,8 @@ class Node:
         holds nothing as long as it hears of it. A smaller one may be this node's own past, on its way for long."""
         if not isinstance(message, Heartbeat) or sender.incarnation < self.me.incarnation:
             return
-        if now >= self._namesake_until:
+        if self._standing.on_namesake(now):
             self._publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
-        self._namesake_until = now + NAMESAKE_TIMEOUTS * self._timeout
 
     def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
         if self._detector.on_heartbeat(sender, heartbeat, now):
@@ -430,8 +365,8 @@ class Node:
         if heartbeat.view == view.id:
             self._agreement.confirmed(sender)
             self._compare(sender, heartbeat, now)
-        elif heartbeat.view > view.id and not lists(peer, self.me) and not self._suspended:
-            self._immature_again = True
+        elif heartbeat.view > view.id and not lists(peer, self.me) and not self._standing.suspended:
+            self._standing.expelled = True
             self._joined_at.clear()
             self._suspend()
             self._publish(events.Expelled(by=sender.name))
@@ -515,28 +450,18 @@ class Node:
         given = agreed.circumstances()
         agreed.apply(number, body)
         for address in sorted(told):
-            self._note_owner(agreed, given, address, told[address])
+            self._note_owner(address, told[address])
+        self._out += self._news.owners(agreed, given, told, tells_moves=self._agreement.is_coordinator())
         if body.balancing:
             self._publish(events.Balanced(moves=len(told)))
 
-    def _note_owner(self, agreed: AgreedState, given: Circumstances, address: Address, decision: Decision) -> None:
-        """The assignment names this owner; it is news only where another was known before."""
+    def _note_owner(self, address: Address, decision: Decision) -> None:
+        """The assignment names this owner."""
         if decision.owner is not None:
             self._tenure.former.discard(address)
         if decision.owner == self.me.name and self._merged and self._tenure.holdings.state(address) is HoldState.HELD:
             # A merge may be won without any change here, and clients may still know the loser.
             self._out.append(AnnounceAddress(address=address))
-        before = self._known_owner.get(address)
-        if before == decision.owner:
-            return
-        reason = words(address, decision, agreed.landscape, given)
-        self._publish(events.OwnerElected(address=address, owner=decision.owner, previous=before, reason=reason))
-        if decision.owner is None:
-            del self._known_owner[address]
-            return
-        self._known_owner[address] = decision.owner
-        if before is not None and self._agreement.is_coordinator():
-            self._publish(events.AddressMoved(address=address, source=before, target=decision.owner, reason=reason))
 
     def _install(self, install: Install, now: float) -> None:
         old_view = self._agreement.view
@@ -549,8 +474,7 @@ class Node:
         self._sequencer = Sequencer(view.id)
         self._tenure.renew()
         self._declaration.renew()
-        self._suspended = False
-        self._immature_again = False
+        self._standing.on_install(alone=len(view.members) == 1)
         self._digest_of = (-1, b"")
         self.stable_since = now
         added = [member for member in view.members if member not in before and member != self.me]
@@ -600,7 +524,7 @@ class Node:
         self._alive = alive
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
-        self._shadow = cast(
+        self._standing.shadow = cast(
             self.me,
             self.table,
             self._agreement.members() - {self.me},
@@ -657,18 +581,20 @@ class Node:
     def _hold(self, now: float) -> None:
         if self._agreed is None:
             return
-        may_hold, blocked = self._may_hold(), self._status_blocked()
-        may_take = self._agreement.may_take() and not self._drained and self._leaving_since is None
-        avoided = self._shadow.avoided
-        narrowed = (may_hold, may_take, blocked, avoided)
-        if (
-            self._agreed_basis(),
-            self._tenure.revision,
-            narrowed,
-        ) == self._held_basis and now < self._tenure.deadline():
+        standing = self._standing
+        may_take = self._agreement.may_take() and not standing.drained and not standing.leaving
+        blocked = standing.blocked(self._tenure.refused(), now)
+        narrowed = (self._may_hold(blocked), may_take, blocked, standing.shadow.avoided)
+        basis = (self._agreed_basis(), self._tenure.revision, narrowed)
+        if basis == self._held_basis and now < self._tenure.deadline():
             return
         self._out += self._tenure.follow(
-            self._agreed, may_hold=may_hold, may_take=may_take, blocked=blocked, avoided=avoided, now=now
+            self._agreed,
+            may_hold=narrowed[0],
+            may_take=may_take,
+            blocked=blocked,
+            avoided=standing.shadow.avoided,
+            now=now,
         )
         self._held_basis = (self._agreed_basis(), self._tenure.revision, narrowed)
 
@@ -678,12 +604,11 @@ class Node:
         assert agreed is not None
         return agreed.view.id, agreed.number, agreed.informed, self._tenure.holdings.revision
 
-    def _may_hold(self) -> bool:
+    def _may_hold(self, blocked: Blocked) -> bool:
         """Whether this node may hold anything at all, as far as it knows of itself."""
-        forced = self._leaving_since is not None and (
-            self._agreement.members() <= {self.me} or self._last >= self._leaving_since + LEAVE_LIMIT_S
-        )
-        return not self._suspended and not forced and self.mature and not self._status_blocked().everything
+        if self._standing.leaving and (self._standing.alone or self._departure.is_forced(self._last)):
+            return False
+        return not self._standing.suspended and self.mature and not blocked.everything
 
     def _on_kernel(self, answer: KernelAnswer, now: float) -> None:
         address = answer.address
@@ -707,50 +632,22 @@ class Node:
 
     # --- what this node declares -----------------------------------------------------------------------------------
 
-    def _status_blocked(self) -> Blocked:
-        """What this node may not own now."""
-        lasting = self._lasting_blocks()
-        view = self._agreement.view
-        if self._suspended:
-            return Blocked("stalled or expelled", lasting.addresses)
-        if self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1:
-            return Blocked(lasting.everything or "isolated", lasting.addresses)
-        return lasting
-
-    def _lasting_blocks(self) -> Blocked:
-        """What it may not own in the next view either."""
-        everything = self._external.everything
-        if self._last < self._namesake_until:
-            everything = f"another node calls itself {self.me.name}"
-        addresses = self._external.addresses
-        if len(self._tenure.refused()) or len(self._shadow.given_up):
-            addresses = addresses | self._tenure.refused() | self._shadow.given_up
-        return Blocked(everything, addresses)
-
     def _status(self, blocked: Blocked) -> MemberStatus:
-        named = {peer.heartbeat.table for peer in self._detector.alive()}
+        named = {self._table_digest, *(peer.heartbeat.table for peer in self._detector.alive())}
         if self._agreed is not None:
             named |= {digest for digest in self._agreed.tables.values() if digest is not None}
             named |= {status.table for status in self._agreed.status.values()}
-        named.add(self._table_digest)
-        return MemberStatus(
-            table=self._table_digest,
-            has=tuple(digest for digest in sorted(named) if self._library.has(digest)),
-            drained=self._drained,
-            leaving=self._leaving_since is not None,
-            blocked=blocked,
-            weight=self._parameters.weight,
-        )
+        has = tuple(digest for digest in sorted(named) if self._library.has(digest))
+        return self._standing.status(self._table_digest, has, blocked)
 
     def _member_state(self) -> MemberState:
         """This node's part in a state exchange."""
         agreed, view = self._agreed, self._agreement.view
-        isolated = self._parameters.on_isolation == "release" and view is not None and len(view.members) == 1
         return MemberState(
             member=self.me,
             previous=view.id if view is not None else None,
-            mature=self.mature and not isolated,
-            status=self._status(self._lasting_blocks()),
+            mature=self.mature and not self._standing.is_isolated(),
+            status=self._status(self._standing.lasting_blocks(self._tenure.refused(), self._last)),
             in_force=agreed.tables.get(self.me.name) if agreed is not None else None,
             held=self._tenure.holdings.held(),
             releasing=self._tenure.holdings.releasing(),
@@ -760,7 +657,8 @@ class Node:
     def _declared(self) -> Report | None:
         if self._agreed is None:
             return None
-        status, may_take = self._status(self._status_blocked()), self._agreement.may_take()
+        may_take = self._agreement.may_take()
+        status = self._status(self._standing.blocked(self._tenure.refused(), self._last))
         basis = (self._agreed_basis(), status, may_take)
         if basis != self._declared_basis:
             self._declared_basis = basis
@@ -778,29 +676,21 @@ class Node:
             self._say.append(report)
 
     def _depart(self, now: float) -> None:
-        """Once nothing is held and nothing is expected any more: LEAVE, a few copies close together."""
-        if self._leaving_since is None:
-            return
-        if not self._leaves_said:
-            forced = now >= self._leaving_since + LEAVE_LIMIT_S
-            agreed = self._agreed
-            expected = (
-                agreed is not None
-                and len(self._agreement.members()) > 1
-                and not self._suspended
-                and (
-                    not agreed.status[self.me.name].leaving
-                    or any(decision.owner == self.me.name for decision in agreed.decisions.values())
-                )
+        """Once nothing is held and nothing is expected of this node any more: LEAVE."""
+        agreed = self._agreed
+        is_expected = (
+            agreed is not None
+            and not self._standing.alone
+            and not self._standing.suspended
+            and (
+                not agreed.status[self.me.name].leaving
+                or any(decision.owner == self.me.name for decision in agreed.decisions.values())
             )
-            if len(self._tenure.holdings) or (expected and not forced):
-                return
-        if self._leaves_said and now < self._next_leave_at:
+        )
+        if not self._departure.is_due(now, holds=len(self._tenure.holdings) > 0, is_expected=is_expected):
             return
         self._say.append(Leave())
-        self._leaves_said += 1
-        self._next_leave_at = now + LEAVE_SPACING_S
-        if self._leaves_said >= LEAVE_COPIES:
+        if self._departure.say(now):
             self._flush()
             self._out.append(Left())
             self._left = True

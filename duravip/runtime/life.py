@@ -17,8 +17,9 @@ import trio
 
 from duravip import __version__
 from duravip.bus import Bus, Subscription
+from duravip.cluster.departure import LEAVE_LIMIT_S
 from duravip.cluster.inputs import Input, LeaveRequested, TableLoaded
-from duravip.cluster.node import LEAVE_LIMIT_S, Node
+from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.diagnostics import Diagnostic
 from duravip.config.node_config import NodeConfig, PluginStanza

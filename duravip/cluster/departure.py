@@ -1,0 +1,49 @@
+"""A planned leave: hand everything over inside the view, then say LEAVE, a few copies close together.
+
+Rules of this file
+- LEAVE is said only when the kernel has nothing of this node's any more.
+- The hand-over has LEAVE_LIMIT_S; what nobody took over by then is let go all the same (`is_forced`).
+"""
+
+from __future__ import annotations
+
+import math
+
+LEAVE_LIMIT_S = 2.0
+LEAVE_COPIES = 3
+LEAVE_SPACING_S = 0.001
+
+
+class Departure:
+    """`asked_at` is None until the node is asked to leave."""
+
+    def __init__(self) -> None:
+        self.asked_at: float | None = None
+        self._said = 0
+        self._next_at = math.inf
+
+    def ask(self, now: float) -> None:
+        if self.asked_at is None:
+            self.asked_at = now
+
+    def is_forced(self, now: float) -> bool:
+        return self.asked_at is not None and now >= self.asked_at + LEAVE_LIMIT_S
+
+    def is_due(self, now: float, *, holds: bool, is_expected: bool) -> bool:
+        """Whether a LEAVE is to be said now. `holds`: the kernel may still have something. `is_expected`: the group
+        still counts on this node."""
+        if self.asked_at is None:
+            return False
+        if self._said:
+            return now >= self._next_at
+        return not holds and (self.is_forced(now) or not is_expected)
+
+    def say(self, now: float) -> bool:
+        """One copy is said; True when it is the last."""
+        self._said += 1
+        self._next_at = now + LEAVE_SPACING_S
+        return self._said >= LEAVE_COPIES
+
+    def deadline(self, now: float) -> float:
+        limit = self.asked_at + LEAVE_LIMIT_S if self.asked_at is not None else math.inf
+        return min(self._next_at, limit if limit > now else math.inf)

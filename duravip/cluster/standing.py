@@ -1,0 +1,80 @@
+"""What this node knows of itself, whatever the group agrees: what keeps it from owning, and what it declares.
+
+A reason is lasting when the next view will not end it; after a stall or an expulsion a node owns nothing only until a
+view is installed, so a promise for that view does not mention it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from duravip.cluster.addresses import AddressSet
+from duravip.cluster.messages import Blocked, MemberStatus
+from duravip.cluster.parameters import Parameters
+from duravip.cluster.shadow import NO_SHADOW
+from duravip.model import TableDigest
+
+NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was heard counts as gone
+
+
+class Standing:
+    """`external`: what the host cannot own. `suspended`: nothing until a view is installed. `expelled`: the others went
+    on without this node, and its maturity is lost. `leaving`: it has been asked to go. `alone`: it is the only member
+    of its view."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._name = parameters.name
+        self._weight = parameters.weight
+        self._releases = parameters.on_isolation == "release"
+        self._namesake_s = NAMESAKE_TIMEOUTS * parameters.failure_timeout_s
+        self._namesake_until = -math.inf
+        self.external = Blocked()
+        self.shadow = NO_SHADOW
+        self.drained = parameters.drained
+        self.suspended = False
+        self.expelled = False
+        self.leaving = False
+        self.alone = False
+
+    def on_install(self, *, alone: bool) -> None:
+        self.suspended, self.expelled, self.alone = False, False, alone
+
+    def on_namesake(self, now: float) -> bool:
+        """Another daemon with this node's name and a greater incarnation was heard; True when that is news."""
+        news = now >= self._namesake_until
+        self._namesake_until = now + self._namesake_s
+        return news
+
+    def is_isolated(self) -> bool:
+        """Alone, under the policy that owns nothing then."""
+        return self.alone and self._releases
+
+    def blocked(self, refused: AddressSet, now: float) -> Blocked:
+        """What it may not own now. `refused`: by the kernel."""
+        lasting = self.lasting_blocks(refused, now)
+        if self.suspended:
+            return Blocked("stalled or expelled", lasting.addresses)
+        if self.is_isolated():
+            return Blocked(lasting.everything or "isolated", lasting.addresses)
+        return lasting
+
+    def lasting_blocks(self, refused: AddressSet, now: float) -> Blocked:
+        """What it may not own in the next view either."""
+        everything = self.external.everything
+        if now < self._namesake_until:
+            everything = f"another node calls itself {self._name}"
+        addresses = self.external.addresses
+        if len(refused) or len(self.shadow.given_up):
+            addresses = addresses | refused | self.shadow.given_up
+        return Blocked(everything, addresses)
+
+    def status(self, table: TableDigest, has: tuple[TableDigest, ...], blocked: Blocked) -> MemberStatus:
+        """What it declares: `table` is the one it wants in force, `has` what it has the content of."""
+        return MemberStatus(
+            table=table,
+            has=has,
+            drained=self.drained,
+            leaving=self.leaving,
+            blocked=blocked,
+            weight=self._weight,
+        )
