@@ -13,14 +13,17 @@ import hashlib
 from collections.abc import Mapping
 
 from duravip.cluster.balance import balance
-from duravip.cluster.election import Candidate, Circumstances, elect
+from duravip.cluster.election import Candidate, Circumstances, elect, why_not_move
 from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
+    Announced,
     AnyBody,
     Assigned,
     MemberState,
     MemberStatus,
+    Pin,
+    Pinned,
     Reported,
     TableChosen,
     ViewAged,
@@ -57,6 +60,7 @@ class AgreedState:
             for address in state.former:
                 former[address] = (*former.get(address, ()), name)
         self.holders = {**former, **self.holders}
+        self.pins = pins_at_install(states)
         self.claimed_at_install: Mapping[Address, frozenset[NodeName]] = {
             address: frozenset(names) for address, names in self.claims.items()
         }
@@ -101,11 +105,17 @@ class AgreedState:
                 for name in self.names()
             ),
             holders=self.holders,
-            pins={},
+            pins={address: pin.node for address, pin in self.pins.items() if pin.node is not None},
             view_mature=self.view_mature,
             moving=moving,
             fail_back=self.settings().fail_back,
         )
+
+    def why_not_pin(self, wish: Pinned) -> str:
+        """Why the pin cannot be granted; "" when it can. Ending one always can."""
+        if wish.node is None:
+            return "" if wish.address in self.landscape.members else f"{wish.address} is in nobody's table"
+        return why_not_move(self.landscape, self.circumstances(), wish.address, wish.node)
 
     def elected(self) -> dict[Address, Decision]:
         """What the election changes now: decisions whose owner differs, or that say anew why nobody owns."""
@@ -160,6 +170,11 @@ class AgreedState:
                 self.mature.update(name for name in body.names if name in self.status)
             case ViewAged():
                 self.view_mature = True
+            case Pinned():
+                epoch = self.view.id.epoch
+                self.pins[body.address] = Pin(address=body.address, node=body.node, epoch=epoch, number=number)
+            case Announced():
+                pass
             case Assigned():
                 for group in body.groups:
                     for address in group.addresses:
@@ -179,6 +194,18 @@ class AgreedState:
     def _survey(self) -> None:
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
         self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
+
+
+def pins_at_install(states: tuple[MemberState, ...]) -> dict[Address, Pin]:
+    """The newest word on each pin; one whose node is not in the view has ended."""
+    members = {state.member.name for state in states}
+    newest: dict[Address, Pin] = {}
+    for pin in sorted((p for state in states for p in state.pins), key=lambda p: (p.epoch, p.number, p.node or "")):
+        newest[pin.address] = pin
+    return {
+        address: pin if pin.node in members else Pin(address=address, node=None, epoch=pin.epoch, number=pin.number)
+        for address, pin in sorted(newest.items())
+    }
 
 
 def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDigest | None]:

@@ -25,12 +25,14 @@ from duravip.cluster.messages import (
     Assigned,
     Group,
     Matured,
+    Pinned,
     Report,
     Reported,
     TableChosen,
     ViewAged,
+    WishBody,
 )
-from duravip.model import Address, Decision, Member, NodeName, TableDigest
+from duravip.model import Address, Decision, Member, NodeName, TableDigest, ViewId
 
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 
@@ -47,9 +49,15 @@ class Coordinator:
         self._balance_at = math.inf
         self._numbered: dict[NodeName, int] = {}
         self._reports: list[Reported] = []
+        self._wished: set[tuple[NodeName, int]] = set()
+        self._wishes: list[WishBody] = []
         self._laggards: set[NodeName] = set()
         self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
         self._elected_at = -1
+
+    @property
+    def view(self) -> ViewId:
+        return self._agreed.view.id
 
     def on_report(self, name: NodeName, report: Report) -> None:
         """Queues a report that was not numbered before and is not overtaken by a newer one."""
@@ -66,11 +74,29 @@ class Coordinator:
             )
         )
 
+    def on_wish(self, name: NodeName, body: WishBody) -> None:
+        """Queues what an operator asked through `name`, once, if it can be granted."""
+        if body.by != name or (name, body.sequence) in self._wished:
+            return
+        if isinstance(body, Pinned) and self._agreed.why_not_pin(body):
+            return
+        self._wished.add((name, body.sequence))
+        self._wishes.append(body)
+
     def duty(self, now: float) -> AnyBody | None:
         """The next thing to number, or None."""
         if self._reports:
             return self._reports.pop(0)
-        return self._choose_table(now) or self._mature(now) or self._age(now) or self._elect() or self._balance(now)
+        if self._wishes:
+            return self._wishes.pop(0)
+        return (
+            self._choose_table(now)
+            or self._mature(now)
+            or self._age(now)
+            or self._unpin()
+            or self._elect()
+            or self._balance(now)
+        )
 
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may bring a duty."""
@@ -142,6 +168,19 @@ class Coordinator:
             return None
         self._balance_at = now
         return ViewAged()
+
+    # --- pins ------------------------------------------------------------------------------------------------------
+
+    def _unpin(self) -> AnyBody | None:
+        """A pin ends when its node may not have the address any more, for a reason that is its own."""
+        agreed = self._agreed
+        for address, pin in agreed.pins.items():
+            if pin.node is None:
+                continue
+            status = agreed.status[pin.node]
+            if status.drained or status.leaving or pin.node not in agreed.landscape.members.get(address, ()):
+                return Pinned(by=agreed.view.id.coordinator, sequence=0, address=address, node=None)
+        return None
 
     # --- the assignment --------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from duravip.cluster.flags import Landscape
 from duravip.cluster.placement import place
 from duravip.model import Address, Decision, Flag, NodeName, Reason
 
-__all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "words"]
+__all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "words"]
 
 PREFERENCE_MOVES_IN_FLIGHT = 32
 """Held VIPs on their way to their preferred owners at one time."""
@@ -77,6 +77,22 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         if address not in decided:
             decided[address] = follow(electorate, address, decided)
     return {address: decided[address] for address in landscape.universe}
+
+
+def why_not_move(landscape: Landscape, given: Circumstances, address: Address, node: NodeName) -> str:
+    """Why an operator cannot have `address` moved to `node` now; "" when it can."""
+    if address not in landscape.members:
+        return f"{address} is in nobody's table"
+    if Flag.BROKEN in landscape.flags.get(address, {}):
+        return f"{address} is BROKEN: nobody may have it until the Binding names agree"
+    if address in landscape.follows:
+        return f"{address} follows {landscape.follows[address]}: move that"
+    electorate = Electorate(landscape, given)
+    if node not in electorate.names:
+        return f"{node} is no member of the view; its members are {', '.join(electorate.names)}"
+    if node not in electorate.eligible(address):
+        return electorate.why_not(node, address)
+    return ""
 
 
 def follow(electorate: Electorate, address: Address, decided: Mapping[Address, Decision]) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from duravip.cluster.messages import AnyMessage, Blocked
-from duravip.model import Address, Member, Table
+from duravip.model import Address, Member, NodeName, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,22 @@ class TableLoaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRequested:
+    """An operator wants the address on that node; None: wherever the election puts it. Ask `Node.why_not_move` first:
+    what cannot be granted is forgotten without a word."""
+
+    address: Address
+    node: NodeName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnounceRequested:
+    """An operator wants addresses announced again: this node's own, or (`everywhere`) every owner's."""
+
+    everywhere: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveRequested:
     """Hand everything over, then leave: answered by the effect `Left`, after `LEAVE_LIMIT_S` at the latest."""
 
@@ -100,5 +116,7 @@ Input = (
     | BlockedChanged
     | DrainChanged
     | TableLoaded
+    | MoveRequested
+    | AnnounceRequested
     | LeaveRequested
 )

@@ -15,13 +15,17 @@ import msgspec
 from msgspec import Meta
 
 from duravip.cluster.addresses import AddressSet
-from duravip.model import Count, Decision, Member, Name, Nonce, TableDigest, ViewId
+from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDigest, ViewId
 
 MAX_MEMBERS = 256
+MAX_PINS = 20_000
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
+
+
+AddressText = Annotated[Address, Meta(min_length=2, max_length=45)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
@@ -86,6 +90,15 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
 
 
+class Pin(msgspec.Struct, frozen=True, array_like=True):
+    """An operator's choice of an owner; `node` None: it has ended. The newer (epoch, number) counts."""
+
+    address: AddressText
+    node: Name | None
+    epoch: Count
+    number: Count
+
+
 class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
     take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go
@@ -100,6 +113,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     held: AddressSet
     releasing: AddressSet
     former: AddressSet = AddressSet()
+    pins: Annotated[tuple[Pin, ...], Meta(max_length=MAX_PINS)] = ()
 
 
 class Propose(Message, frozen=True, kw_only=True):
@@ -211,7 +225,33 @@ class Assigned(Body, frozen=True, kw_only=True):
     groups: Annotated[tuple[Group, ...], Meta(max_length=MAX_MEMBERS * 16)]
 
 
-AnyBody = Reported | TableChosen | Matured | ViewAged | Assigned
+class Pinned(Body, frozen=True, kw_only=True):
+    """`address` belongs to `node` from here on, whatever else speaks for another; None: as if nobody had asked. `by`
+    and `sequence` name the wish; an ended pin bears the coordinator's name and 0."""
+
+    by: Name
+    sequence: Count
+    address: AddressText
+    node: Name | None
+
+
+class Announced(Body, frozen=True, kw_only=True):
+    """Every owner announces its addresses again."""
+
+    by: Name
+    sequence: Count
+
+
+WishBody = Pinned | Announced
+AnyBody = Reported | TableChosen | Matured | ViewAged | Assigned | Pinned | Announced
+
+
+class Wish(Message, frozen=True, kw_only=True):
+    """What an operator asks through the sender; repeated until it is numbered."""
+
+    to: Name
+    view: ViewId
+    body: WishBody
 
 
 class Numbered(Message, frozen=True, kw_only=True):
@@ -229,6 +269,7 @@ AnyMessage = (
     | Refuse
     | Install
     | Report
+    | Wish
     | Resend
     | TableWanted
     | TableChunk

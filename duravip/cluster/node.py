@@ -40,12 +40,14 @@ from duravip.cluster.inputs import (
     AddressAddFailed,
     AddressRemoved,
     AddressRemoveFailed,
+    AnnounceRequested,
     BlockedChanged,
     DrainChanged,
     Input,
     KernelAnswer,
     KernelAnswered,
     LeaveRequested,
+    MoveRequested,
     PacketHeard,
     Slept,
     TableLoaded,
@@ -55,6 +57,7 @@ from duravip.cluster.inspection import MemberInfo, describer, member_infos
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
+    Announced,
     AnyBody,
     AnyMessage,
     Assigned,
@@ -66,6 +69,7 @@ from duravip.cluster.messages import (
     MemberState,
     MemberStatus,
     Numbered,
+    Pinned,
     Probe,
     Promise,
     Propose,
@@ -77,6 +81,7 @@ from duravip.cluster.messages import (
     TableChunk,
     TableWanted,
     ViewAged,
+    Wish,
 )
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
@@ -84,6 +89,7 @@ from duravip.cluster.sequencer import Sequencer
 from duravip.cluster.shadow import cast, lists
 from duravip.cluster.standing import Standing
 from duravip.cluster.tenure import Tenure
+from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer before a view without them is proposed
@@ -106,6 +112,7 @@ class Node:
         self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
         self._tenure = Tenure(self.me.name)
         self._declaration = Declaration(self.me, self._interval)
+        self._wishes = Wishes(self.me.name, self._interval)
         self._news = News(self.me.name)
         self._agreed: AgreedState | None = None
         self._sequencer: Sequencer | None = None
@@ -199,6 +206,16 @@ class Node:
             self._digest_of = (self._agreed.number, self._agreed.digest())
         return self._digest_of[1]
 
+    def pins(self) -> Mapping[Address, NodeName]:
+        """Operators' choices that are in force."""
+        return self._agreed.circumstances().pins if self._agreed is not None else {}
+
+    def why_not_move(self, address: Address, node: NodeName | None) -> str:
+        """Why the address cannot be moved to that node now (None: unpinned); "" when it can."""
+        if self._agreed is None:
+            return "this node is in no view yet"
+        return self._agreed.why_not_pin(Pinned(by=self.me.name, sequence=0, address=address, node=node))
+
     def describe(self, address: Address) -> str:
         """Why the address has the owner it has, or none, in words."""
         return self.describer()(address)
@@ -223,6 +240,7 @@ class Node:
             self._library.deadline(),
             self._tenure.deadline(),
             self._declaration.due_at,
+            self._wishes.deadline() if self._agreed is not None and self._coordinator is None else math.inf,
             self._departure.deadline(self._last),
         ]
         if self._coordinator is not None:
@@ -258,6 +276,13 @@ class Node:
             case TableLoaded():
                 self._table_digest = self._library.add(given.table)
                 self._beat_soon(now)
+            case MoveRequested():
+                self._wishes.pin(given.address, given.node, now)
+            case AnnounceRequested():
+                if given.everywhere:
+                    self._wishes.announce(now)
+                else:
+                    self._announce_held()
             case LeaveRequested():
                 self._departure.ask(now)
                 self._standing.leaving = True
@@ -328,6 +353,9 @@ class Node:
                     self._install(message, now)
             case Report():
                 self._on_report(sender, message)
+            case Wish():
+                if self._coordinator is not None and message.view == self._coordinator.view:
+                    self._coordinator.on_wish(sender.name, message.body)
             case Numbered():
                 self._on_numbered(sender, message, now)
             case Resend():
@@ -433,6 +461,11 @@ class Node:
             case TableChosen():
                 self.stable_since = self._last
                 self._out += self._news.landscape(agreed)
+            case Pinned():
+                self._wishes.granted(body)
+            case Announced():
+                self._wishes.granted(body)
+                self._announce_held()
             case Reported():
                 pass
             case _:
@@ -575,6 +608,8 @@ class Node:
         report = self._declared()
         if report is not None:
             coordinator.on_report(self.me.name, report)
+        for wish in self._wishes.bodies(self._last):
+            coordinator.on_wish(self.me.name, wish)
 
     # --- what this node holds --------------------------------------------------------------------------------------
 
@@ -609,6 +644,11 @@ class Node:
         if self._standing.leaving and (self._standing.alone or self._departure.is_forced(self._last)):
             return False
         return not self._standing.suspended and self.mature and not blocked.everything
+
+    def _announce_held(self) -> None:
+        holdings = self._tenure.holdings
+        held = [address for address in holdings.held() if holdings.state(address) is HoldState.HELD]
+        self._out += [AnnounceAddress(address=address) for address in held]
 
     def _on_kernel(self, answer: KernelAnswer, now: float) -> None:
         address = answer.address
@@ -652,6 +692,7 @@ class Node:
             held=self._tenure.holdings.held(),
             releasing=self._tenure.holdings.releasing(),
             former=AddressSet(a for a in self._tenure.former if a not in self._tenure.holdings),
+            pins=tuple(agreed.pins.values()) if agreed is not None else (),
         )
 
     def _declared(self) -> Report | None:
@@ -666,6 +707,9 @@ class Node:
         return self._report
 
     def _tell(self, now: float) -> None:
+        view = self._agreement.view
+        if view is not None and self._coordinator is None:
+            self._say += self._wishes.to_say(view, now)
         if self._declared() is None:
             return
         if self._coordinator is not None and self._agreement.may_take():

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from duravip.cluster.effects import AnnounceAddress, Effect
-from duravip.cluster.inputs import Input
+from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested
 from duravip.cluster.messages import AnyMessage, Leave, Propose
+from duravip.cluster.node import Node
 from duravip.events import Event, Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, Table, Use, VipEntry, canonical_address, make_table
 from duravip.sim.checker import Checker
@@ -388,3 +389,82 @@ def test_one_percent_loss_makes_no_false_view_in_the_default_profile(loss: float
     began = situation.now
     situation.run(120.0)
     assert situation.seen(ViewInstalled, began) == []
+
+
+def moved(situation: Situation, through: str, address: Address, node: str | None) -> None:
+    process = situation[through].process
+    assert process is not None
+    situation[through]._feed(process, MoveRequested(address=address, node=NodeName(node) if node else None))
+
+
+@pytest.mark.parametrize("through", ["a", "b"])
+def test_a_move_asked_anywhere_is_done_without_two_holders_and_stays_against_balance(through: str) -> None:
+    situation = Situation("a", "b", "c").booted()
+    target = next(name for name in "abc" if situation.holders(VIPS[0]) != [name])
+    moved(situation, through, VIPS[0], target)
+    for _ in range(200):
+        situation.run(0.001)
+        assert len(situation.holders(VIPS[0])) <= 1
+    assert situation.holders(VIPS[0]) == [target]
+    situation.run(5.0)
+    assert situation.holders(VIPS[0]) == [target]
+    for host in situation.world.hosts.values():
+        assert host.node is not None
+        assert host.node.pins() == {VIPS[0]: target}  # type: ignore[attr-defined]
+    situation.mend()
+
+
+def test_a_pin_survives_the_coordinator_and_ends_with_its_node() -> None:
+    situation = Situation("a", "b", "c").booted()
+    moved(situation, "b", VIPS[0], "c")
+    situation.run(1.0)
+    situation["a"].crash()
+    situation["a"].kernel.present.clear()
+    situation.run(4.0)
+    assert situation.holders(VIPS[0]) == ["c"]
+    node = situation["b"].node
+    assert node is not None
+    assert node.pins() == {VIPS[0]: "c"}  # type: ignore[attr-defined]
+    situation["c"].leave()
+    situation.run(1.0)
+    assert situation.holders(VIPS[0]) == ["b"]
+    assert node.pins() == {}  # type: ignore[attr-defined]
+
+
+def test_a_pin_that_is_taken_back_lets_the_preference_speak_again() -> None:
+    wants_c = table(*(entry(vip, preference="c") for vip in VIPS))
+    situation = Situation("a", "b", "c", tables=dict.fromkeys("abc", wants_c)).booted()
+    moved(situation, "a", VIPS[0], "b")
+    situation.run(0.5)
+    assert situation.holders(VIPS[0]) == ["b"]
+    moved(situation, "c", VIPS[0], None)
+    situation.run(0.5)
+    assert situation.holders(VIPS[0]) == ["c"]
+    situation.mend()
+
+
+def test_what_cannot_be_moved_is_refused_in_words_and_changes_nothing() -> None:
+    situation = Situation("a", "b", "c").booted()
+    node = situation["a"].node
+    assert isinstance(node, Node)
+    strange = canonical_address("198.51.100.1")
+    assert node.why_not_move(strange, NodeName("b")) == "198.51.100.1 is in nobody's table"
+    assert node.why_not_move(VIPS[0], NodeName("z")) == "z is no member of the view; its members are a, b, c"
+    situation["b"].drain(True)
+    situation.run(0.5)
+    assert node.why_not_move(VIPS[0], NodeName("b")) == "b drained"
+    before = situation.holders(VIPS[0])
+    moved(situation, "a", VIPS[0], "b")
+    situation.run(12.0)
+    assert situation.holders(VIPS[0]) == before
+
+
+def test_announce_everywhere_makes_every_owner_announce() -> None:
+    situation = Situation("a", "b", "c").booted()
+    began = situation.now
+    process = situation["c"].process
+    assert process is not None
+    situation["c"]._feed(process, AnnounceRequested(everywhere=True))
+    situation.run(0.5)
+    said = {(who, address) for at, who, address in situation.diary.announced if at >= began}
+    assert said == {(NodeName(situation.holders(vip)[0]), vip) for vip in VIPS}

@@ -1,0 +1,66 @@
+"""What an operator asks of the group through this node: repeated to the coordinator until it is numbered.
+
+Rules of this file
+- A wish is asked for WISH_LIMIT_S at most, and given up earlier when the agreed state shows that it cannot be granted:
+  the same pure question (`election.why_not_move`) that the coordinator asks.
+- It survives a change of view: it is asked again of the new coordinator. Granted twice it is the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+from duravip.cluster.messages import Announced, Pinned, Wish, WishBody
+from duravip.model import Address, NodeName, View
+
+WISH_LIMIT_S = 10.0
+REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
+
+
+class Wishes:
+    """The wishes of one node that are not granted yet, oldest first."""
+
+    def __init__(self, me: NodeName, interval_s: float) -> None:
+        self._me = me
+        self._repeat_s = REPEAT_INTERVALS * interval_s
+        self._sequence = 0
+        self._open: dict[int, tuple[WishBody, float]] = {}
+        self._say_at = math.inf
+
+    def pin(self, address: Address, node: NodeName | None, now: float) -> None:
+        """`node` None ends the pin."""
+        self._sequence += 1
+        self._add(Pinned(by=self._me, sequence=self._sequence, address=address, node=node), now)
+
+    def announce(self, now: float) -> None:
+        """Every owner announces its addresses again."""
+        self._sequence += 1
+        self._add(Announced(by=self._me, sequence=self._sequence), now)
+
+    def granted(self, body: WishBody) -> None:
+        """The wish has been numbered."""
+        if body.by == self._me:
+            self._open.pop(body.sequence, None)
+
+    def bodies(self, now: float) -> list[WishBody]:
+        """What is still wished for."""
+        self._open = {number: wish for number, wish in self._open.items() if now < wish[1]}
+        return [body for body, _ in self._open.values()]
+
+    def to_say(self, view: View, now: float) -> list[Wish]:
+        """To the coordinator, if it is time to repeat it."""
+        bodies = self.bodies(now)
+        if not bodies:
+            self._say_at = math.inf
+            return []
+        if now < self._say_at:
+            return []
+        self._say_at = now + self._repeat_s
+        return [Wish(to=view.id.coordinator, view=view.id, body=body) for body in bodies]
+
+    def deadline(self) -> float:
+        return self._say_at if self._open else math.inf
+
+    def _add(self, body: WishBody, now: float) -> None:
+        self._open[body.sequence] = (body, now + WISH_LIMIT_S)
+        self._say_at = -math.inf
