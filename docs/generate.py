@@ -209,24 +209,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 # --- parts of pages -----------------------------------------------------------------------------------------------
 
-MACHINES = tuple(
-    f"duravip.cluster.{name}"
-    for name in (
-        "detector",
-        "agreement",
-        "leadership",
-        "node",
-        "declaration",
-        "sequencer",
-        "coordinator",
-        "library",
-        "holdings",
-        "tenure",
-        "shadow",
-        "election",
-        "messages",
-    )
-)
+MACHINES = tuple(f"duravip.cluster.{path.stem}" for path in sorted((DOCS.parent / "duravip" / "cluster").glob("*.py")))
 
 
 def drop_reasons() -> str:
@@ -248,6 +231,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
             messages.MemberStatus,
             messages.Blocked,
             messages.MemberState,
+            messages.Pin,
             messages.Group,
             model.Member,
             model.Incarnation,

@@ -10,6 +10,7 @@ import enum
 import hashlib
 import ipaddress
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, NewType
 
 import msgspec
@@ -97,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fail_back: str = "when-mature"
 
 
+DEFAULT_SETTINGS = Settings()
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one node's configuration says about its VIPs. `vips` is sorted by address text, each once.
 
@@ -104,7 +108,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     vips: tuple[VipEntry, ...] = ()
-    settings: Settings = Settings()
+    settings: Settings = DEFAULT_SETTINGS
 
     def encoded(self) -> bytes:
         return msgspec.msgpack.encode(self)
@@ -117,10 +121,10 @@ def digest_of(encoded_table: bytes) -> TableDigest:
     return TableDigest(hashlib.blake2b(encoded_table, digest_size=16).hexdigest())
 
 
-def make_table(vips: Iterable[VipEntry], settings: Settings = Settings()) -> Table:
+def make_table(vips: Iterable[VipEntry], settings: Settings = DEFAULT_SETTINGS) -> Table:
     """The only way to make a Table by hand: sorts, and refuses two entries for one address with ValueError."""
     ordered = tuple(sorted(vips, key=lambda vip: vip.address))
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if before.address == after.address:
             raise ValueError(f"two entries for {after.address} in one table")
     return Table(vips=ordered, settings=settings)

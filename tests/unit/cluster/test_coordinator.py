@@ -72,7 +72,7 @@ class Desk:
         self.library.add(ONLY_X)
         view = View(id=ViewId(1, A.name, A.incarnation), members=tuple(s.member for s in states))
         self.agreed = AgreedState(view, states, self.library)
-        joined = {member: now for member in view.members}
+        joined = dict.fromkeys(view.members, now)
         self.coordinator = Coordinator(self.agreed, joined_at=joined, added_at=now, now=now)
 
     def work(self, now: float) -> list[AnyBody]:
