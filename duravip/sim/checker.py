@@ -28,6 +28,7 @@ What is judged
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duravip.cluster.effects import Effect, TakeAddress
@@ -159,7 +160,7 @@ class Checker(Observer):
                 self._violated("S1", f"{host.name} keeps {address}, which {decision.owner} owns ({node.number})")
             if Flag.BROKEN in flags.get(address, ()):
                 self._violated("S2", f"{host.name} keeps {address}, which is BROKEN")
-            if all(vip.address != address for vip in process.table.vips):
+            if address not in process.addresses:
                 self._violated("S3", f"{host.name} keeps {address}, which is not in its table")
             if not node.mature:
                 self._violated("S3", f"{host.name} keeps {address} while immature")
@@ -222,8 +223,9 @@ class Checker(Observer):
                 self._violated(
                     "L1", f"{name} believes {sorted(believed)}, its kernel has {sorted(host.kernel.present)}"
                 )
+        pins = next((process.node.pins() for process in live.values()), {})
         for address in sorted(set(landscape.universe) | set(holders)):
-            self._judge_address(landscape, address, holders)
+            self._judge_address(landscape, address, holders, pins)
 
     def _judge_agreement(self, live: dict[NodeName, Process]) -> None:
         first: tuple[NodeName, SimulatedNode] | None = None
@@ -244,18 +246,27 @@ class Checker(Observer):
                 ("view", node.view.id, other.view.id),
                 ("number", node.number, other.number),
                 ("owners", dict(node.owners()), dict(other.owners())),
+                ("pins", dict(node.pins()), dict(other.pins())),
                 ("flags", dict(node.landscape.flags), dict(other.landscape.flags)),
             ):
                 if mine != theirs:
                     self._violated("L2", f"{what} of {name}: {mine}; of {other_name}: {theirs}")
 
-    def _judge_address(self, landscape: Landscape, address: Address, holders: dict[Address, list[NodeName]]) -> None:
+    def _judge_address(
+        self,
+        landscape: Landscape,
+        address: Address,
+        holders: dict[Address, list[NodeName]],
+        pins: Mapping[Address, NodeName],
+    ) -> None:
         held_by = holders.get(address, [])
         eligible = self._eligible(landscape, address)
         wanted: list[NodeName] | None
         if address in landscape.follows:
             leader = holders.get(landscape.follows[address], [])
             wanted = [name for name in leader if name in eligible]
+        elif pins.get(address) in eligible:
+            wanted = [pins[address]]
         elif landscape.preferences.get(address) in eligible:
             wanted = [landscape.preferences[address]]
         else:

@@ -124,6 +124,8 @@ class Schedule:
             (3, self._leave),
             (1, self._drain),
             (1, self._block),
+            (2, self._reload),
+            (2, self._move),
         )
         weights = [weight for weight, _ in troubles]
         chance.choices([plan for _, plan in troubles], weights)[0](at_s)
@@ -198,6 +200,19 @@ class Schedule:
         self._add(at_s, f"{host.name} drained", _drain(host, True))
         self._add(at_s + self._after(1, 20), f"{host.name} undrained", _drain(host, False))
 
+    def _reload(self, at_s: float) -> None:
+        """Several nodes read new files at about the same moment."""
+        for name in self._random.sample(self.names, self._random.choice((1, 2, len(self.names)))):
+            table = self._table(name)
+            after_s = self._random.choice((0.0, 0.001, 0.5)) * self._random.random()
+            self._add(at_s + after_s, f"{name} reloads", _reload(self.world.hosts[name], table))
+
+    def _move(self, at_s: float) -> None:
+        host = self._host()
+        address = self._random.choice(self._plan).entry.address
+        node = self._random.choice((*self.names, None))
+        self._add(at_s, f"{host.name} is asked to move {address} to {node}", lambda: host.move(address, node))
+
     def _block(self, at_s: float) -> None:
         host = self._host()
         if self._random.random() < 0.3:
@@ -224,6 +239,10 @@ def _telling(fault: Fault, happened: Callable[[str], None]) -> Callable[[], None
 
 def _drain(host: Host, drained: bool) -> Callable[[], None]:
     return lambda: host.drain(drained)
+
+
+def _reload(host: Host, table: Table) -> Callable[[], None]:
+    return lambda: host.reload(table)
 
 
 def _block(host: Host, blocked: Blocked) -> Callable[[], None]:

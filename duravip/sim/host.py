@@ -18,7 +18,16 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.flags import Landscape
 from duravip.cluster.holdings import HoldState
-from duravip.cluster.inputs import BlockedChanged, DrainChanged, Input, LeaveRequested, PacketHeard, Ticked
+from duravip.cluster.inputs import (
+    BlockedChanged,
+    DrainChanged,
+    Input,
+    LeaveRequested,
+    MoveRequested,
+    PacketHeard,
+    TableLoaded,
+    Ticked,
+)
 from duravip.cluster.messages import Blocked
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Decision, Incarnation, Member, NodeName, Table, View
@@ -53,6 +62,7 @@ class SimulatedNode(Protocol):
     def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]: ...
     def next_deadline(self) -> float: ...
     def owners(self) -> Mapping[Address, Decision]: ...
+    def pins(self) -> Mapping[Address, NodeName]: ...
     def held(self) -> frozenset[Address]: ...
     def holding_state(self, address: Address) -> HoldState | None: ...
 
@@ -67,7 +77,8 @@ class Process:
         self.node = node
         self.link = link
         self.customer = customer
-        self.table = table
+        self.table = table  # the one read last
+        self.addresses = {vip.address for vip in table.vips}  # of every table of this life: an old one may be in force
         self.leaving = False
         self.deadline = math.inf  # what the node said last; its own seconds
         self.timer_at = math.inf  # when the clock rings for it; the world's seconds
@@ -199,6 +210,21 @@ class Host:
         self.blocked = blocked
         if self.process is not None:
             self._feed(self.process, BlockedChanged(blocked=blocked))
+
+    def reload(self, table: Table) -> None:
+        """The configuration has changed and is read again; a daemon that is down reads it at its next start."""
+        if self.process is not None and self.process.frozen:
+            return
+        self.table = table
+        if self.process is not None:
+            self.process.table = table
+            self.process.addresses |= {vip.address for vip in table.vips}
+            self._feed(self.process, TableLoaded(table=table))
+
+    def move(self, address: Address, node: NodeName | None) -> None:
+        """An operator asks here that `address` be moved."""
+        if self.process is not None and not self.process.frozen:
+            self._feed(self.process, MoveRequested(address=address, node=node))
 
     # --- its process ----------------------------------------------------------------------------------------
 
