@@ -53,6 +53,11 @@ class Subscription:
         """How many events this subscriber never saw, since it subscribed."""
         return self._lost_in_all
 
+    @property
+    def waiting(self) -> int:
+        """How many events `receive` would give at once."""
+        return len(self._queue)
+
     def take_lost(self) -> int:
         """How many were dropped since the last call; all of them are older than what `receive` gives next."""
         lost, self._lost = self._lost, 0

@@ -197,9 +197,17 @@ class BackendKind:
 
 
 class Notifier(Protocol):
-    """Tells somebody. Each has one task and one bounded queue; raising restarts it with back-off."""
+    """Tells somebody. Each has one task and one bounded queue of the runtime's: events come one after the other, in
+    their order, and what a slow one loses is counted. The options that it declares should include `events` (a list of
+    texts, `("*",)` by default): the runtime applies the globs.
 
-    async def notify(self, stamped: Stamped) -> None: ...
+    It may be an async context manager: it is entered before the first event, and after each failure left and entered
+    again. It may have an attribute `limit_s`: how long one `notify` may take, in place of 30 s."""
+
+    async def notify(self, stamped: Stamped) -> None:
+        """Returns when it is told, or handed to somebody who will. Raising, and taking too long, are failures: an event
+        `plugin.failed`, this event given up, a pause that doubles. Never blocks the event loop."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

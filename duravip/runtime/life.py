@@ -30,12 +30,13 @@ from duravip.plugin.api import Backend, Notifier, Transport
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
-from duravip.runtime.notifying import run_notifier
+from duravip.runtime.notifying import Notifying
 from duravip.runtime.plumber import Plumber
 from duravip.runtime.status import Status
 from duravip.wire.link import Link
 
 LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
+LAST_WORDS_S = 1.0  # for the notifiers, when the addresses are with others already
 LOG_QUEUE_EVENTS = 20_000
 LOG_DELAY_S = 0.01
 
@@ -86,6 +87,9 @@ class Life:
         )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
+        self._notifying = tuple(
+            Notifying(stanza, notifier, self._bus, self._publish) for stanza, notifier in around.notifiers
+        )
 
     def __repr__(self) -> str:
         return f"<Life of {self._config.name}: {self._node.view}>"
@@ -101,8 +105,8 @@ class Life:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log)
                 self._nursery.start_soon(self._plumber.run)
-                for stanza, notifier in self._around.notifiers:
-                    self._nursery.start_soon(run_notifier, stanza, notifier, self._bus, self._publish)
+                for notifying in self._notifying:
+                    self._nursery.start_soon(notifying.run)
                 self._nursery.start_soon(self._around.announcer.run)
                 self._nursery.start_soon(self._driver.run)
                 await self._nursery.start(self._serve)
@@ -117,6 +121,9 @@ class Life:
             await self._driver.wait_left()
         if patience.cancelled_caught:
             log.warning("the hand-over did not end in time; leaving without it")
+        with trio.move_on_after(LAST_WORDS_S):
+            for notifying in self._notifying:
+                await notifying.wait_told()
         self._nursery.cancel_scope.cancel()
 
     async def reload(self) -> str:

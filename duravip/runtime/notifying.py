@@ -1,14 +1,16 @@
 """Runs the notifiers: one task and one bounded queue each, so that none delays another, or the daemon.
 
-A notifier that raises, or takes longer than NOTIFY_LIMIT_S for one event, has failed: that is an event
-(`plugin.failed`), the event it had in hand is given up, and it goes on after a pause that doubles with every failure in
-a row.
+A notifier that raises, or takes longer for one event than it may, has failed: that is an event (`plugin.failed`), the
+event it had in hand is given up, and it is left, if it is a context manager, and entered again after a pause that
+doubles with every failure in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from fnmatch import fnmatchcase
+from functools import partial
 
 import trio
 
@@ -17,43 +19,85 @@ from duravip.config.node_config import PluginStanza
 from duravip.events import Event, PluginFailed, Stamped
 from duravip.plugin.api import Notifier
 
-NOTIFY_LIMIT_S = 30.0
+NOTIFY_LIMIT_S = 30.0  # unless the notifier has a `limit_s` of its own
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 QUEUE_EVENTS = 1_000
 
 
-async def run_notifier(stanza: PluginStanza, notifier: Notifier, bus: Bus, publish: Callable[[Event], None]) -> None:
-    """Until cancelled. The option `events`, where the plugin has it, is a list of globs over event ids."""
-    name = f"{stanza.plugin} {stanza.name}" if stanza.name else stanza.plugin
-    globs = stanza.options.get("events") or ("*",)
-    pause_s = FIRST_PAUSE_S
-    with bus.subscribe(size=QUEUE_EVENTS) as subscription:
-        while True:
-            stamped = await subscription.receive()
-            if lost := subscription.take_lost():
-                publish(PluginFailed(plugin=name, text=f"too slow: {lost} events were never told"))
-            if not any(fnmatchcase(stamped.event.id, glob) for glob in globs) or _is_own_failure(stamped, name):
-                continue
-            failure = await _tell(notifier, stamped)
-            if not failure:
-                pause_s = FIRST_PAUSE_S
-                continue
-            publish(PluginFailed(plugin=name, text=f"{stamped.event.id} was not told: {failure}"))
-            await trio.sleep(pause_s)
-            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+class Notifying:
+    """One notifier at work. It hears what is published from its making on. The option `events`, where the plugin has
+    it, is a list of globs over event ids."""
 
+    def __init__(self, stanza: PluginStanza, notifier: Notifier, bus: Bus, publish: Callable[[Event], None]) -> None:
+        self._name = f"{stanza.plugin} {stanza.name}" if stanza.name else stanza.plugin
+        self._globs: tuple[str, ...] = stanza.options.get("events") or ("*",)
+        self._notifier = notifier
+        self._limit_s: float = getattr(notifier, "limit_s", NOTIFY_LIMIT_S)
+        self._publish = publish
+        self._subscription = bus.subscribe(size=QUEUE_EVENTS)
+        self._in_hand = False
+        self._pause_s = FIRST_PAUSE_S
+        self._waiting_for_silence = trio.lowlevel.ParkingLot()
 
-async def _tell(notifier: Notifier, stamped: Stamped) -> str:
-    """Why it failed, in words; "" when it did not."""
-    with trio.move_on_after(NOTIFY_LIMIT_S) as patience:
+    def __repr__(self) -> str:
+        return f"<Notifying {self._name}: {self._subscription}>"
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        with self._subscription:
+            while True:
+                failure = await self._run_once()
+                self._publish(PluginFailed(plugin=self._name, text=failure))
+                await trio.sleep(self._pause_s)
+                self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    async def wait_told(self) -> None:
+        """Until everything that was published has been told. Never, while the notifier fails: the caller limits it."""
+        while self._in_hand or self._subscription.waiting:
+            await self._waiting_for_silence.park()
+
+    async def _run_once(self) -> str:
+        """From entering to the first failure, which it gives in words."""
+        stack = AsyncExitStack()
         try:
-            await notifier.notify(stamped)
+            if isinstance(self._notifier, AbstractAsyncContextManager):
+                failure = await _attempt(partial(stack.enter_async_context, self._notifier), NOTIFY_LIMIT_S)
+                if failure:
+                    return f"it cannot be started: {failure}"
+            while True:
+                stamped = await self._next()
+                self._in_hand = True
+                failure = await _attempt(partial(self._notifier.notify, stamped), self._limit_s)
+                self._in_hand = False
+                if failure:
+                    return f"{stamped.event.id} was not told: {failure}"
+                self._pause_s = FIRST_PAUSE_S
+        finally:
+            with suppress(Exception):  # a plugin's; it is over anyway
+                await stack.aclose()
+
+    async def _next(self) -> Stamped:
+        """The next event that is to be told."""
+        while True:
+            if not self._subscription.waiting:
+                self._waiting_for_silence.unpark_all()
+            stamped = await self._subscription.receive()
+            if lost := self._subscription.take_lost():
+                self._publish(PluginFailed(plugin=self._name, text=f"too slow: {lost} events were never told"))
+            if any(fnmatchcase(stamped.event.id, glob) for glob in self._globs) and not self._is_own_failure(stamped):
+                return stamped
+
+    def _is_own_failure(self, stamped: Stamped) -> bool:
+        """Its own failure is for the others to tell: it would fail at that as well, for ever."""
+        return isinstance(stamped.event, PluginFailed) and stamped.event.plugin == self._name
+
+
+async def _attempt(call: Callable[[], Awaitable[object]], limit_s: float) -> str:
+    """Why it failed, in words; "" when it did not."""
+    with trio.move_on_after(limit_s) as patience:
+        try:
+            await call()
         except Exception as error:  # a plugin's: whatever it was, the others go on
             return str(error) or type(error).__name__
-    return f"no answer within {NOTIFY_LIMIT_S:g} s" if patience.cancelled_caught else ""
-
-
-def _is_own_failure(stamped: Stamped, name: str) -> bool:
-    """Its own failure is for the others to tell: it would fail at that as well, for ever."""
-    return isinstance(stamped.event, PluginFailed) and stamped.event.plugin == name
+    return f"no answer within {limit_s:g} s" if patience.cancelled_caught else ""

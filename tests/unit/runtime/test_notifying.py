@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 import trio
 import trio.testing
@@ -10,7 +11,7 @@ from duravip.bus import Bus
 from duravip.config.node_config import PluginStanza
 from duravip.events import Event, LinkDown, LinkUp, PluginFailed, Stamped
 from duravip.model import NodeName
-from duravip.runtime.notifying import NOTIFY_LIMIT_S, QUEUE_EVENTS, run_notifier
+from duravip.runtime.notifying import NOTIFY_LIMIT_S, QUEUE_EVENTS, Notifying
 
 
 class Teller:
@@ -41,12 +42,13 @@ class Rig:
         self.bus.publish(event)
 
     @asynccontextmanager
-    async def running(self, teller: Teller, **options: object) -> AsyncIterator[None]:
+    async def running(self, teller: Teller, **options: object) -> AsyncIterator[Notifying]:
         stanza = PluginStanza(plugin="pigeon", name="ops", options=options)
+        notifying = Notifying(stanza, teller, self.bus, self.publish)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_notifier, stanza, teller, self.bus, self.publish)
+            nursery.start_soon(notifying.run)
             await trio.testing.wait_all_tasks_blocked()
-            yield
+            yield notifying
             nursery.cancel_scope.cancel()
 
 
@@ -94,3 +96,77 @@ async def test_what_a_slow_one_never_heard_is_counted(autojump_clock: trio.testi
         await trio.sleep(2 * NOTIFY_LIMIT_S)
     lost = [failure.text for failure in rig.failures if "never told" in failure.text]
     assert lost == ["too slow: 6 events were never told"], "five, and its own failure in between"
+
+
+class Visitor(Teller):
+    """Has a door, which sticks as often as it is told to."""
+
+    limit_s = 90.0
+
+    def __init__(self, failures: int = 0, hang: bool = False, stuck: int = 0) -> None:
+        super().__init__(failures, hang)
+        self.stuck = stuck
+        self.door: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        if self.stuck:
+            self.stuck -= 1
+            raise OSError("the door is stuck")
+        self.door.append("in")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.door.append("out")
+
+
+async def test_a_context_manager_is_left_and_entered_again_after_a_failure_and_left_at_the_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig, visitor = Rig(), Visitor(failures=1)
+    async with rig.running(visitor):
+        rig.bus.publish(LinkUp(interface="a"))
+        rig.bus.publish(LinkUp(interface="b"))
+        await trio.sleep(10)
+        assert visitor.door == ["in", "out", "in"]
+    assert visitor.door == ["in", "out", "in", "out"]
+    assert len(visitor.told) == 2
+
+
+async def test_one_that_cannot_be_entered_is_an_event_and_loses_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    rig, visitor = Rig(), Visitor(stuck=2)
+    async with rig.running(visitor):
+        rig.bus.publish(LinkUp(interface="a"))
+        await trio.sleep(10)
+    assert [failure.text for failure in rig.failures] == ["it cannot be started: the door is stuck"] * 2
+    assert len(visitor.told) == 1
+
+
+async def test_one_may_ask_for_more_time_than_the_usual(autojump_clock: trio.testing.MockClock) -> None:
+    rig, visitor = Rig(), Visitor(hang=True)
+    async with rig.running(visitor):
+        rig.bus.publish(LinkUp(interface="a"))
+        await trio.sleep(89)
+        assert rig.failures == []
+        await trio.sleep(2)
+    assert "no answer within 90 s" in rig.failures[0].text
+
+
+async def test_waiting_until_all_is_told_takes_no_longer_than_that(autojump_clock: trio.testing.MockClock) -> None:
+    rig, teller = Rig(), Teller()
+    async with rig.running(teller, events=("*.link_up",)) as notifying:
+        await notifying.wait_told()
+        rig.bus.publish(LinkUp(interface="a"))
+        rig.bus.publish(LinkUp(interface="b"))
+        rig.bus.publish(LinkDown(interface="b"))
+        began = trio.current_time()
+        await notifying.wait_told()
+        assert (len(teller.told), trio.current_time() - began) == (2, 0)
+
+
+async def test_waiting_until_all_is_told_does_not_end_while_one_hangs(autojump_clock: trio.testing.MockClock) -> None:
+    rig, teller = Rig(), Teller(hang=True)
+    async with rig.running(teller) as notifying:
+        rig.bus.publish(LinkUp(interface="a"))
+        with trio.move_on_after(5) as patience:
+            await notifying.wait_told()
+        assert patience.cancelled_caught
