@@ -209,7 +209,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 # --- parts of pages -----------------------------------------------------------------------------------------------
 
-MACHINES = tuple(f"duravip.cluster.{path.stem}" for path in sorted((DOCS.parent / "duravip" / "cluster").glob("*.py")))
+MACHINES = tuple(f"duravip.cluster.{path.stem}" for path in sorted((DOCS.parent / "duravip/cluster").glob("[a-z]*.py")))
 
 
 def drop_reasons() -> str:
