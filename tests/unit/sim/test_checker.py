@@ -63,6 +63,9 @@ class Puppet:
     def owners(self) -> Mapping[Address, Decision]:
         return self.decisions
 
+    def pins(self) -> Mapping[Address, NodeName]:
+        return {}
+
     def held(self) -> frozenset[Address]:
         return frozenset(self.holdings)
 
