@@ -11,7 +11,7 @@ import trio
 
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
-from duravip.plugin.api import Answer, Placement, Plumbed
+from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
 
 MTU_BYTES = 1_400
 SOCKET_DATAGRAMS = 1_000  # a full one loses what comes, as a kernel's socket does
@@ -95,13 +95,17 @@ class MemoryTransport:
 
 class MemoryBackend:
     """One machine's addresses. Calls take `delay_s` of trio's clock; `refuse` maps addresses to what the
-    kernel says against them; `calls` records every call; `on` is what is there, and where."""
+    kernel says against them; `calls` records every call; `on` is what is there, and where.
 
-    def __init__(self, *, interface: str = "mem0", delay_s: float = 0.0) -> None:
+    `own` are the machine's own addresses; with them, their interfaces are all there are, and one that is not named is
+    chosen by its subnet. Without, every interface exists, and `interface` is the one chosen."""
+
+    def __init__(self, *, interface: str = "mem0", delay_s: float = 0.0, own: Sequence[Plumbed] = ()) -> None:
         self.interface = interface
         self.delay_s = delay_s
         self.refuse: dict[Address, str] = {}
-        self.on: dict[Address, Plumbed] = {}
+        self.on: dict[Address, Plumbed] = {row.address: row for row in own}
+        self._own = tuple(own)
         self.calls: list[tuple[str, tuple[Address, ...]]] = []
 
     async def __aenter__(self) -> Self:
@@ -134,11 +138,16 @@ class MemoryBackend:
         yield  # makes this an (empty) asynchronous generator
 
     def _added(self, placement: Placement) -> Answer:
-        address, interface = placement.address, placement.interface or self.interface
+        address, interface = placement.address, placement.interface or self._connected(placement.address)
         if address in self.refuse:
             return Answer(address=address, error=self.refuse[address])
+        if self._own and interface not in {row.interface for row in self._own}:
+            return Answer(address=address, error=f"cannot add {address}: no interface {interface}".rstrip())
         self.on[address] = Plumbed(address=address, interface=interface, prefix=placement.prefix, ours=True)
         return Answer(address=address, interface=interface)
+
+    def _connected(self, address: Address) -> str:
+        return connected_interface(address, self._own) or "" if self._own else self.interface
 
     def _removed(self, placement: Placement) -> Answer:
         address = placement.address

@@ -12,6 +12,7 @@ import trio
 from duravip.model import Address
 from duravip.plugin.api import Answer, Change, Placement, Plumbed, connected_interface
 from duravip.testing.backend_kit import Place, check_backend
+from duravip.testing.fakes import MemoryBackend
 
 PLACE = Place(
     interface="eth0",
@@ -156,3 +157,9 @@ async def test_a_broken_backend_is_found_out(broken: Callable[[FakeMachine], Fak
     machine = FakeMachine()
     with pytest.raises(AssertionError, match=complaint):
         await check_backend(lambda: broken(machine), PLACE)
+
+
+async def test_the_fake_that_other_tests_use_passes() -> None:
+    fake = MemoryBackend(own=FakeMachine().rows)
+    await check_backend(lambda: fake, PLACE)
+    assert fake.on == {row.address: row for row in FakeMachine().rows}
