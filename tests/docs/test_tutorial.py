@@ -11,6 +11,7 @@ output must contain, line by line (`...` stands for anything), at once or after 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -110,7 +111,10 @@ class Machines:
 
     def _shell(self, name: str, text: str) -> list[str]:
         """A shell on the machine, with its folders and the installed commands."""
-        binds = [f"mount --bind {shlex.quote(str(self.place(name, place)))} {place}" for place in OWN_FOLDERS]
+        binds = [
+            f"mkdir -p {place}; mount --bind {shlex.quote(str(self.place(name, place)))} {place}"
+            for place in OWN_FOLDERS
+        ]
         path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
         script = "\n".join(["set -e", *binds, f"export {path}", text])
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
@@ -132,13 +136,12 @@ class Machines:
 
 @pytest.fixture
 def own_folders() -> Iterator[None]:
-    """Mount points for the machines' folders; what was not there before goes away again."""
-    made = [Path(place) for place in OWN_FOLDERS if not Path(place).exists()]
-    for place in made:
-        place.mkdir(parents=True)
+    """The machines' folders need mount points here; those that were not there before go away again."""
+    missing = [Path(place) for place in OWN_FOLDERS if not Path(place).exists()]
     yield
-    for place in made:
-        place.rmdir()
+    for place in missing:
+        with contextlib.suppress(OSError):  # another run of this test may use it, or have removed it
+            place.rmdir()
 
 
 @pytest.mark.netns
