@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duravip.cli.common import split_name
+from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.model import NodeName, Origin, address_order
 
@@ -35,17 +36,20 @@ Examples:
 @click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True)
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
-def command(files: tuple[str, ...], style: str, strict: bool) -> None:
+@plugin_option
+def command(files: tuple[str, ...], style: str, strict: bool, named: tuple[str, ...]) -> None:
     """Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed.
 
     FILE is one node's configuration. The node's name is NAME, else its nodename, else the file's name without
     its ending. Exit 0: no errors; 1: with --strict, a warning or a flag; 2: errors.
     """
-    from duravip.plugin.manager import load_plugins
-
-    plugins = load_plugins()
+    plugins = plugins_for([split_name(file)[1] for file in files], named)
     checked = check(
-        files, parsers=plugins.parsers(), plugin_options=plugins.plugin_options(), plugin_kinds=plugins.plugin_kinds()
+        files,
+        parsers=plugins.parsers(),
+        plugin_options=plugins.plugin_options(),
+        plugin_kinds=plugins.plugin_kinds(),
+        failed_plugins=plugins.failures(),
     )
     if style == "json":
         click.echo(json.dumps(checked.as_json(), indent=2))
@@ -128,6 +132,7 @@ def check(
     parsers: Sequence[ConfigParser],
     plugin_options: Mapping[str, tuple[Option, ...]],
     plugin_kinds: Mapping[str, str] | None = None,
+    failed_plugins: Mapping[str, str] | None = None,
 ) -> Checked:
     """`arguments` are FILE or NAME=FILE. Of two files for one node the first counts; the second is an
     error."""
@@ -144,6 +149,7 @@ def check(
             parsers=parsers,
             plugin_options=plugin_options,
             plugin_kinds=plugin_kinds,
+            failed_plugins=failed_plugins,
             name=name,
             environ={},
             host_name=Path(path).stem or "node",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duravip.cli.common import split_name
 from duravip.cli.output import print_json, print_table
+from duravip.cli.with_plugins import plugins_for
 from duravip.errors import UsageError
 from duravip.model import Address, NodeName, address_order, canonical_address
 
@@ -130,9 +132,8 @@ def _read_nodes(files: Sequence[str]) -> tuple[NodeConfig, ...]:
     from duravip.cli.check import check
     from duravip.cli.diagnostic_text import place, printable
     from duravip.config.diagnostics import Severity
-    from duravip.plugin.manager import load_plugins
 
-    plugins = load_plugins()
+    plugins = plugins_for([split_name(file)[1] for file in files])
     checked = check(
         files,
         parsers=plugins.parsers(),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from duravip.cli.output import format_option, print_json, print_table, yes
+from duravip.cli.with_plugins import plugin_option, plugins_for
 
 _COLUMNS = ("NAME", "KIND", "DISTRIBUTION", "VERSION", "LOADED", "FILE OR ERROR")
 
@@ -16,15 +17,15 @@ _COLUMNS = ("NAME", "KIND", "DISTRIBUTION", "VERSION", "LOADED", "FILE OR ERROR"
     epilog="""\b
 Examples:
   duravip plugins
+  duravip plugins --plugin my_module
   duravip plugins --format json | jq '.[] | select(.loaded | not)'
 """,
 )
 @format_option
-def command(style: str) -> None:
+@plugin_option
+def command(style: str, named: tuple[str, ...]) -> None:
     """Show every installed plugin, and whether it could be loaded, or why not."""
-    from duravip.plugin.manager import load_plugins
-
-    records = load_plugins().records()
+    records = plugins_for([], named).records()
     if style == "json":
         print_json([asdict(record) for record in records])
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.errors import DuravipError, UsageError
 
 if TYPE_CHECKING:
@@ -33,15 +34,15 @@ Signals:
 @click.option("-c", "--config", "file", metavar="FILE", required=True, help="The node's configuration.")
 @click.option("--node", metavar="NAME", help="This node's name, whatever the configuration says.")
 @click.option("--control", metavar="PATH", help="Where the control socket goes.")
-def command(file: str, node: str | None, control: str | None) -> None:
+@plugin_option
+def command(file: str, node: str | None, control: str | None, named: tuple[str, ...]) -> None:
     """Run the daemon in the foreground: join the cluster, and own what it gives this node.
 
     Logs to stderr. Ready when the log says so; tells NOTIFY_SOCKET, if set.
     """
     from duravip.cli.diagnostic_text import write_diagnostics
-    from duravip.plugin.manager import load_plugins
 
-    plugins = load_plugins()
+    plugins = plugins_for([file], named)
     config = read(file, plugins, node=node, control=control)
     write_diagnostics(config.diagnostics)
     if config.errors():
@@ -58,6 +59,7 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
         parsers=plugins.parsers(),
         plugin_options=plugins.plugin_options(),
         plugin_kinds=plugins.plugin_kinds(),
+        failed_plugins=plugins.failures(),
         name=NodeName(node) if node else None,
         host_name=plugins.nodename(),
     )

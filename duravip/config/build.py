@@ -34,6 +34,7 @@ def build(
     environ: Mapping[str, str],
     host_name: str,
     resolve: Resolve,
+    failed_plugins: Mapping[str, str] | None = None,
 ) -> NodeConfig:
     """Arguments as `load.load_file` has them. Raises nothing for whatever stands in the document."""
     findings = Findings()
@@ -42,7 +43,7 @@ def build(
     root = document.root
     clusters = list(reader.stanzas(root, "cluster"))
     cluster = reader.scope("cluster", clusters, schema.CLUSTER, ignored=schema.IGNORED_IN_CLUSTER)
-    report_odd_stanzas(document, reader, {*plugin_options, *cluster.get("disable_plugins")})
+    report_odd_stanzas(document, reader, {*plugin_options, *(failed_plugins or {}), *cluster.get("disable_plugins")})
     reader.scope(
         "Security",
         reader.stanzas(root, "security"),
@@ -62,7 +63,7 @@ def build(
     vips, mentioned = make_vips(services, topologies, findings)
     node = node_name(cluster, given=name, environ=environ, host_name=host_name, findings=findings)
     _refuse_own_address(cluster, vips, findings)
-    local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds)
+    local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     return NodeConfig(
         name=node,
         file=document.file,
@@ -82,10 +83,11 @@ def _local(
     file: str,
     plugin_options: PluginOptions,
     plugin_kinds: Mapping[str, str],
+    failed_plugins: Mapping[str, str],
 ) -> LocalSettings:
     beat = rhythm(cluster, reader.findings)
     key_file, insecure = key(cluster, reader.findings, file=file)
-    plugins = choose_plugins(reader, root, cluster, plugin_options, plugin_kinds)
+    plugins = choose_plugins(reader, root, cluster, plugin_options, plugin_kinds, failed_plugins)
     return LocalSettings(
         cluster_group=cluster.get("cluster_group"),
         nodeaddr=cluster.get("nodeaddr"),

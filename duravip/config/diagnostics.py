@@ -119,7 +119,7 @@ CODES: dict[str, str] = {
     "DV422": "Something is enabled that has no single IP address.",
     "DV423": "A VIP is the node's own address.",
     "DV425": "A stanza needs a name and has none.",
-    "DV426": "A plugin is named that is not installed, is disabled, or is of another kind.",
+    "DV426": "A plugin is named that is not installed, could not be loaded, is disabled, or is of another kind.",
     "DV429": "One Binding stands in two groups.",
     "DV430": "An address of this kind can never be a VIP.",
     "DV431": "A preference is given for an address that is not enabled.",

@@ -41,6 +41,7 @@ def load_file(
     parsers: Sequence[ConfigParser],
     plugin_options: PluginOptions,
     plugin_kinds: Mapping[str, str] | None = None,
+    failed_plugins: Mapping[str, str] | None = None,
     name: str | None = None,
     environ: Mapping[str, str] | None = None,
     host_name: str | None = None,
@@ -49,7 +50,8 @@ def load_file(
     """Reads, parses and builds. Bad input never raises: look at `NodeConfig.errors()`.
 
     `plugin_options`: stanza name -> the options its plugin declares; `plugin_kinds`: the same names ->
-    `transport`, `backend` or `notifier`. `name` overrides `nodename`. `environ` (default: the process's) may
+    `transport`, `backend` or `notifier`. `failed_plugins`: names of those that are installed and cannot be used -> why;
+    to name one is an error. `name` overrides `nodename`. `environ` (default: the process's) may
     give EC_NODE_NAME. `host_name`: the last resort, default the host's name up to the first dot. `resolve`: a
     host name's addresses, default the system's resolver, which may block.
     """
@@ -62,6 +64,7 @@ def load_file(
         document,
         plugin_options=plugin_options,
         plugin_kinds=plugin_kinds or {},
+        failed_plugins=failed_plugins,
         name=name,
         environ=os.environ if environ is None else environ,
         host_name=socket.gethostname().split(".", 1)[0] if host_name is None else host_name,

@@ -28,11 +28,17 @@ class ChosenPlugins:
 
 
 def choose_plugins(
-    reader: Reader, root: Stanza, cluster: Scope, options: PluginOptions, kinds: Mapping[str, str]
+    reader: Reader,
+    root: Stanza,
+    cluster: Scope,
+    options: PluginOptions,
+    kinds: Mapping[str, str],
+    failed: Mapping[str, str],
 ) -> ChosenPlugins:
-    """`kinds` says what a plugin is (TRANSPORT, ...); without an entry it is what `transports` and `backend`
-    or their defaults make of it, else a notifier."""
+    """`failed` are plugins that are installed and cannot be used, and why. `kinds` says what a plugin is (TRANSPORT,
+    ...); without an entry it is what `transports` and `backend` or their defaults make of it, else a notifier."""
     disabled = frozenset(cluster.get("disable_plugins"))
+    _refuse_failed(reader, root, cluster, {name: why for name, why in failed.items() if name not in disabled})
     stanzas = _read(reader, root, {name: own for name, own in options.items() if name not in disabled})
     wanted: tuple[str, ...] | None = cluster.get("transports")
     backend_name: str = cluster.get("backend")
@@ -54,17 +60,35 @@ def choose_plugins(
         )
     transports: list[PluginStanza] = []
     for name in dict.fromkeys(wanted):
-        if _usable(reader, name, TRANSPORT, kind_of, options, disabled, cluster.where("transports")):
+        if name not in failed and _usable(
+            reader, name, TRANSPORT, kind_of, options, disabled, cluster.where("transports")
+        ):
             own = [stanza for stanza in stanzas if stanza.plugin == name]
             transports += own or [_with_defaults(name, options)]
     backend = _with_defaults(backend_name, options)
-    if _usable(reader, backend_name, BACKEND, kind_of, options, disabled, cluster.where("backend")):
+    if backend_name not in failed and _usable(
+        reader, backend_name, BACKEND, kind_of, options, disabled, cluster.where("backend")
+    ):
         backend = next((stanza for stanza in stanzas if stanza.plugin == backend_name), backend)
     return ChosenPlugins(
         transports=tuple(transports),
         backend=backend,
         notifiers=tuple(stanza for stanza in stanzas if kind_of[stanza.plugin] == NOTIFIER),
     )
+
+
+def _refuse_failed(reader: Reader, root: Stanza, cluster: Scope, failed: Mapping[str, str]) -> None:
+    """Once for each that the configuration names, by a stanza, in `transports` or as the backend."""
+    named = {reader.word(stanza.keyword): stanza.origin for stanza in reversed(list(root.stanzas()))}
+    named |= {cluster.get("backend"): cluster.where("backend")}
+    named |= dict.fromkeys(cluster.get("transports") or (), cluster.where("transports"))
+    for name in sorted(named.keys() & failed.keys()):
+        reader.findings.error(
+            "DV426",
+            f"the plugin {shown(name)} cannot be used: {failed[name]}",
+            named[name],
+            "mend or remove its distribution, or put its name into disable_plugins",
+        )
 
 
 def _with_defaults(name: str, options: PluginOptions) -> PluginStanza:

@@ -16,7 +16,8 @@ hookspec = pluggy.HookspecMarker("duravip")
 def duravip_config_parsers() -> Sequence[ConfigParser]:  # type: ignore[empty-body]
     """Configuration languages.
 
-    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no. Order: by the plugins' names, the first that fits reads.
+    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
     """
 
 
@@ -24,7 +25,8 @@ def duravip_config_parsers() -> Sequence[ConfigParser]:  # type: ignore[empty-bo
 def duravip_transports() -> Sequence[TransportKind]:  # type: ignore[empty-body]
     """Ways to reach the other members.
 
-    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
+    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
     """
 
 
@@ -32,7 +34,8 @@ def duravip_transports() -> Sequence[TransportKind]:  # type: ignore[empty-body]
 def duravip_backends() -> Sequence[BackendKind]:  # type: ignore[empty-body]
     """Ways to put addresses on interfaces.
 
-    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
+    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
     """
 
 
@@ -40,7 +43,8 @@ def duravip_backends() -> Sequence[BackendKind]:  # type: ignore[empty-body]
 def duravip_notifiers() -> Sequence[NotifierKind]:  # type: ignore[empty-body]
     """Ways to tell people and machines what happened.
 
-    Called when: at start, once. May block: no. Order: none. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
+    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
     """
 
 
@@ -48,5 +52,6 @@ def duravip_notifiers() -> Sequence[NotifierKind]:  # type: ignore[empty-body]
 def duravip_nodename() -> NodeName | None:
     """This node's name, when neither the configuration nor EC_NODE_NAME gives it.
 
-    Called when: at start, once, after the configuration was read. May block: no. First result wins. Since: 0.1.
+    Called when: at start and at each reload, before the configuration is read. May block: no. Order: by the plugins'
+    names, the first answer counts. Raising: the plugin is passed over. Since: 0.1.
     """

@@ -68,6 +68,7 @@ class PluginSet:
         self._pluggy = pluggy.PluginManager("duravip")
         self._pluggy.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
+        self._disabled: set[str] = set()
         self._parsers: list[ConfigParser] = []
         self._transports: dict[str, TransportKind] = {}
         self._backends: dict[str, BackendKind] = {}
@@ -109,6 +110,25 @@ class PluginSet:
     def records(self) -> tuple[PluginRecord, ...]:
         """Sorted by name."""
         return tuple(self._records[name] for name in sorted(self._records))
+
+    def failures(self) -> Mapping[str, str]:
+        """Plugins that are installed, wanted, and of no use -> distribution, version and why."""
+        return {
+            name: f"{record.distribution} {record.version}: {record.error}"
+            for name, record in self._records.items()
+            if not record.loaded and name not in self._disabled
+        }
+
+    def require(self, name: str) -> None:
+        """Raises PluginError when this plugin was found and is of no use."""
+        record = self._records[name]
+        if not record.loaded:
+            raise PluginError(
+                f"the plugin {name!r} ({record.distribution} {record.version}) cannot be used: {record.error}",
+                plugin=name,
+                distribution=record.distribution,
+                version=record.version,
+            )
 
     def nodename(self) -> NodeName | None:
         """The first plugin's answer. A plugin that raises is recorded and passed over."""
@@ -183,6 +203,7 @@ class PluginSet:
         self._ask(found.name)
 
     def note_disabled(self, found: Found) -> None:
+        self._disabled.add(found.name)
         self._records[found.name] = PluginRecord(
             name=found.name,
             kind="",
@@ -269,6 +290,12 @@ def load_plugins(disabled: Iterable[str] = (), *, found: Iterable[Found] | None 
         else:
             plugins.add(one)
     return plugins
+
+
+def plugin_at(place: str) -> Found:
+    """What stands at `module` or `module:object`, as if it were installed under that name: for `--plugin`."""
+    point = EntryPoint(name=place, value=place, group=GROUP)
+    return Found(name=place, distribution="--plugin", version=place, module=place.partition(":")[0], load=point.load)
 
 
 def find_plugins(distributions: Iterable[Distribution] | None = None) -> tuple[Found, ...]:

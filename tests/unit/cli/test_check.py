@@ -33,6 +33,9 @@ class Plugins:
     def plugin_kinds(self):
         return {"multicast": "transport", "netlink": "backend"}
 
+    def failures(self):
+        return {}
+
 
 @pytest.fixture
 def run(monkeypatch):

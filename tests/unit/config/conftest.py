@@ -40,12 +40,14 @@ def _reader(parser: Any, ending: str) -> Callable[..., NodeConfig]:
         environ: Mapping[str, str] | None = None,
         plugins: Mapping[str, tuple[Option, ...]] = PLUGINS,
         kinds: Mapping[str, str] = KINDS,
+        failed: Mapping[str, str] | None = None,
         resolve: Callable[[str], tuple[str, ...]] = resolve,
     ) -> NodeConfig:
         return build(
             parser.parse(text, file=f"x.{ending}"),
             plugin_options=plugins,
             plugin_kinds=kinds,
+            failed_plugins=failed,
             name=name,
             environ=environ or {},
             host_name="host",

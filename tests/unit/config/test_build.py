@@ -484,6 +484,25 @@ def test_a_plugins_option_is_checked_at_its_place(momentum) -> None:
     assert (found.code, found.origin.line, found.origin.column) == ("DV302", 2, 9)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        'webhook "a" { }',
+        'webhook "a" { } webhook "b" { }',
+        "cluster { transports = webhook }",
+        "cluster { backend = webhook }",
+    ],
+)
+def test_a_plugin_that_failed_and_is_named_is_an_error_with_its_distribution_and_version(momentum, written) -> None:
+    (found,) = momentum(written, plugins={}, kinds={}, failed={"webhook": "hooks 1.2: no httpx", "other": "x"}).errors()
+    assert (found.code, found.message) == ("DV426", "the plugin `webhook` cannot be used: hooks 1.2: no httpx")
+
+
+def test_a_plugin_that_failed_and_is_not_named_or_is_disabled_harms_nobody(toml) -> None:
+    text = '[cluster]\ndisable_plugins = ["webhook"]\n[webhook.a]\ncolor = 1'
+    assert codes(toml(text, plugins={}, kinds={}, failed={"webhook": "x", "other": "y"})) == []
+
+
 def test_a_disabled_plugins_stanza_is_not_used(momentum) -> None:
     config = momentum('cluster { disable_plugins = webhook } webhook "a" { color = 1 }')
     assert config.local.notifiers == ()

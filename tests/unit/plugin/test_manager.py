@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from duravip.config.options import Kind, Option
 from duravip.errors import PluginError
 from duravip.plugin.api import BackendKind, TransportKind, hookimpl
-from duravip.plugin.manager import Found, PluginSet, find_plugins, load_plugins
+from duravip.plugin.manager import Found, PluginSet, find_plugins, load_plugins, plugin_at
 
 PORT = Option(name="port", kind=Kind.INTEGER, doc="Where to listen.")
 
@@ -133,6 +134,30 @@ def test_a_disabled_plugin_is_not_even_imported() -> None:
     plugins = load_plugins(["pigeons"], found=[one])
     assert (imported, plugins.transports()) == ([], {})
     assert plugins.records()[0].error == "disabled by disable_plugins"
+
+
+def test_failures_are_the_plugins_that_are_wanted_and_of_no_use() -> None:
+    plugins = load_plugins(
+        ["off"],
+        found=[
+            found("off", Transport()),
+            found("good", Transport()),
+            found("bad", ImportError("no module named coop")),
+        ],
+    )
+    assert plugins.failures() == {"bad": "bad-dist 1.2: ImportError: no module named coop"}
+    plugins.require("good")
+    with pytest.raises(PluginError, match=r"'bad' \(bad-dist 1\.2\) cannot be used: ImportError"):
+        plugins.require("bad")
+
+
+def test_a_plugin_can_be_named_by_module_and_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pigeon_post")
+    module.plugin = Transport()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pigeon_post", module)
+    plugins = load_plugins(found=[plugin_at("pigeon_post:plugin"), plugin_at("pigeon_post:none")])
+    assert plugins.transport("pigeons").options == (PORT,)
+    assert list(plugins.failures()) == ["pigeon_post:none"]
 
 
 def test_of_two_plugins_that_offer_one_name_the_second_is_refused() -> None:
