@@ -16,8 +16,9 @@ hookspec = pluggy.HookspecMarker("duravip")
 def duravip_config_parsers() -> Sequence[ConfigParser]:  # type: ignore[empty-body]
     """Configuration languages.
 
-    Called when: at start, once, when the plugin has been imported. May block: no. Order: by the plugins' names, the first that fits reads.
-    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no.
+    Order: by the plugins' names, the first that fits reads. Raising: the plugin is of no use; fatal only if the
+    configuration names it. Since: 0.1.
     """
 
 
@@ -25,8 +26,9 @@ def duravip_config_parsers() -> Sequence[ConfigParser]:  # type: ignore[empty-bo
 def duravip_transports() -> Sequence[TransportKind]:  # type: ignore[empty-body]
     """Ways to reach the other members.
 
-    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
-    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no.
+    Order: of two that offer one name, the second is refused. Raising: the plugin is of no use; fatal only if the
+    configuration names it. Since: 0.1.
     """
 
 
@@ -34,8 +36,9 @@ def duravip_transports() -> Sequence[TransportKind]:  # type: ignore[empty-body]
 def duravip_backends() -> Sequence[BackendKind]:  # type: ignore[empty-body]
     """Ways to put addresses on interfaces.
 
-    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
-    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no.
+    Order: of two that offer one name, the second is refused. Raising: the plugin is of no use; fatal only if the
+    configuration names it. Since: 0.1.
     """
 
 
@@ -43,8 +46,9 @@ def duravip_backends() -> Sequence[BackendKind]:  # type: ignore[empty-body]
 def duravip_notifiers() -> Sequence[NotifierKind]:  # type: ignore[empty-body]
     """Ways to tell people and machines what happened.
 
-    Called when: at start, once, when the plugin has been imported. May block: no. Order: of two that offer one name, the second is refused.
-    Raising: the plugin is of no use; fatal only if the configuration names it. Since: 0.1.
+    Called when: at start, once, when the plugin has been imported. May block: no.
+    Order: of two that offer one name, the second is refused. Raising: the plugin is of no use; fatal only if the
+    configuration names it. Since: 0.1.
     """
 
 
