@@ -13,16 +13,21 @@ from duravip.errors import DuravipError
 
 # Command -> (module in duravip.cli that defines `command`, one line for --help).
 COMMANDS: dict[str, tuple[str, str]] = {
+    "announce": ("announce", "Tell the network again who has which address."),
     "check": ("check", "Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed."),
     "demo": ("demo", "Three nodes, real elections and a failure on this machine."),
+    "drain": ("drain", "Have this node give its addresses away and take none."),
     "events": ("events", "What happens in the cluster, as it happens."),
     "info": ("info", "This node's daemon: version, counters, settings in force."),
     "keygen": ("keygen", "Make a cluster key."),
     "members": ("members", "The nodes that this node hears or shares a view with."),
+    "move": ("move", "Move an address to a node, and pin it there."),
     "plan": ("plan", "Who would own what, and why, for these configurations."),
     "plugins": ("plugins", "Every installed plugin, and whether it could be loaded."),
+    "reload": ("reload", "Read the configuration again, and say what changes."),
     "run": ("run", "The daemon, in the foreground."),
     "show": ("show", "The virtual addresses: owner, flags, members."),
+    "undrain": ("undrain", "Let a drained node own addresses again."),
     "wait": ("wait", "Wait until a node is ready, or its view mature."),
 }
 

@@ -39,6 +39,7 @@ def command(address: str | None, watch: bool, style: str, control: str | None) -
         if style == "json":
             print_json(shown)
         elif address:
+            _print_staleness(shown)
             _print_one(shown["vips"][0])
         else:
             _print_all(shown)
@@ -59,6 +60,7 @@ def _print_all(shown: dict[str, Any]) -> None:
         )
     else:
         click.echo(f"{shown['node']}: in no view yet")
+    _print_staleness(shown)
     print_table(
         _COLUMNS,
         [
@@ -77,6 +79,11 @@ def _print_all(shown: dict[str, Any]) -> None:
     )
 
 
+def _print_staleness(shown: dict[str, Any]) -> None:
+    if shown["config"]["stale"]:
+        click.echo(f"{shown['node']}: STALE: the last reload was refused: {shown['config']['error']}")
+
+
 def _services(by_node: dict[str, list[str]]) -> str:
     """One list where all nodes agree, else one for each."""
     lists = [",".join(services) or "-" for services in by_node.values()]
@@ -91,6 +98,8 @@ def _print_one(vip: dict[str, Any]) -> None:
     owned = f"owned by {vip['owner']}" if vip["owner"] else "owned by nobody"
     click.echo(f"{names}: {owned}, {flags}, since {seconds(vip['since_s'])}")
     click.echo(f"    {vip['reason']}")
+    if vip["pinned"]:
+        click.echo(f"    pinned; `duravip move {vip['address']} auto` ends that")
     for node in vip["virtual_members"]:
         star = "*" if node == vip["owner"] else " "
         click.echo(f"  {star} {node} {' '.join(vip['services'].get(node, ()))}".rstrip())

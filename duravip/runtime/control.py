@@ -20,17 +20,33 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, assert_never
+from typing import Any, Protocol, Self, assert_never
 
 import msgspec
 import trio
 
 from duravip.bus import Bus, Subscription
 from duravip.errors import UsageError
-from duravip.model import canonical_address
+from duravip.model import Address, NodeName, canonical_address
+from duravip.runtime.reloading import Reread
+from duravip.runtime.requests import (
+    Action,
+    Announce,
+    Drain,
+    Events,
+    Info,
+    Members,
+    Move,
+    Ping,
+    Reload,
+    Request,
+    Show,
+    Undrain,
+    decoder,
+)
 from duravip.runtime.status import Status
 
 MAX_REQUEST_BYTES = 65_536
@@ -42,47 +58,25 @@ FOLLOW_QUEUE_EVENTS = 20_000
 log = logging.getLogger("duravip")
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
-    """Base of all requests."""
-
-
-class Ping(_Request, frozen=True, kw_only=True, tag="ping"):
-    """Is the node ready, is its view mature?"""
-
-
-class Show(_Request, frozen=True, kw_only=True, tag="show"):
-    address: str | None = None
-
-
-class Members(_Request, frozen=True, kw_only=True, tag="members"):
-    pass
-
-
-class Info(_Request, frozen=True, kw_only=True, tag="info"):
-    pass
-
-
-class Events(_Request, frozen=True, kw_only=True, tag="events"):
-    """`filters` are globs over ids, any of which may match; `past` False: only what happens from now on."""
-
-    follow: bool = False
-    filters: tuple[str, ...] = ("*",)
-    past: bool = True
-
-
-class Reload(_Request, frozen=True, kw_only=True, tag="reload"):
-    """Acts."""
-
-
-Request = Ping | Show | Members | Info | Events | Reload
-
-_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-
-
 class _RefusedError(Exception):
     def __init__(self, message: str, code: int = 1) -> None:
         self.code = code
         super().__init__(message)
+
+
+class Operator(Protocol):
+    """What is asked of `runtime.acting.Acting`: each answers "" when it is under way, else why not."""
+
+    def move(self, address: Address, node: NodeName | None) -> str: ...
+    def announce(self, *, everywhere: bool) -> str: ...
+    async def drain(self, name: NodeName | None, *, force: bool) -> str: ...
+    async def undrain(self, name: NodeName | None) -> str: ...
+
+
+class Reloader(Protocol):
+    """What is asked of `runtime.reloading.Reloading`."""
+
+    async def reload(self, *, dry_run: bool) -> Reread: ...
 
 
 class ControlServer:
@@ -125,14 +119,14 @@ class ControlServer:
         status: Status,
         bus: Bus,
         info: Callable[[], dict[str, Any]],
-        reload: Callable[[], Awaitable[str]],
+        operator: Operator,
+        reloader: Reloader,
         task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until cancelled. `info` gives the answer to `info`; `reload` reads the configuration again and says
-        "" or why not."""
+        """Until cancelled. `info` gives the answer to `info`."""
         if self._socket is None:
             raise RuntimeError("the control server serves before it is opened: a bug in duravip")
-        answers = _Answers(status, bus, info, reload)
+        answers = _Answers(status, bus, info, operator, reloader)
 
         async def handle(stream: trio.SocketStream) -> None:
             if self._clients >= MAX_CLIENTS:
@@ -161,9 +155,10 @@ class _Answers:
         status: Status,
         bus: Bus,
         info: Callable[[], dict[str, Any]],
-        reload: Callable[[], Awaitable[str]],
+        operator: Operator,
+        reloader: Reloader,
     ) -> None:
-        self.status, self.bus, self.info, self.reload = status, bus, info, reload
+        self.status, self.bus, self.info, self.operator, self.reloader = status, bus, info, operator, reloader
 
     async def to(self, request: Request, *, root: bool) -> object:
         match request:
@@ -181,23 +176,35 @@ class _Answers:
                     for one in self.bus.recent()
                     if not request.follow and wanted(one.event.id, request.filters)
                 ]
-            case Reload():
+            case Move() | Announce() | Drain() | Undrain() | Reload():
                 if not root:
                     raise _RefusedError("only root may do that")
-                refusal = await self.reload()
-                if refusal:
-                    raise _RefusedError(refusal)
-                return None
+                return await self._act(request)
             case _:
                 assert_never(request)
 
+    async def _act(self, request: Action) -> object:
+        result: object = None
+        match request:
+            case Move():
+                refusal = self.operator.move(_address(request.address), _name(request.node))
+            case Announce():
+                refusal = self.operator.announce(everywhere=request.everywhere)
+            case Drain():
+                refusal = await self.operator.drain(_name(request.node), force=request.force)
+            case Undrain():
+                refusal = await self.operator.undrain(_name(request.node))
+            case Reload():
+                reread = await self.reloader.reload(dry_run=request.dry_run)
+                refusal, result = reread.refusal, reread.as_json()
+            case _:
+                assert_never(request)
+        if refusal:
+            raise _RefusedError(refusal)
+        return result
+
     async def _show(self, request: Show) -> object:
-        address = None
-        if request.address is not None:
-            try:
-                address = canonical_address(request.address)
-            except ValueError:
-                raise _RefusedError(f"{request.address!r} is no IP address", 2) from None
+        address = _address(request.address) if request.address is not None else None
         shown = await self.status.show(address)
         if shown is None:
             raise _RefusedError(f"{address} is no DuraVIP of this part of the cluster; `duravip show` lists them")
@@ -284,9 +291,20 @@ def wanted(event_id: str, filters: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(event_id, one) for one in filters)
 
 
+def _address(text: str) -> Address:
+    try:
+        return canonical_address(text)
+    except ValueError:
+        raise _RefusedError(f"{text!r} is no IP address", 2) from None
+
+
+def _name(text: str | None) -> NodeName | None:
+    return NodeName(text) if text is not None else None
+
+
 def _decode(line: bytes) -> Request:
     try:
-        return _decoder.decode(line)
+        return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _RefusedError(f"this daemon does not understand the request: {error}", 2) from None
 

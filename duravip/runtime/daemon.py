@@ -115,6 +115,7 @@ class Daemon:
                 notifiers=notifiers,
                 reread=self._reread,
                 fits=fits,
+                keep_drained=state.set_drained,
             )
             self._life = Life(config, around, drained=state.drained)
             try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -18,20 +18,20 @@ import trio
 from duravip import __version__
 from duravip.bus import Bus, Subscription
 from duravip.cluster.departure import LEAVE_LIMIT_S
-from duravip.cluster.inputs import Input, LeaveRequested, TableLoaded
+from duravip.cluster.inputs import Input, LeaveRequested
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
-from duravip.config.diagnostics import Diagnostic
 from duravip.config.node_config import NodeConfig, PluginStanza
-from duravip.errors import DuravipError
-from duravip.events import ConfigRejected, ConfigReloaded, Event, Stamped
+from duravip.events import Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.plugin.api import Backend, Notifier, Transport
+from duravip.runtime.acting import Acting
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
 from duravip.runtime.notifying import Notifying
 from duravip.runtime.plumber import Plumber
+from duravip.runtime.reloading import Reloading, Reread
 from duravip.runtime.status import Status
 from duravip.wire.link import Link
 
@@ -56,7 +56,8 @@ class AnnouncerLike(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a life stands on: all open, and closed by whoever opened it. `reread` reads the configuration
-    again (in a thread); `fits` raises ConfigurationError when this machine could not run it."""
+    again (in a thread); `fits` raises ConfigurationError when this machine could not run it; `keep_drained` writes
+    to the disk whether the node is drained (in a thread)."""
 
     link: Link
     transports: Mapping[str, Transport]
@@ -65,7 +66,8 @@ class Surroundings:
     control: ControlServer
     notifiers: Sequence[tuple[PluginStanza, Notifier]]
     reread: Callable[[], NodeConfig]
-    fits: Callable[[NodeConfig], Any]  # -> Awaitable[None]
+    fits: Callable[[NodeConfig], Awaitable[None]]
+    keep_drained: Callable[[bool], None]
 
 
 class Life:
@@ -75,7 +77,6 @@ class Life:
         self._config = config
         self._around = around
         self._began = now
-        self._reloading = trio.Lock()
         self._node = Node(parameters_of(config, me, drained=drained), config.table, now=now)
         self._plumber = Plumber(backend=around.backend, announcer=around.announcer, answer=self._feed)
         self._driver = Driver(
@@ -87,6 +88,16 @@ class Life:
         )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
+        self._reloading = Reloading(
+            config, reread=around.reread, fits=around.fits, feed=self._feed, publish=self._publish
+        )
+        self._acting = Acting(
+            me=me.name,
+            machine=self._node,
+            feed=self._feed,
+            keep_drained=around.keep_drained,
+            drained=drained,
+        )
         self._notifying = tuple(
             Notifying(stanza, notifier, self._bus, self._publish) for stanza, notifier in around.notifiers
         )
@@ -97,7 +108,7 @@ class Life:
     @property
     def table(self) -> Table:
         """The one read last."""
-        return self._config.table
+        return self._reloading.config.table
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until the node has left. `started` when everything is open and the control socket answers."""
@@ -126,25 +137,9 @@ class Life:
                 await notifying.wait_told()
         self._nursery.cancel_scope.cancel()
 
-    async def reload(self) -> str:
-        """Reads the configuration again and brings its table into force; "" or why the old one stays."""
-        async with self._reloading:
-            try:
-                fresh = await trio.to_thread.run_sync(self._around.reread)
-                refusal = "; ".join(diagnostic_text(found) for found in fresh.errors())
-                if not refusal:
-                    await self._around.fits(fresh)
-            except DuravipError as error:
-                refusal = str(error)
-            if refusal:
-                self._publish(ConfigRejected(text=refusal))
-                return refusal
-            if (self._config.name, self._config.local) != (fresh.name, fresh.local):
-                log.warning("reload: what has changed beside the VIPs takes effect at the next start")
-            self._config = replace(self._config, table=fresh.table)
-            self._feed(TableLoaded(table=fresh.table))
-            self._publish(ConfigReloaded(digest=fresh.table.digest()))
-            return ""
+    async def reload(self) -> Reread:
+        """Reads the configuration again and brings its table into force, or keeps the old one."""
+        return await self._reloading.reload()
 
     def info(self) -> dict[str, Any]:
         """The answer to `info`."""
@@ -164,8 +159,9 @@ class Life:
             "backend": local.backend.plugin,
             "heartbeat_interval_s": local.heartbeat_interval,
             "failure_timeout_s": local.failure_timeout,
-            "settings": msgspec.to_builtins(self._config.table.settings),
-            "table": {"digest": self._config.table.digest(), "vips": len(self._config.table.vips)},
+            "settings": msgspec.to_builtins(self.table.settings),
+            "table": {"digest": self.table.digest(), "vips": len(self.table.vips)},
+            "config": {**self._status.config(), "in_force": self._status.is_in_force(self.table)},
             "orders_waiting": self._plumber.waiting,
             "events": self._bus.published,
             "counters": asdict(self._driver.counters),
@@ -174,7 +170,12 @@ class Life:
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
         await self._around.control.serve(
-            status=self._status, bus=self._bus, info=self.info, reload=self.reload, task_status=task_status
+            status=self._status,
+            bus=self._bus,
+            info=self.info,
+            operator=self._acting,
+            reloader=self._reloading,
+            task_status=task_status,
         )
 
     def _feed(self, given: Input) -> None:
@@ -201,14 +202,6 @@ def parameters_of(config: NodeConfig, me: Member, *, drained: bool) -> Parameter
         on_isolation=local.on_isolation,
         drained=drained,
     )
-
-
-def diagnostic_text(found: Diagnostic) -> str:
-    """One line, as compilers print it."""
-    origin = found.origin
-    place = f"{origin.file}:{origin.line}:{origin.column}: " if origin.line else f"{origin.file}: "
-    hint = f" ({found.hint})" if found.hint else ""
-    return f"{place if origin.file else ''}{found.severity.value} {found.code}: {found.message}{hint}"
 
 
 async def _log_events(events: Subscription) -> None:

@@ -15,8 +15,9 @@ import msgspec
 import trio
 
 from duravip.cluster.flags import Landscape
-from duravip.events import Event, OwnerElected
-from duravip.model import Address, Decision, NodeName, Reason, View, address_order
+from duravip.cluster.holdings import HoldState
+from duravip.events import ConfigRejected, ConfigReloaded, Event, OwnerElected
+from duravip.model import Address, Decision, NodeName, Table, View, address_order
 
 SLICE_ADDRESSES = 100
 
@@ -56,7 +57,9 @@ class Machine(Protocol):
     @property
     def landscape(self) -> Landscape: ...
     def owners(self) -> Mapping[Address, Decision]: ...
+    def pins(self) -> Mapping[Address, NodeName]: ...
     def held(self) -> frozenset[Address]: ...
+    def holding_state(self, address: Address) -> HoldState | None: ...
     def member_infos(self) -> Sequence[Peer]: ...
     def describer(self) -> Callable[[Address], str]: ...
 
@@ -72,6 +75,7 @@ class Status:
         self._paths_of = paths_of
         self._began = now
         self._owned_since: dict[Address, float] = {}
+        self._rejected = ""
 
     @property
     def view_mature(self) -> bool:
@@ -82,9 +86,25 @@ class Status:
         return str(view.id) if view else ""
 
     def observe(self, event: Event, *, now: float) -> None:
-        """Every event passes here once: it dates the present owners."""
-        if isinstance(event, OwnerElected):
-            self._owned_since[event.address] = now
+        """Every event passes here once: it dates the present owners, and says how the last reload ended."""
+        match event:
+            case OwnerElected():
+                self._owned_since[event.address] = now
+            case ConfigRejected():
+                self._rejected = event.text
+            case ConfigReloaded():
+                self._rejected = ""
+            case _:
+                pass
+
+    def config(self) -> dict[str, Any]:
+        """`stale`: the last reload was refused, because of `error`, and an older configuration is in force."""
+        return {"stale": bool(self._rejected), "error": self._rejected or None}
+
+    def is_in_force(self, table: Table) -> bool:
+        """Whether the view goes by this table for this node, and nothing is here that it does not have."""
+        wanted = {vip.address: vip for vip in table.vips}
+        return self._machine.landscape.entries.get(self.node, {}) == wanted and self._machine.held() <= wanted.keys()
 
     async def show(self, address: Address | None = None) -> msgspec.Raw | None:
         """The answer to `show`, as JSON text; None when `address` is no VIP of the present view."""
@@ -95,14 +115,15 @@ class Status:
             if address not in universe:
                 return None
             universe = (address,)
-        head = {"node": self.node, "view": self._view(now)}
-        owners, held = dict(self._machine.owners()), self._machine.held()
+        head = {"node": self.node, "view": self._view(now), "config": self.config()}
+        owners, pins = dict(self._machine.owners()), self._machine.pins()
+        here = {held: self._machine.holding_state(held) for held in self._machine.held()}
         describe = self._machine.describer()
         slices: list[bytes] = []
         ordered = sorted(universe, key=address_order)
         for start in range(0, len(ordered), SLICE_ADDRESSES):
             part = [
-                self._vip(landscape, one, owners.get(one), one in held, describe(one), now)
+                self._vip(landscape, one, owners.get(one), here.get(one), one in pins, describe(one), now)
                 for one in ordered[start : start + SLICE_ADDRESSES]
             ]
             slices.append(msgspec.json.encode(part)[1:-1])
@@ -143,7 +164,8 @@ class Status:
         landscape: Landscape,
         address: Address,
         decision: Decision | None,
-        held_here: bool,
+        holding: HoldState | None,
+        pinned: bool,
         reason: str,
         now: float,
     ) -> dict[str, Any]:
@@ -153,13 +175,14 @@ class Status:
         return {
             "address": address,
             "owner": decision.owner if decision else None,
-            "held_here": held_here,
+            "held_here": holding is not None,
+            "holding": holding.value if holding is not None else None,
             "flags": sorted(flag.value for flag in flags),
             "reason": reason,
             "since_s": round(now - self._owned_since.get(address, self._began), 3),
             "virtual_members": list(members),
             "bindings": sorted({name for entry in entries.values() for name in entry.binding_names()}),
             "services": {name: list(entry.service_names()) for name, entry in entries.items()},
-            "pinned": decision is not None and decision.reason is Reason.PINNED,
+            "pinned": pinned,
             "evidence": [msgspec.to_builtins(one) for flag in sorted(flags, key=str) for one in flags[flag]],
         }

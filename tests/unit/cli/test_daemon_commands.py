@@ -25,11 +25,13 @@ SHOWN = {
         "stable_s": 62.0,
         "mature": True,
     },
+    "config": {"stale": False, "error": None},
     "vips": [
         {
             "address": "192.168.0.51",
             "owner": "node1",
             "held_here": True,
+            "holding": "held",
             "flags": ["UNSAFE"],
             "reason": "node1 holds it already",
             "since_s": 4.25,
@@ -45,6 +47,7 @@ SHOWN = {
             "address": "192.168.0.52",
             "owner": None,
             "held_here": False,
+            "holding": None,
             "flags": [],
             "reason": "no eligible member",
             "since_s": 4000,

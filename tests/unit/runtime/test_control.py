@@ -16,8 +16,9 @@ import trio.testing
 
 from duravip.bus import Bus
 from duravip.cluster.flags import survey
+from duravip.cluster.holdings import HoldState
 from duravip.errors import ControlError, UsageError
-from duravip.events import LinkDown, LinkUp, OwnerElected
+from duravip.events import ConfigRejected, ConfigReloaded, LinkDown, LinkUp, OwnerElected
 from duravip.model import (
     Address,
     Decision,
@@ -34,6 +35,7 @@ from duravip.model import (
 )
 from duravip.runtime import client, control
 from duravip.runtime.control import ControlServer
+from duravip.runtime.reloading import Reread
 from duravip.runtime.status import Status
 
 A, B = Address("192.0.2.9"), Address("192.0.2.10")
@@ -69,6 +71,12 @@ class StillMachine:
     def held(self) -> frozenset[Address]:
         return frozenset({A})
 
+    def pins(self) -> dict[Address, NodeName]:
+        return {B: N2}
+
+    def holding_state(self, address: Address) -> HoldState | None:
+        return HoldState.TAKING if address == A else None
+
     def describer(self) -> Any:
         return lambda address: f"because of {address}"
 
@@ -94,10 +102,28 @@ class Rig:
         self.status = Status(node=N1, machine=self.machine, paths_of=lambda name: ("multicast",), now=0.0)
         self.bus = Bus(node=N1, incarnation="7.1", view=self.status.view_text)
         self.reloads = 0
+        self.asked: list[tuple[Any, ...]] = []
 
-    async def reload(self) -> str:
+    async def reload(self, *, dry_run: bool) -> Reread:
         self.reloads += 1
-        return "" if self.reloads == 1 else "the file has errors"
+        self.asked.append(("reload", dry_run))
+        return Reread(refusal="" if self.reloads == 1 else "the file has errors", warnings=("beware",))
+
+    def move(self, address: Address, node: NodeName | None) -> str:
+        self.asked.append(("move", address, node))
+        return "node3 is no member" if node == "node3" else ""
+
+    def announce(self, *, everywhere: bool) -> str:
+        self.asked.append(("announce", everywhere))
+        return ""
+
+    async def drain(self, name: NodeName | None, *, force: bool) -> str:
+        self.asked.append(("drain", name, force))
+        return "" if force else "nobody else could own it"
+
+    async def undrain(self, name: NodeName | None) -> str:
+        self.asked.append(("undrain", name))
+        return ""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Rig]:
@@ -109,7 +135,8 @@ class Rig:
                         status=self.status,
                         bus=self.bus,
                         info=lambda: {"node": "node1"},
-                        reload=self.reload,
+                        operator=self,
+                        reloader=self,
                         task_status=task_status,
                     )
 
@@ -157,6 +184,7 @@ async def test_show_has_the_shape_of_the_contract(rig: Rig) -> None:
         "address": A,
         "owner": "node1",
         "held_here": True,
+        "holding": "taking",
         "flags": ["UNSAFE"],
         "reason": "because of 192.0.2.9",
         "virtual_members": ["node1", "node2"],
@@ -168,7 +196,16 @@ async def test_show_has_the_shape_of_the_contract(rig: Rig) -> None:
         ("node1", "node1.conf", 4, "esmtp:25, multivip"),
         ("node2", "", 0, "multivip"),
     ]
-    assert (second["owner"], second["held_here"], second["flags"]) == (None, False, [])
+    assert (second["owner"], second["held_here"], second["holding"], second["flags"]) == (None, False, None, [])
+    assert second["pinned"], "a pin that cannot be followed now is shown all the same"
+    assert shown["config"] == {"stale": False, "error": None}
+
+
+async def test_a_refused_reload_makes_the_configuration_stale_until_one_succeeds(rig: Rig) -> None:
+    rig.status.observe(ConfigRejected(text="a.conf:3:4: error"), now=0.0)
+    assert (await rig.ask(command="show"))["config"] == {"stale": True, "error": "a.conf:3:4: error"}
+    rig.status.observe(ConfigReloaded(digest="ab"), now=0.0)
+    assert (await rig.ask(command="show"))["config"] == {"stale": False, "error": None}
 
 
 async def test_show_of_one_address_takes_any_spelling_of_it(rig: Rig) -> None:
@@ -309,16 +346,54 @@ async def test_a_follower_that_does_not_read_is_cut_off_and_nobody_waits(
         await stream.aclose()
 
 
-async def test_only_root_may_act(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    if os.geteuid() == 0:
-        assert await rig.ask(command="reload") is None
-        with pytest.raises(client.RefusedError, match="the file has errors"):
-            await rig.ask(command="reload")
+ACTIONS: list[dict[str, Any]] = [
+    {"command": "move", "address": A, "node": "node2"},
+    {"command": "announce", "everywhere": True},
+    {"command": "drain"},
+    {"command": "undrain"},
+    {"command": "reload"},
+    {"command": "reload", "dry_run": True},
+]
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+async def test_only_root_may_act(rig: Rig, monkeypatch: pytest.MonkeyPatch, action: dict[str, Any]) -> None:
     monkeypatch.setattr(control._Conversation, "_is_root", lambda self: False)
-    before = rig.reloads
     with pytest.raises(client.RefusedError, match="only root may do that"):
+        await rig.ask(**action)
+    assert rig.asked == []
+
+
+async def test_what_root_asks_for_is_passed_on_and_refusals_come_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control._Conversation, "_is_root", lambda self: True)
+    assert await rig.ask(command="move", address="192.0.2.9", node="node2") is None
+    assert await rig.ask(command="move", address=A, node=None) is None
+    with pytest.raises(client.RefusedError, match="node3 is no member"):
+        await rig.ask(command="move", address=A, node="node3")
+    with pytest.raises(client.RefusedError, match="'there' is no IP address") as caught:
+        await rig.ask(command="move", address="there", node="node2")
+    assert caught.value.exit_code == 2
+    await rig.ask(command="announce", everywhere=False)
+    with pytest.raises(client.RefusedError, match="nobody else could own it"):
+        await rig.ask(command="drain")
+    await rig.ask(command="drain", node="node1", force=True)
+    await rig.ask(command="undrain")
+    assert (await rig.ask(command="reload", dry_run=True))["warnings"] == ["beware"]
+    with pytest.raises(client.RefusedError, match="the file has errors"):
         await rig.ask(command="reload")
-    assert rig.reloads == before
+    assert rig.asked == [
+        ("move", A, N2),
+        ("move", A, None),
+        ("move", A, "node3"),
+        ("announce", False),
+        ("drain", None, False),
+        ("drain", N1, True),
+        ("undrain", None),
+        ("reload", True),
+        ("reload", False),
+    ]
 
 
 async def test_a_bug_in_an_answer_does_not_end_the_daemon(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

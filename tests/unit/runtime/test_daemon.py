@@ -227,7 +227,7 @@ async def test_a_reload_brings_the_new_table_into_force(
         fresh = table(VIP, Address("192.0.2.60"))
         for name in ("node1", "node2"):
             memory.config(name, fresh)
-            assert await lives[name].reload() == ""
+            assert (await lives[name].reload()).refusal == ""
         await trio.sleep(10)
         assert sorted(memory.holders()) == ["192.0.2.50", "192.0.2.60"]
         assert all(len(holders) == 1 for holders in memory.holders().values())
@@ -243,7 +243,7 @@ async def test_a_reload_of_a_broken_file_keeps_the_old_table_and_says_so(
         )
         memory.configs["node1"] = replace(memory.configs["node1"], diagnostics=(wrong,))
         text = "a.conf:3:4: error DV104: `x` has no value"
-        assert await life.reload() == text
+        assert (await life.reload()).refusal == text
         last = life._bus.recent()[-1].to_json_object()
         assert (last["id"], last["text"]) == ("config.rejected", text)
         assert life.table == memory.configs["node1"].table
