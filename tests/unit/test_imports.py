@@ -148,7 +148,11 @@ def modules(folder: Path, package: str) -> Iterator[tuple[str, Path]]:
 
 
 def every_module() -> list[tuple[str, Path]]:
-    return [*modules(ROOT, "duravip"), *modules(ROOT / "plugins", "duravip_plugins")]
+    return [
+        *modules(ROOT, "duravip"),
+        *modules(ROOT / "plugins", "duravip_plugins"),
+        *modules(ROOT / "contrib" / "duravip-example", "duravip_example"),
+    ]
 
 
 def test_every_room_is_in_the_plan() -> None:

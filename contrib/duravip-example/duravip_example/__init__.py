@@ -1,0 +1,1 @@
+"""Plugins for duravip, as somebody else would write them."""
