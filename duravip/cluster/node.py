@@ -92,10 +92,6 @@ from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
 
-GATHER_S = 0.02  # how long others that are silent too may take to answer before a view without them is proposed
-SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
-SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others that come with it
-
 
 class Node:
     """The machine of one node's life. `handle` and `next_deadline` are its interface; the rest are questions."""

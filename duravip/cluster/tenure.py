@@ -68,10 +68,6 @@ class Tenure:
     def refused(self) -> AddressSet:
         return AddressSet(self._refused)
 
-    def has_won(self, address: Address) -> bool:
-        """Whether a merge left this node with an address that it had before."""
-        return self.holdings.state(address) is HoldState.HELD
-
     def deadline(self) -> float:
         return min((self.holdings.deadline(), *self._refused.values()))
 
