@@ -212,6 +212,15 @@ PAGES: Mapping[str, Callable[[], str]] = {
 MACHINES = tuple(f"duravip.cluster.{path.stem}" for path in sorted((DOCS.parent / "duravip/cluster").glob("[a-z]*.py")))
 
 
+def syslog_severities() -> str:
+    format_module = importlib.import_module("duravip_plugins.syslog_format")
+    rows = []
+    for event in events.event_classes():
+        severity = format_module.SEVERITIES.get(event.id, format_module.Severity.NOTICE)
+        rows.append((code.code(event.id), f"{severity.name.lower()} ({severity.value})"))
+    return code.table(("event", "severity"), rows)
+
+
 def drop_reasons() -> str:
     rows = [(code.code(reason.name.lower()), str(reason.value)) for reason in DropReason]
     return code.table(("reason", "when"), rows)
@@ -248,6 +257,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "constants": lambda: code.constants_table(MACHINES),
     "wire-constants": lambda: code.constants_table(("duravip.wire.seal", "duravip.wire.codec", "duravip.wire.link")),
     "drop-reasons": drop_reasons,
+    "syslog-severities": syslog_severities,
 }
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -215,14 +216,29 @@ def test_configurations_shown_pass_check(page: Path, mark: str, text: str, tmp_p
     file = tmp_path / ("example.toml" if "toml" in mark else "example.conf")
     file.write_text(text)
 
-    checked = check([str(file)], parsers=parsers(), plugin_options={"multicast": _multicast_options()})
+    checked = check([str(file)], parsers=parsers(), plugin_options=_plugin_options(), plugin_kinds=_plugin_kinds())
 
     assert [found.message for found in checked.diagnostics] == []
 
 
-def _multicast_options() -> tuple[schema.Option, ...]:
-    module = importlib.import_module("duravip_plugins.transport_multicast")
-    return tuple(module.duravip_transports()[0].options)
+KINDS = {"duravip_transports": "transport", "duravip_backends": "backend", "duravip_notifiers": "notifier"}
+
+
+def _plugin_kinds() -> dict[str, str]:
+    return {kind.name: word for word, kind in _offered()}
+
+
+def _plugin_options() -> dict[str, tuple[schema.Option, ...]]:
+    return {kind.name: tuple(kind.options) for _, kind in _offered()}
+
+
+def _offered() -> Iterator[tuple[str, Any]]:
+    """Every transport, backend and notifier of our own, with its kind."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for target in project["entry-points"]["duravip"].values():
+        for hook, word in KINDS.items():
+            for kind in getattr(importlib.import_module(target), hook, tuple)():
+                yield word, kind
 
 
 def test_the_example_of_a_missing_listener_is_unsafe_in_both_languages(tmp_path: Path) -> None:
