@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.agreed import AgreedState, tables_at_install
+from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
 from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
@@ -12,6 +14,8 @@ from duravip.cluster.messages import (
     Matured,
     MemberState,
     MemberStatus,
+    Pin,
+    Pinned,
     Report,
     Reported,
     TableChosen,
@@ -219,3 +223,35 @@ def test_an_address_that_is_in_nobodys_table_any_more_loses_its_owner_once() -> 
     desk.work(0.1)
     assert desk.agreed.owner(Y) is None
     assert desk.agreed.elected() == {}
+
+
+def test_a_wish_is_numbered_once_if_it_can_be_granted_and_the_pin_beats_balance_and_holder() -> None:
+    desk = Desk(state(A, held=(X, Y)), state(B))
+    desk.work(0.0)
+    wish = Pinned(by=B.name, sequence=1, address=X, node=B.name)
+    desk.coordinator.on_wish(B.name, wish)
+    desk.coordinator.on_wish(B.name, wish)
+    desk.coordinator.on_wish(A.name, wish)  # in somebody else's name
+    desk.coordinator.on_wish(B.name, Pinned(by=B.name, sequence=2, address=Address("10.9.9.9"), node=B.name))
+    assert [body for body in desk.work(0.1) if isinstance(body, Pinned)] == [wish]
+    assert desk.agreed.owner(X) == B.name
+
+
+def test_a_pin_ends_when_its_node_is_drained() -> None:
+    desk = Desk(state(A, held=(X, Y)), state(B))
+    desk.coordinator.on_wish(A.name, Pinned(by=A.name, sequence=1, address=X, node=B.name))
+    desk.work(0.0)
+    desk.agreed.status[B.name] = msgspec.structs.replace(desk.agreed.status[B.name], drained=True)
+    ended = [body for body in desk.work(0.1) if isinstance(body, Pinned)]
+    assert [body.node for body in ended] == [None]
+    assert desk.agreed.circumstances().pins == {}
+
+
+def test_of_two_words_on_a_pin_the_newer_counts_and_one_without_its_node_has_ended() -> None:
+    old, new = (Pin(address=X, node=name, epoch=1, number=n) for name, n in ((A.name, 3), (B.name, 5)))
+    gone = Pin(address=Y, node=C.name, epoch=1, number=9)
+    states = tuple(msgspec.structs.replace(state(m), pins=p) for m, p in ((A, (old, gone)), (B, (new,))))
+    pins = pins_at_install(states)
+    assert pins[X].node == B.name
+    assert pins[Y].node is None
+    assert pins_at_install(states[::-1]) == pins
