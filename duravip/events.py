@@ -81,6 +81,23 @@ class Stalled(Event, frozen=True, kw_only=True):
     gap_s: float
 
 
+class PathLost(Event, frozen=True, kw_only=True):
+    """A node is heard, but for the failure timeout not on this path (transport). Nothing moves; one path fewer is
+    left."""
+
+    id = "membership.path_lost"
+    name: NodeName
+    path: str
+
+
+class PathRestored(Event, frozen=True, kw_only=True):
+    """A node is heard again on a path that was lost, and has been for the failure timeout."""
+
+    id = "membership.path_restored"
+    name: NodeName
+    path: str
+
+
 class Expelled(Event, frozen=True, kw_only=True):
     """The others went on without this node: it gave up every address and joins anew."""
 

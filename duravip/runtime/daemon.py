@@ -97,7 +97,8 @@ class Daemon:
                     node_address=local.nodeaddr,
                     vips=frozenset(vip.address for vip in config.table.vips),
                 )
-                transports[stanza.plugin] = await stack.enter_async_context(kind.open(context))
+                path = f"{stanza.plugin}:{stanza.name}" if stanza.name else stanza.plugin
+                transports[path] = await stack.enter_async_context(kind.open(context))
             announcer = await stack.enter_async_context(self._host.announcer(local))
             for address in await machine.clean(backend, config.table):
                 log.info("took off %s, which an earlier run had left", address)

@@ -34,6 +34,7 @@ from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import NodeName
 from duravip.plugin.api import Transport
+from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
 
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
@@ -74,7 +75,7 @@ class DriverCounters:
 
 class Driver:
     """`order` and `publish` take what they are given and return at once; neither may call back into
-    `feed`."""
+    `feed`. `path_timeout_s`: after how long without a sign a path to a living node is lost."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Driver:
         transports: Mapping[str, Transport],
         order: Callable[[KernelOrder], None],
         publish: Callable[[Event], object],
+        path_timeout_s: float,
         suspended_s: Callable[[], float] = suspended_s,
     ) -> None:
         self._suspended_s = suspended_s
@@ -96,7 +98,7 @@ class Driver:
         self._alarm = trio.CancelScope()
         self._left = trio.Event()
         self._feeding = False
-        self._heard: dict[NodeName, dict[str, float]] = {}
+        self._paths = Paths(tuple(transports), timeout_s=path_timeout_s)
         self._outboxes: dict[str, trio.MemorySendChannel[bytes]] = {}
         self._mailboxes: dict[str, trio.MemoryReceiveChannel[bytes]] = {}
         for path in self._transports:
@@ -131,13 +133,12 @@ class Driver:
 
     def paths_of(self, name: NodeName, *, within_s: float) -> tuple[str, ...]:
         """The transports on which the node was heard in the last `within_s` seconds, sorted."""
-        since = trio.current_time() - within_s
-        return tuple(sorted(path for path, at in self._heard.get(name, {}).items() if at >= since))
+        return self._paths.heard(name, within_s=within_s, now=trio.current_time())
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The transports that are open, sorted."""
-        return tuple(sorted(self._transports))
+        return self._paths.names
 
     async def wait_left(self) -> None:
         """Returns when the machine has said `Left` and what it had to say is with the network."""
@@ -164,8 +165,10 @@ class Driver:
             self.counters.datagrams_in += 1
             opened = self._link.open(datagram)
             if isinstance(opened, Received):
-                self._heard.setdefault(opened.sender.name, {})[path] = trio.current_time()
                 self.feed(PacketHeard(sender=opened.sender, messages=tuple(opened.messages), path=path))
+            if opened.sender is not None:  # also of a second copy: the path leads to this node
+                for event in self._paths.arrived(opened.sender.name, path, now=trio.current_time()):
+                    self._publish(event)
             await trio.lowlevel.checkpoint()
 
     async def _send(self, path: str, transport: Transport) -> None:

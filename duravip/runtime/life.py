@@ -85,6 +85,7 @@ class Life:
             transports=around.transports,
             order=self._plumber.order,
             publish=self._publish,
+            path_timeout_s=config.local.failure_timeout,
         )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)

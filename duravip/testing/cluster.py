@@ -36,6 +36,7 @@ TIMES: Mapping[str, float] = {
 }
 PATIENCE_S = 20.0  # for whatever should come about by itself
 MERGE_LIMIT_S = 8.0
+MULTICAST = 'multicast { interface = "eth0" }'
 _ASK_EVERY_S = 0.02
 
 
@@ -72,16 +73,16 @@ class Cluster:
 
     # --- configurations and daemons ---
 
-    def configure(self, node: str, vips: str, **options: object) -> Path:
-        """Writes the node's file in Momentum's syntax: `vips` after what every node here needs. `options` of the
-        stanza `cluster` beside, or instead of, the usual ones."""
+    def configure(self, node: str, vips: str, *, transports: str = MULTICAST, **options: object) -> Path:
+        """Writes the node's file in Momentum's syntax: `transports` (their stanzas) and `vips` after what every node
+        here needs. `options` of the stanza `cluster` beside, or instead of, the usual ones."""
         lines = [f"    {name} = {_word(value)}" for name, value in self._options(node, options).items()]
         text = "\n".join(
             (
                 "cluster {",
                 *lines,
                 "}",
-                'multicast { interface = "eth0" }',
+                transports,
                 'Topology "10.77.0.0/24" { interface = "eth0" }',
                 'Topology "fd77::/64" { interface = "eth0" }',
                 vips,

@@ -80,7 +80,7 @@ class MemoryTransport:
 
     async def send(self, payload: bytes, to: NodeName | None = None) -> None:
         if len(payload) > self.mtu_bytes:
-            raise TransportError(f"{len(payload)} bytes are more than a datagram may have")
+            raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}")
         await trio.lowlevel.checkpoint()
         self._network.deliver(self._name, payload)
 

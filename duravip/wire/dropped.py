@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from duravip.model import Member
+
 
 class DropReason(enum.Enum):
     """One counter each. The value is what people read beside the counter."""
@@ -25,4 +27,7 @@ class DropReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
+    """`sender`: of a DUPLICATE, whose authenticity is known as well as the first copy's."""
+
     reason: DropReason
+    sender: Member | None = None

@@ -224,7 +224,9 @@ class Opener:
         elif life.key_id != key_id:  # the sender was given a new first key without a new life
             life.key_id, life.cipher = key_id, cipher
         refused = life.accept(sequence)
-        return Opened(member, frame) if refused is None else Dropped(refused)
+        if refused is None:
+            return Opened(member, frame)
+        return Dropped(refused, sender=member if refused is DropReason.DUPLICATE else None)
 
     def _decrypt(
         self, datagram: bytes, body_at: int, sequence: int, key_id: int, sender: Member, known: AESGCM | None

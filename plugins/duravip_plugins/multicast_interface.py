@@ -1,4 +1,4 @@
-"""Which interface and which source address the multicast transport uses."""
+"""The interfaces of this machine, and which of them and which source address the multicast transport uses."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Interface:
     addresses: tuple[Address, ...]
 
 
-def interfaces() -> tuple[Interface, ...]:
-    """Every interface of this machine, in the kernel's order. Raises TransportError."""
+def interfaces(transport: str = "multicast") -> tuple[Interface, ...]:
+    """Every interface of this machine, in the kernel's order. Raises TransportError, in the transport's name."""
     try:
         with rtnetlink.open_socket() as link:
             rows, _ = rtnetlink.addresses(link)
             links = rtnetlink.links(link)
     except OSError as error:
-        raise TransportError(f"multicast: the kernel does not list its interfaces: {error.strerror}") from error
+        raise TransportError(f"{transport}: the kernel does not list its interfaces: {error.strerror}") from error
     return tuple(
         Interface(
             name=found.name,

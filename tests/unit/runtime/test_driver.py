@@ -10,7 +10,7 @@ import trio.testing
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Leave, Probe
-from duravip.events import NodeLeft, ViewMatured
+from duravip.events import NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName
 from duravip.runtime.driver import Driver
 from duravip.testing.fakes import MemoryNetwork
@@ -19,6 +19,7 @@ from duravip.wire.link import Link
 KEY = bytes(range(32))
 ME, PEER = NodeName("node1"), NodeName("node2")
 FOREVER = float("inf")
+TIMEOUT_S = 1.0
 
 
 def link_of(name: NodeName) -> Link:
@@ -62,6 +63,7 @@ class Rig:
                 transports={"memory": transport},
                 order=self.done.append,
                 publish=self.done.append,
+                path_timeout_s=TIMEOUT_S,
                 suspended_s=lambda: self.suspended_s,
             )
             nursery.start_soon(driver.run)
@@ -131,6 +133,46 @@ async def test_a_datagram_of_a_peer_reaches_the_machine_with_sender_and_path(
     assert [input for _, input in core.inputs] == [
         PacketHeard(sender=peer.me, messages=(Probe(to=ME), Leave()), path="memory")
     ]
+
+
+async def test_every_path_on_which_a_copy_arrives_counts_and_the_machine_hears_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    core, peer, done = ScriptedCore(), link_of(PEER), []
+    networks = {"one": MemoryNetwork(), "two": MemoryNetwork()}
+
+    async def beats(count: int, *paths: str) -> None:
+        for _ in range(count):
+            (datagram,) = peer.pack([Probe(to=ME)])
+            for path in paths:
+                networks[path].deliver(PEER, datagram)
+            await trio.sleep(TIMEOUT_S / 4)
+
+    async with (
+        networks["one"].transport(ME) as one,
+        networks["two"].transport(ME) as two,
+        trio.open_nursery() as nursery,
+    ):
+        driver = Driver(
+            core=core,
+            link=link_of(ME),
+            transports={"two": two, "one": one},
+            order=done.append,
+            publish=done.append,
+            path_timeout_s=TIMEOUT_S,
+            suspended_s=lambda: 0.0,
+        )
+        nursery.start_soon(driver.run)
+        await beats(8, "one", "two")
+        assert driver.paths_of(PEER, within_s=TIMEOUT_S) == ("one", "two") == driver.paths
+        assert done == []
+        await beats(8, "two")
+        assert done == [PathLost(name=PEER, path="one")]
+        assert driver.paths_of(PEER, within_s=TIMEOUT_S) == ("two",)
+        await beats(8, "one", "two")
+        assert done == [PathLost(name=PEER, path="one"), PathRestored(name=PEER, path="one")]
+        nursery.cancel_scope.cancel()
+    assert core.kinds() == [PacketHeard] * 24
 
 
 async def test_garbage_on_the_network_is_counted_and_nothing_else(

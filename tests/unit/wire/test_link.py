@@ -99,7 +99,7 @@ def test_every_drop_is_counted_under_its_reason() -> None:
     a, b = link("a"), link("b")
     datagram = a.pack([Leave()])[0]
     b.open(datagram)
-    assert b.open(datagram) == Dropped(DropReason.DUPLICATE)
+    assert b.open(datagram) == Dropped(DropReason.DUPLICATE, sender=a.me)
     assert b.open(b"") == Dropped(DropReason.TOO_SHORT)
     assert b.open(b"") == Dropped(DropReason.TOO_SHORT)
     assert {reason: n for reason, n in b.counters.items() if n} == {
