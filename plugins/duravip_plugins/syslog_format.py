@@ -66,6 +66,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "interface.link_down": Severity.WARNING,
     "membership.node_left": Severity.WARNING,
     "membership.node_suspected": Severity.WARNING,
+    "membership.path_lost": Severity.WARNING,
     "election.balanced": Severity.INFO,
     "membership.node_matured": Severity.INFO,
     "membership.view_matured": Severity.INFO,
