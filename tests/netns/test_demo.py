@@ -41,7 +41,9 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def assert_nothing_left(demo: subprocess.Popen[str]) -> None:
     assert [path.name for path in Path("/run/netns").glob(f"dvdemo-{demo.pid}-*")] == []
-    listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(demo.pid)], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ps", "-o", "stat=,args=", "-s", str(demo.pid)], capture_output=True, text=True, check=False
+    )
     running = [line for line in listed.stdout.splitlines() if not line.startswith("Z")]  # the dead wait for init
     assert running == []
 
