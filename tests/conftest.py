@@ -1,13 +1,14 @@
 """What holds for all tests.
 
-`@pytest.mark.netns`: skipped where no namespaces can be made. On CI (`CI=true`) nothing may be skipped: what would be
-is a failure.
+`@pytest.mark.netns`: skipped where no namespaces can be made. `@pytest.mark.needs("nft")`: skipped where the command is
+missing. On CI (`CI=true`) nothing may be skipped: what would be is a failure.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 from collections.abc import Generator
 
 import pytest
@@ -16,12 +17,19 @@ from duravip.testing import netns
 
 ON_CI = os.environ.get("CI") == "true"
 
+PACKAGES = {"nft": "nftables", "ifconfig": "net-tools", "rsyslogd": "rsyslog", "unshare": "util-linux"}  # Debian's
+COMMAND_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
 _why_not = functools.cache(netns.why_not)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("netns") is not None and _why_not():
         pytest.skip(_why_not())
+    for marker in item.iter_markers("needs"):
+        for command in marker.args:
+            if shutil.which(command, path=COMMAND_PATH) is None:
+                pytest.skip(f"this needs the command `{command}` (package {PACKAGES[command]})")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,11 +41,6 @@ class RsyslogdError(DuravipError):
     """It cannot be started here."""
 
 
-def why_not() -> str:
-    """Why no rsyslogd can be started here, in words; "" when it can."""
-    return "" if _command() else "this needs the command `rsyslogd` (package rsyslog)"
-
-
 class Rsyslogd:
     """A context manager; entering returns when it listens. `restart` and `stop` while it runs are for tests of what a
     sender does. `unix` is a path, `udp` and `tcp` are ports of 127.0.0.1."""

@@ -12,7 +12,6 @@ output must contain, line by line (`...` stands for anything), at once or after 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 import shutil
@@ -145,10 +144,8 @@ def own_folders() -> Iterator[None]:
 
 
 @pytest.mark.netns
+@pytest.mark.needs("unshare")
 def test_the_tutorial_works_as_it_is_written(tmp_path: Path, own_folders: None) -> None:
-    if shutil.which("unshare") is None:
-        assert os.environ.get("CI") != "true", "util-linux is missing"
-        pytest.skip("the command `unshare` (util-linux) is missing")
     with Lan(("node1", "node2"), prefix="dvdoc", network="10.1.1.0/24") as lan:
         machines = Machines(lan, tmp_path)
         try:

@@ -8,8 +8,6 @@ client           ─┘
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from duravip.testing.cluster import NODES, Cluster
@@ -17,7 +15,7 @@ from duravip.testing.probe import Probe
 
 pytestmark = [
     pytest.mark.netns,
-    pytest.mark.skipif(shutil.which("ifconfig", path="/usr/sbin:/sbin:/usr/bin:/bin") is None, reason="no ifconfig"),
+    pytest.mark.needs("ifconfig"),
 ]
 
 VIPS = ("10.77.0.51", "10.77.0.52", "10.77.0.53", "fd77::51")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from duravip.testing import rsyslogd
 from duravip.testing.cluster import Cluster
 from duravip.testing.hook_receiver import Behaviour, HookReceiver
 from duravip.testing.rsyslogd import Rsyslogd
@@ -23,7 +22,7 @@ VIP = "10.77.0.51"
 BINDING = f'Binding "example" {{ Bind_Address = {VIP} Enable_Duravip = true }}'
 
 
-@pytest.mark.skipif(bool(rsyslogd.why_not()), reason=rsyslogd.why_not())
+@pytest.mark.needs("rsyslogd")
 def test_a_life_from_boot_to_leaving_arrives_complete_and_in_order(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "syslog"
     folder.mkdir()

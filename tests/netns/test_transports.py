@@ -85,6 +85,7 @@ def test_a_cluster_boots_takes_over_and_hands_over_on_any_transport(
     assert not cluster.events("node1", "membership.path_*")
 
 
+@pytest.mark.needs("nft")
 def test_of_two_transports_either_is_enough_and_the_loss_of_one_is_an_event(cluster: Cluster) -> None:
     """
     node1 ═╗

@@ -23,7 +23,7 @@ from duravip_plugins.backend_ifconfig import IfconfigBackend, duravip_backends
 
 pytestmark = [
     pytest.mark.netns,
-    pytest.mark.skipif(shutil.which("ifconfig", path="/usr/sbin:/sbin:/usr/bin:/bin") is None, reason="no ifconfig"),
+    pytest.mark.needs("ifconfig"),
 ]
 
 VIP = Address("10.77.0.51")

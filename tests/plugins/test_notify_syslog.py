@@ -14,13 +14,12 @@ import trio.testing
 from duravip.errors import PluginError
 from duravip.events import LinkUp, OwnerElected
 from duravip.model import Address, NodeName
-from duravip.testing import rsyslogd
 from duravip.testing.notifier_kit import Open, check_notifier, stamp
 from duravip.testing.rsyslogd import Rsyslogd
 from duravip_plugins import notify_syslog
 from duravip_plugins.notify_syslog import OPTIONS, SyslogNotifier, Target, parse_target
 
-needs_rsyslogd = pytest.mark.skipif(bool(rsyslogd.why_not()), reason=rsyslogd.why_not())
+needs_rsyslogd = pytest.mark.needs("rsyslogd")
 WAYS = ("unix", "udp", "tcp")
 ELECTED = OwnerElected(address=Address("192.0.2.51"), owner=NodeName("node2"), previous=None, reason='"next"')
 

@@ -25,6 +25,12 @@ def test_that_is_skipped(): pass
 def test_that_is_known_to_fail(): assert False
 """
 
+NEEDS = """
+import pytest
+@pytest.mark.needs("python3", "nft")
+def test_with_a_tool(): pass
+"""
+
 MODULE = "import pytest; pytest.skip('not on this machine', allow_module_level=True)"
 
 
@@ -38,6 +44,13 @@ def test_a_skipped_test_fails_on_ci(ci: str, outcome: str, tmp_path: Path) -> No
     assert outcome in _run_pytest(tmp_path, ci).stdout
 
 
+def test_a_test_whose_command_is_missing_is_skipped_and_the_package_named(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST.read_text().replace('"nft": "', '"python3": "-", "nft-not-here": "'))
+    (tmp_path / "test_it.py").write_text(NEEDS.replace("nft", "nft-not-here"))
+
+    assert "needs the command `nft-not-here` (package nftables)" in _run_pytest(tmp_path, "", "-rs").stdout
+
+
 @pytest.mark.parametrize(("ci", "status"), [("true", 2), ("", 5)])
 def test_a_skipped_file_fails_on_ci(ci: str, status: int, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
@@ -46,10 +59,21 @@ def test_a_skipped_file_fails_on_ci(ci: str, status: int, tmp_path: Path) -> Non
     assert _run_pytest(tmp_path, ci).returncode == status
 
 
-def _run_pytest(folder: Path, ci: str) -> subprocess.CompletedProcess[str]:
+def _run_pytest(folder: Path, ci: str, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(folder),
+            str(folder),
+            *options,
+        ],
         env={**environment, "CI": ci},
         capture_output=True,
         text=True,
