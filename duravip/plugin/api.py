@@ -79,6 +79,15 @@ class Transport(Protocol):
         ...
 
 
+@runtime_checkable
+class PromptTransport(Protocol):
+    """What a transport may offer beside: what is urgent then leaves before anything else is done."""
+
+    def send_nowait(self, payload: bytes) -> None:
+        """As `Transport.send` to all, within this call."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportKind:
     """What `duravip_transports` returns: a name (its stanza), its options, and how to open one."""

@@ -3,8 +3,8 @@ meet.
 
 Rules of this file: it decides nothing. One input at a time; all effects of an input are handed over before
 the next input: datagrams and kernel orders first, in their order, then events, in theirs: nobody on the
-network waits for a log. Handing over never waits: datagrams go to a bounded queue per transport, kernel
-orders to the plumber, events to the bus. A deadline that has passed goes before any datagram, so that no
+network waits for a log. Handing over never waits: the first few datagrams go straight to a transport that can take
+them without waiting, others to a bounded queue per transport, kernel orders to the plumber, events to the bus. A deadline that has passed goes before any datagram, so that no
 flood can starve the heartbeat; each transport gives way after every datagram.
 
 The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own. It stands
@@ -33,11 +33,12 @@ from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
 from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import NodeName
-from duravip.plugin.api import Transport
+from duravip.plugin.api import PromptTransport, Transport
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
 
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
+PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long
 SLOW_TURN_S = 0.005
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
@@ -93,6 +94,7 @@ class Driver:
         self._core = core
         self._link = link
         self._transports = dict(transports)
+        self._prompt = {path: one for path, one in transports.items() if isinstance(one, PromptTransport)}
         self._order = order
         self._publish = publish
         self._alarm = trio.CancelScope()
@@ -184,6 +186,14 @@ class Driver:
                 if not self._in_hand:
                     self._quiet.set()
 
+    def _send_now(self, transport: PromptTransport, datagram: bytes) -> None:
+        try:
+            transport.send_nowait(datagram)
+        except TransportError:
+            self.counters.unsent += 1
+        else:
+            self.counters.datagrams_out += 1
+
     def _turn(self, input: Input, now: float) -> None:
         events: list[Event] = []
         for effect in self._core.handle(input, now=now):
@@ -206,8 +216,12 @@ class Driver:
         self.counters.longest_turn_s = max(self.counters.longest_turn_s, took)
 
     def _give_to_network(self, effect: Send) -> None:
-        for datagram in self._link.pack(effect.messages):
-            for outbox in self._outboxes.values():
+        prompt = {} if self._in_hand else self._prompt  # what waits was said before
+        for number, datagram in enumerate(self._link.pack(effect.messages)):
+            for path, outbox in self._outboxes.items():
+                if number < PROMPT_DATAGRAMS and path in prompt:
+                    self._send_now(prompt[path], datagram)
+                    continue
                 try:
                     outbox.send_nowait(datagram)
                 except trio.WouldBlock:

@@ -129,6 +129,14 @@ def link_dump_request(*, sequence: int) -> bytes:
     return _message(RTM_GETLINK, _NLM_F_DUMP, sequence, body)
 
 
+def link_request(name: str, *, sequence: int) -> bytes:
+    """One interface, by its name."""
+    body = _IFINFOMSG.pack(AF_UNSPEC, 0, 0, 0, 0)
+    body += _attribute(_IFLA_IFNAME, os.fsencode(name) + b"\0")
+    body += _attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+    return _message(RTM_GETLINK, 0, sequence, body)
+
+
 def messages(data: bytes) -> Iterator[Message]:
     """The messages of one datagram; stops at anything that is cut short."""
     position = 0

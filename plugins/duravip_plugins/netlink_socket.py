@@ -110,6 +110,16 @@ def links(link: socket.socket) -> list[codec.LinkRow]:
     return [row for row in found if row is not None]
 
 
+def index_of(link: socket.socket, name: str) -> int | None:
+    """The number of one interface; None when there is none. Much cheaper than `links`."""
+    link.send(codec.link_request(name, sequence=0))
+    for message in codec.messages(link.recv(_DUMP_BYTES)):
+        row = codec.parse_link(message.payload) if message.kind == codec.RTM_NEWLINK else None
+        if row is not None:
+            return row.index
+    return None
+
+
 def _dump(link: socket.socket, request: bytes) -> Iterator[codec.Message]:
     link.send(request)
     while True:

@@ -75,7 +75,9 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
         machine = look(link)
         index_of, plumbed = machine.index_of, machine.plumbed
     else:
-        index_of, plumbed = {row.name: row.index for row in rtnetlink.links(link)}, ()
+        named = {asked.interface for asked in placements if asked.interface}
+        numbers = {name: rtnetlink.index_of(link, name) for name in named}
+        index_of, plumbed = {name: index for name, index in numbers.items() if index is not None}, ()
 
     places: list[tuple[str, str]] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
     requests: list[bytes] = []

@@ -112,13 +112,17 @@ class MulticastTransport:
 
     async def send(self, payload: bytes, to: NodeName | None = None) -> None:
         """Always to all: the group cannot tell members apart. Raises ValueError for more than `mtu_bytes`."""
+        self.send_nowait(payload)
+        await trio.lowlevel.checkpoint()
+
+    def send_nowait(self, payload: bytes) -> None:
+        """See `duravip.plugin.api.PromptTransport`."""
         if len(payload) > self.mtu_bytes:
             raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}: a bug in duravip")
         if self._sender is None:
             raise RuntimeError("the transport is not open")
         with contextlib.suppress(OSError):  # no route, no buffer, a filter, an interface that is down: lost
             self._sender.sendto(payload, (str(self._group), self._port))
-        await trio.lowlevel.checkpoint()
 
     async def receive(self) -> bytes:
         if self._receiver is None:

@@ -108,6 +108,11 @@ class UnicastTransport:
 
     async def send(self, payload: bytes, to: NodeName | None = None) -> None:
         """Always to all: peers are addresses, not nodes. Raises ValueError for more than `mtu_bytes`."""
+        self.send_nowait(payload)
+        await trio.lowlevel.checkpoint()
+
+    def send_nowait(self, payload: bytes) -> None:
+        """See `duravip.plugin.api.PromptTransport`."""
         if len(payload) > self.mtu_bytes:
             raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}: a bug in duravip")
         if self._sender is None:
@@ -115,7 +120,6 @@ class UnicastTransport:
         for peer in self.peers():
             with contextlib.suppress(OSError):  # no route, no buffer, a filter, an interface that is down: lost
                 self._sender.sendto(payload, (peer.address, peer.port))
-        await trio.lowlevel.checkpoint()
 
     async def receive(self) -> bytes:
         if self._receiver is None:
