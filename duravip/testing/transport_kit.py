@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import trio
 
 from duravip.model import NodeName
-from duravip.plugin.api import Transport
+from duravip.plugin.api import PromptTransport, Transport
 
 Open = Callable[[NodeName], AbstractAsyncContextManager[Transport]]
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
@@ -32,6 +32,7 @@ async def check_transport(open_transport: Open) -> None:
         check_datagrams_arrive_as_they_were,
         check_the_size_limit,
         check_naming_a_receiver_reaches_it,
+        check_what_is_sent_at_once_arrives_in_order,
         check_absent_members_harm_nobody,
         check_sending_waits_for_nobody,
         check_a_cancelled_receive_loses_nothing,
@@ -78,6 +79,23 @@ async def check_naming_a_receiver_reaches_it(open_transport: Open) -> None:
     async with _opened(open_transport, A, B, C) as (a, b, _):
         await a.send(b"for b", B)
         await _expect(b, b"for b")
+
+
+async def check_what_is_sent_at_once_arrives_in_order(open_transport: Open) -> None:
+    """Of a transport that offers `send_nowait`; of others there is nothing to check."""
+    async with _opened(open_transport, A, B, C) as (a, b, c):
+        if not isinstance(a, PromptTransport):
+            return
+        await a.send(b"first")
+        a.send_nowait(b"second")
+        for receiver in (b, c):
+            await _expect(receiver, b"first")
+            await _expect(receiver, b"second")
+        try:
+            a.send_nowait(bytes(a.mtu_bytes + 1))
+        except ValueError:
+            return
+        raise AssertionError("send_nowait took a payload larger than mtu_bytes: it must raise ValueError")
 
 
 async def check_absent_members_harm_nobody(open_transport: Open) -> None:

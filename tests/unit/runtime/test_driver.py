@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,11 +10,11 @@ import trio.testing
 
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
-from duravip.cluster.messages import Leave, Probe
+from duravip.cluster.messages import Leave, Probe, TableChunk
 from duravip.events import NodeLeft, PathLost, PathRestored, ViewMatured
-from duravip.model import Address, Incarnation, Member, NodeName
+from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
 from duravip.runtime.driver import Driver
-from duravip.testing.fakes import MemoryNetwork
+from duravip.testing.fakes import MemoryNetwork, MemoryTransport
 from duravip.wire.link import Link
 
 KEY = bytes(range(32))
@@ -201,6 +202,40 @@ async def test_what_is_sent_goes_out_sealed_in_the_order_given(
         (Probe(to=PEER),),
         (Leave(),),
     ]
+
+
+class PromptMemory(MemoryTransport):
+    """A transport that takes datagrams at once, too; `sent` says which way each went."""
+
+    def __init__(self, network: MemoryNetwork, name: NodeName) -> None:
+        super().__init__(network, name)
+        self.sent: list[str] = []
+
+    async def send(self, payload: bytes, to: NodeName | None = None) -> None:
+        self.sent.append("queued")
+        await super().send(payload, to)
+
+    def send_nowait(self, payload: bytes) -> None:
+        self.sent.append("at once")
+
+
+async def test_a_transport_that_can_has_the_first_datagrams_when_the_turn_is_over_and_never_out_of_order(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    long = tuple(TableChunk(digest=TableDigest("0" * 32), index=0, count=1, data=os.urandom(1_100)) for _ in range(6))
+    core = ScriptedCore(lambda input: (Send(messages=long if isinstance(input, LeaveRequested) else (Leave(),)),))
+    rig = Rig(core)
+    prompt = PromptMemory(rig.network, ME)
+    rig.network.transport = lambda name: prompt  # type: ignore[method-assign]
+    async with rig.running() as driver:
+        driver.feed(Ticked())
+        assert prompt.sent == ["at once"]
+        driver.feed(LeaveRequested())
+        driver.feed(Ticked())
+        assert prompt.sent == ["at once"] * 5  # two of the long ones wait, so what comes after waits too
+        await trio.sleep(1)
+        assert prompt.sent == ["at once"] * 5 + ["queued"] * 3
+        assert driver.counters.datagrams_out == 8
 
 
 async def test_effects_are_handed_over_before_the_next_input_orders_before_events(
