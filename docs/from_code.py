@@ -178,6 +178,8 @@ def _kind(option: Option) -> str:
 
 
 def _default(option: Option) -> str:
+    if option.required:
+        return "required"
     if option.default is None or option.default == ():
         return "none"
     if isinstance(option.default, bool):

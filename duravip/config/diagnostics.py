@@ -120,6 +120,7 @@ CODES: dict[str, str] = {
     "DV423": "A VIP is the node's own address.",
     "DV425": "A stanza needs a name and has none.",
     "DV426": "A plugin is named that is not installed, could not be loaded, is disabled, or is of another kind.",
+    "DV427": "An option is missing, or empty, without which a plugin cannot be used.",
     "DV429": "One Binding stands in two groups.",
     "DV430": "An address of this kind can never be a VIP.",
     "DV431": "A preference is given for an address that is not enabled.",

@@ -24,8 +24,9 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """`default` None: none. `low` and `high` are inclusive bounds for numbers. `choices` for CHOICE; `words`
-    may stand where a number is expected (`auto`). `doc`: what it does; `trade_off`: what going up or down
+    """`default` None: none. One that is `required` has none: a stanza without it, or with an empty text or list, is an
+    error, so a plugin is never opened without. `low` and `high` are inclusive bounds for numbers. `choices` for CHOICE;
+    `words` may stand where a number is expected (`auto`). `doc`: what it does; `trade_off`: what going up or down
     costs. `since`: the version that first had it.
 
     What this version does not do yet: writing an option that is not `in_force` is an info; so is a value
@@ -35,6 +36,7 @@ class Option:
     kind: Kind
     doc: str
     default: Any = None
+    required: bool = False
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -45,3 +47,7 @@ class Option:
     in_force: bool = True
     idle: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.required and self.default is not None:
+            raise ValueError(f"option {self.name}: what is required has no default, and this one has {self.default!r}")

@@ -64,12 +64,13 @@ def choose_plugins(
             reader, name, TRANSPORT, kind_of, options, disabled, cluster.where("transports")
         ):
             own = [stanza for stanza in stanzas if stanza.plugin == name]
-            transports += own or [_with_defaults(name, options)]
-    backend = _with_defaults(backend_name, options)
+            transports += own or [_with_defaults(reader, name, options, cluster.where("transports"))]
+    backend = PluginStanza(plugin=backend_name, name=None, options={})
     if backend_name not in failed and _usable(
         reader, backend_name, BACKEND, kind_of, options, disabled, cluster.where("backend")
     ):
-        backend = next((stanza for stanza in stanzas if stanza.plugin == backend_name), backend)
+        own = [stanza for stanza in stanzas if stanza.plugin == backend_name]
+        backend = own[0] if own else _with_defaults(reader, backend_name, options, cluster.where("backend"))
     return ChosenPlugins(
         transports=tuple(transports),
         backend=backend,
@@ -91,10 +92,12 @@ def _refuse_failed(reader: Reader, root: Stanza, cluster: Scope, failed: Mapping
         )
 
 
-def _with_defaults(name: str, options: PluginOptions) -> PluginStanza:
-    return PluginStanza(
-        plugin=name, name=None, options={option.name: option.default for option in options.get(name, ())}
-    )
+def _with_defaults(reader: Reader, name: str, options: PluginOptions, origin: Origin) -> PluginStanza:
+    """Of a plugin that is named at `origin` and has no stanza."""
+    own = options.get(name, ())
+    for option in own:
+        reader.missing(name, option, origin)
+    return PluginStanza(plugin=name, name=None, options={option.name: option.default for option in own})
 
 
 def _usable(

@@ -83,16 +83,28 @@ class Reader:
         like one of ours (a language that allows known options only still reports it)."""
         by_name = {option.name: option for option in options}
         written: dict[str, Written] = {}
+        mentioned: set[str] = set()
         origin = Origin()
         for piece in pieces:
             origin = origin if origin.line else piece.origin
             for assignment in piece.assignments():
                 name = self.word(assignment.key)
                 if name in by_name:
+                    mentioned.add(name)
                     self._read(title, by_name[name], assignment, written)
                 elif name not in ignored:
                     self._unknown(title, name, assignment, by_name, others_are_normal)
+        for option in options:
+            if option.name in written and written[option.name].content in ("", ()):
+                self.missing(title, option, written[option.name].origin, "is empty")
+            elif option.name not in mentioned:
+                self.missing(title, option, origin, "is missing")
         return Scope(by_name, written, origin)
+
+    def missing(self, title: str, option: Option, origin: Origin, what: str = "is missing") -> None:
+        """`what` is the matter with the option: an error, if it is required."""
+        if option.required:
+            self.findings.error("DV427", f"{title} cannot be used: {option.name} {what}", origin, option.doc)
 
     def _read(self, title: str, option: Option, assignment: Assignment, written: dict[str, Written]) -> None:
         content = convert(option, assignment.value, self.findings)

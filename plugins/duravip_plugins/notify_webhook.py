@@ -52,7 +52,8 @@ OPTIONS = (
     Option(
         name="url",
         kind=Kind.TEXT,
-        doc="Where to: `https://...`, or `http://...` for receivers on this machine. Required.",
+        required=True,
+        doc="Where to: `https://...`, or `http://...` for receivers on this machine.",
     ),
     Option(
         name="events",
@@ -115,7 +116,7 @@ class WebhookNotifier:
     ) -> None:
         self._httpx = _import_httpx()
         self._body_class = _body_class(self._httpx)
-        self._url = self._parse(options.get("url"))
+        self._url = self._parse(options["url"])
         self.origin = f"{self._url.scheme}://{self._url.netloc.decode('ascii')}"
         self._secret = read_secret(options["secret_file"]) if options.get("secret_file") else b""
         self._tls = _tls(options.get("ca_file"))
@@ -196,10 +197,10 @@ class WebhookNotifier:
             return
         raise WebhookError(f"{self.origin}: no answer within {self._timeout_s:g} s", retry_after_s=0)
 
-    def _parse(self, text: str | None) -> httpx.URL:
+    def _parse(self, text: str) -> httpx.URL:
         wrong = PluginError("webhook: url must be a whole one, such as https://host/path", plugin="webhook")
         try:
-            url: httpx.URL = self._httpx.URL(text or "")
+            url: httpx.URL = self._httpx.URL(text)
         except self._httpx.InvalidURL:
             raise wrong from None  # its text has the URL
         if url.scheme not in ("http", "https") or not url.host:

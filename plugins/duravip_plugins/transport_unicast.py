@@ -42,7 +42,7 @@ OPTIONS = (
     Option(
         name="peers",
         kind=Kind.TEXTS,
-        default=(),
+        required=True,
         doc="The members, each an address or host name, with a port if it is not 4860. The node itself may be among "
         "them, so all nodes can have the same list. Names are asked for again every minute.",
         trade_off="Each peer is one more copy of every datagram.",
@@ -69,9 +69,7 @@ class UnicastTransport:
 
     async def __aenter__(self) -> Self:
         options = self._context.options
-        peers = [parse_endpoint(text, option="peers", port=DEFAULT_PORT) for text in options.get("peers") or ()]
-        if not peers:
-            raise TransportError("unicast: no `peers`: name every member of the cluster, by address or by host name")
+        peers = [parse_endpoint(text, option="peers", port=DEFAULT_PORT) for text in options["peers"]]
         literal = tuple(peer for peer in peers if isinstance(peer, Endpoint))
         present = interfaces("unicast")
         self._own = self._choose_own(options.get("listen"), literal, present)

@@ -15,7 +15,7 @@ from duravip.model import NodeName
 from duravip.plugin.api import Transport, TransportContext, TransportKind, hookimpl
 
 OPTIONS = (
-    Option(name="address", kind=Kind.ADDRESS, doc="The broadcast address of the network, such as 192.0.2.255."),
+    Option(name="address", kind=Kind.ADDRESS, required=True, doc="The broadcast address of the network: 192.0.2.255."),
     Option(name="port", kind=Kind.INTEGER, default=4861, low=1, high=65535, doc="The UDP port."),
 )
 
@@ -74,8 +74,6 @@ class Broadcast:
 
 
 def open_transport(context: TransportContext) -> Transport:
-    if not context.options["address"]:
-        raise TransportError("broadcast needs an address: the broadcast address of your network")
     return Broadcast(context)
 
 

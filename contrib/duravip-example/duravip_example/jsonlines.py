@@ -9,12 +9,11 @@ from typing import Any
 import trio
 
 from duravip.config.options import Kind, Option
-from duravip.errors import ConfigurationError
 from duravip.events import Stamped
 from duravip.plugin.api import Notifier, NotifierKind, hookimpl
 
 OPTIONS = (
-    Option(name="path", kind=Kind.TEXT, doc="The file; it is made when it is missing, and never cut."),
+    Option(name="path", kind=Kind.TEXT, required=True, doc="The file; it is made when missing, and never cut."),
     Option(name="events", kind=Kind.TEXTS, default=("*",), doc="Which events: globs over their ids."),
 )
 
@@ -30,8 +29,6 @@ class JsonLines:
 
 
 def open_notifier(name: str, options: Mapping[str, Any]) -> Notifier:
-    if not options["path"]:
-        raise ConfigurationError(f'jsonlines "{name}" needs a path')
     return JsonLines(options["path"])
 
 

@@ -6,10 +6,10 @@ import trio
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
 from duravip.plugin.api import TransportContext
-from duravip_example.broadcast import Broadcast, open_transport
+from duravip_example.broadcast import Broadcast
 
 
-def context(address: str | None, *, node_address: str | None = None, vips: tuple[str, ...] = ()) -> TransportContext:
+def context(address: str, *, node_address: str | None = None, vips: tuple[str, ...] = ()) -> TransportContext:
     return TransportContext(
         node=NodeName("node1"),
         options={"address": address, "port": 4861},
@@ -32,11 +32,6 @@ def test_what_cannot_work_is_refused_in_a_sentence(given: TransportContext, word
 
     with pytest.raises(TransportError, match=words):
         trio.run(enter)
-
-
-def test_without_an_address_it_is_refused() -> None:
-    with pytest.raises(TransportError, match="needs an address"):
-        open_transport(context(None))
 
 
 def test_a_datagram_that_is_too_long_is_a_bug_of_the_sender() -> None:

@@ -2,10 +2,8 @@ import datetime
 import json
 from pathlib import Path
 
-import pytest
 import trio
 
-from duravip.errors import ConfigurationError
 from duravip.events import PluginFailed, Stamped
 from duravip.model import NodeName
 from duravip_example.jsonlines import open_notifier
@@ -38,8 +36,3 @@ def test_each_event_is_a_line_and_what_was_there_stays(tmp_path: Path) -> None:
         ("plugin.failed", 1, "two\nlines"),
         ("plugin.failed", 2, "two\nlines"),
     ]
-
-
-def test_without_a_path_it_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match='"all" needs a path'):
-        open_notifier("all", {"path": None})

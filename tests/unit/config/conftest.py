@@ -15,10 +15,13 @@ from duravip_plugins.config_toml import TomlParser
 
 PLUGINS: dict[str, tuple[Option, ...]] = {
     "multicast": (Option(name="port", kind=Kind.INTEGER, doc="", default=4860, low=1, high=65_535),),
-    "unicast": (Option(name="listen", kind=Kind.TEXT, doc=""),),
+    "unicast": (
+        Option(name="listen", kind=Kind.TEXT, doc=""),
+        Option(name="peers", kind=Kind.TEXTS, doc="The members.", required=True),
+    ),
     "netlink": (),
     "webhook": (
-        Option(name="url", kind=Kind.TEXT, doc=""),
+        Option(name="url", kind=Kind.TEXT, doc="Where to.", required=True),
         Option(name="events", kind=Kind.TEXTS, doc="", default=("*",)),
     ),
 }

@@ -6,6 +6,7 @@ import pytest
 
 from duravip.config.diagnostics import Severity
 from duravip.config.node_config import PluginStanza
+from duravip.config.options import Kind, Option
 
 A = "192.0.2.1"
 B = "192.0.2.2"
@@ -442,26 +443,26 @@ def test_without_a_stanza_multicast_is_used_with_its_defaults(momentum) -> None:
 
 
 def test_every_transport_that_has_a_stanza_is_used(momentum) -> None:
-    config = momentum('unicast { listen = "x" } multicast "a" { port = 1 } multicast "b" { }')
+    config = momentum('unicast { listen = "x" peers = "p" } multicast "a" { port = 1 } multicast "b" { }')
     told = [(one.plugin, one.name, one.options) for one in config.local.transports]
     assert told == [
-        ("unicast", None, {"listen": "x"}),
+        ("unicast", None, {"listen": "x", "peers": ("p",)}),
         ("multicast", "a", {"port": 1}),
         ("multicast", "b", {"port": 4860}),
     ]
 
 
 def test_transports_chooses_and_a_missing_stanza_means_defaults(momentum) -> None:
-    config = momentum("cluster { transports = ( multicast ) } unicast { }")
+    config = momentum("cluster { transports = ( multicast ) } unicast { peers = p }")
     assert [one.plugin for one in config.local.transports] == ["multicast"]
     assert codes(config) == []
 
 
 def test_notifiers_are_the_stanzas_of_the_other_plugins(momentum) -> None:
-    config = momentum('webhook "pager" { url = "u" events = ( "conflict.*" ) } webhook "log" { }')
+    config = momentum('webhook "pager" { url = "u" events = ( "conflict.*" ) } webhook "log" { url = "v" }')
     assert [(one.name, one.options) for one in config.local.notifiers] == [
         ("pager", {"url": "u", "events": ("conflict.*",)}),
-        ("log", {"url": None, "events": ("*",)}),
+        ("log", {"url": "v", "events": ("*",)}),
     ]
 
 
@@ -482,6 +483,36 @@ def test_a_plugin_that_cannot_be_used_is_an_error(momentum, written, words) -> N
 def test_a_plugins_option_is_checked_at_its_place(momentum) -> None:
     (found,) = momentum("multicast {\n port = 99999 }").errors()
     assert (found.code, found.origin.line, found.origin.column) == ("DV302", 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "hint", "line"),
+    [
+        ('\nwebhook "a" { }', "webhook `a` cannot be used: url is missing", "Where to.", 2),
+        ('webhook "a" {\n url = "" }', "webhook `a` cannot be used: url is empty", "Where to.", 2),
+        ("unicast {\n peers = ( ) }", "unicast cannot be used: peers is empty", "The members.", 2),
+        ("cluster {\n transports = unicast }", "unicast cannot be used: peers is missing", "The members.", 2),
+    ],
+)
+def test_a_stanza_without_an_option_that_its_plugin_requires_is_an_error(
+    momentum, written, message, hint, line
+) -> None:
+    (found,) = momentum(written).errors()
+    assert (found.code, found.message, found.hint, found.origin.line) == ("DV427", message, hint, line)
+
+
+def test_a_required_option_that_is_written_in_another_piece_or_badly_is_not_missing_as_well(momentum) -> None:
+    assert codes(momentum('webhook "a" { events = ( "*" ) } webhook "a" { url = "u" }')) == []
+    assert codes(momentum('webhook "a" { url = ( "u" "v" ) }')) == ["DV301"]
+
+
+def test_what_is_required_of_plugins_that_are_not_used_is_not_missing(momentum) -> None:
+    assert codes(momentum('cluster { disable_plugins = webhook } webhook "a" { }')) == []
+
+
+def test_a_required_option_with_a_default_cannot_be_declared() -> None:
+    with pytest.raises(ValueError, match="option url: what is required has no default"):
+        Option(name="url", kind=Kind.TEXT, doc="", default="u", required=True)
 
 
 @pytest.mark.parametrize(
