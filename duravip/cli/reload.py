@@ -19,14 +19,16 @@ _READ_LIMIT_S = 60.0
 Examples:
   duravip reload --dry-run
   duravip reload --wait
+  duravip reload --cluster
   duravip reload --dry-run --format json | jq -r '.removed[]'
 """,
 )
+@click.option("--cluster", is_flag=True, help="Have all nodes read theirs, and switch at once, or none.")
 @click.option("--dry-run", is_flag=True, help="Read and check it aside, print what would change, change nothing.")
 @wait_options
 @format_option
 @control_option
-def command(dry_run: bool, wait: bool, timeout_s: float | None, style: str, control: str | None) -> None:
+def command(cluster: bool, dry_run: bool, wait: bool, timeout_s: float | None, style: str, control: str | None) -> None:
     """Have the node's daemon read its configuration again, and print what that changes. For root only.
 
     A configuration with errors, or one that this machine could not run, is refused with exit status 1: the old one
@@ -34,12 +36,17 @@ def command(dry_run: bool, wait: bool, timeout_s: float | None, style: str, cont
     whole cluster's settings is read at the next start only.
 
     --wait returns when the view goes by the new table for this node.
+
+    --cluster is for changes that must not be half done, such as another name for a Binding: edit the file on every
+    node first. All nodes of the view read theirs aside; when every one can be used, all go over at the same moment;
+    when one cannot, all keep the old, and the reason names the node. It returns when that is settled, after 32 s at
+    most. A node that is not in the view reads its file when it starts.
     """
     refuse_lone_timeout(wait, timeout_s)
-    if dry_run and wait:
-        raise click.UsageError("--wait goes without --dry-run")
+    if dry_run and (wait or cluster):
+        raise click.UsageError("--dry-run is about this node and changes nothing: it goes without --wait and --cluster")
     path = find_socket(control)
-    found = request(path, {"command": "reload", "dry_run": dry_run}, timeout_s=_READ_LIMIT_S)
+    found = request(path, {"command": "reload", "dry_run": dry_run, "cluster": cluster}, timeout_s=_READ_LIMIT_S)
     for warning in found["warnings"]:
         click.echo(warning, err=True)
     if style == "json":
@@ -64,4 +71,7 @@ def _print(found: dict[str, Any]) -> None:
         lines.append(f"settings of the cluster: {', '.join(found['settings'])}")
     if found["at_next_start"]:
         lines.append(f"at the next start only: {', '.join(found['at_next_start'])}")
-    click.echo("\n".join(lines or ["no difference"]))
+    lines = lines or ["no difference"]
+    if found["members"]:
+        lines.append(f"in force on {', '.join(found['members'])}")
+    click.echo("\n".join(lines))

@@ -25,10 +25,15 @@ from duravip.cluster.messages import (
     Pin,
     Pinned,
     Reported,
+    Round,
+    SwitchAbandoned,
+    SwitchAsked,
+    Switched,
     TableChosen,
     ViewAged,
 )
 from duravip.cluster.messages import Matured as MaturedBody
+from duravip.cluster.switching import wanted_table
 from duravip.model import Address, Decision, NodeName, Reason, Settings, TableDigest, View, ViewId
 
 GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
@@ -36,7 +41,8 @@ GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody
 
 class AgreedState:
     """`claims`: who may have an address, with the number that let it. `holders`: whom the election takes for its
-    present holders. `tables`: the digest in force for each member, None for one in no virtual membership."""
+    present holders. `tables`: the digest in force for each member, None for one in no virtual membership. `round`: the
+    switch of all tables that is being prepared."""
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
@@ -45,8 +51,10 @@ class AgreedState:
         self.previous: dict[NodeName, ViewId | None] = {s.member.name: s.previous for s in states}
         self.status: dict[NodeName, MemberStatus] = {s.member.name: s.status for s in states}
         self.mature: set[NodeName] = {s.member.name for s in states if s.mature}
+        self._switched = rounds_switched(states)
         self.tables = tables_at_install(states)
         self.view_mature = False
+        self.round: Round | None = None
         self.decisions: dict[Address, Decision] = {}
         self.claims: dict[Address, dict[NodeName, int]] = {}
         self.holders: dict[Address, tuple[NodeName, ...]] = {}
@@ -82,6 +90,23 @@ class AgreedState:
         """What the member's own configuration says, whatever is in force."""
         table = self._library.get(self.status[name].table)
         return table.settings if table is not None else None
+
+    def wanted(self, name: NodeName) -> TableDigest:
+        """The table that the member wants in force for itself."""
+        return wanted_table(self.status[name], self._switched)
+
+    def tables_named(self) -> set[TableDigest]:
+        """Every table of a member that counts, or may come to count."""
+        return {
+            *(digest for digest in self.tables.values() if digest is not None),
+            *(status.table for status in self.status.values()),
+            *(digest for digest, _ in self.tables_prepared()),
+        }
+
+    def tables_prepared(self) -> list[tuple[TableDigest, NodeName]]:
+        """What members have prepared for a switch of all, each with its member."""
+        prepared = [(name, self.status[name].prepared) for name in self.names()]
+        return [(one.table, name) for name, one in prepared if one is not None and one.table is not None]
 
     def owner(self, address: Address) -> NodeName | None:
         decision = self.decisions.get(address)
@@ -173,6 +198,12 @@ class AgreedState:
             case Pinned():
                 epoch = self.view.id.epoch
                 self.pins[body.address] = Pin(address=body.address, node=body.node, epoch=epoch, number=number)
+            case SwitchAsked():
+                self.round = Round(view=self.view.id, number=number, by=body.by, sequence=body.sequence)
+            case Switched():
+                self._switch(body.round)
+            case SwitchAbandoned():
+                self.round = None
             case Announced():
                 pass
             case Assigned():
@@ -185,6 +216,17 @@ class AgreedState:
         if not self.informed:
             self._survey()
 
+    def _switch(self, switched: Round) -> None:
+        self.round = None
+        self._switched.add(switched)
+        before = dict(self.tables)
+        for name, status in self.status.items():
+            if status.prepared is not None and status.prepared.round == switched:
+                self.tables[name] = self.wanted(name)
+        if self.tables != before:
+            self.view_mature = False
+            self._survey()
+
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision
         if decision.owner is not None:
@@ -194,6 +236,11 @@ class AgreedState:
     def _survey(self) -> None:
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
         self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
+
+
+def rounds_switched(states: tuple[MemberState, ...]) -> set[Round]:
+    """Those that any member has seen come into force last."""
+    return {state.switched for state in states if state.switched is not None}
 
 
 def pins_at_install(states: tuple[MemberState, ...]) -> dict[Address, Pin]:
@@ -212,22 +259,25 @@ def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDi
     """Which table counts for whom when a view begins.
 
     The one that a member wants, else the one that was in force for it, if every member has its content: so a reload
-    in flight goes on, or comes later. Of the members that remain, those come in, mature ones first, then by name, that
-    have the tables of all who are in and whose own those have; the others stay outside until the coordinator chooses
-    their tables.
+    in flight goes on, or comes later; and so does a switch of all that any of them has seen come into force. Of the
+    members that remain, those come in, mature ones first, then by name, that have the tables of all who are in and
+    whose own those have; the others stay outside until the coordinator chooses their tables.
     """
     chosen: dict[NodeName, TableDigest | None] = {}
+    switched = rounds_switched(states)
+    wanted = {state.member.name: wanted_table(state.status, switched) for state in states}
     common = set.intersection(*(set(state.status.has) for state in states))
-    inside = [state for state in states if {state.status.table, state.in_force} & common]
+    inside = [state for state in states if {wanted[state.member.name], state.in_force} & common]
     for state in inside:
-        chosen[state.member.name] = state.status.table if state.status.table in common else state.in_force
+        name = state.member.name
+        chosen[name] = wanted[name] if wanted[name] in common else state.in_force
     for state in sorted(states, key=lambda s: (not s.mature, s.member)):
         if state.member.name in chosen:
             continue
         chosen[state.member.name] = None
         if not {chosen[other.member.name] for other in inside} <= set(state.status.has):
             continue
-        for digest in (state.status.table, state.in_force):
+        for digest in (wanted[state.member.name], state.in_force):
             if digest is not None and all(digest in other.status.has for other in (*inside, state)):
                 chosen[state.member.name] = digest
                 inside.append(state)

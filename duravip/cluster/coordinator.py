@@ -28,12 +28,16 @@ from duravip.cluster.messages import (
     Pinned,
     Report,
     Reported,
+    SwitchAbandoned,
+    SwitchAsked,
+    Switched,
     TableChosen,
     ViewAged,
     WishBody,
 )
 from duravip.model import Address, Decision, Member, NodeName, TableDigest, ViewId
 
+PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 
 
@@ -53,6 +57,7 @@ class Coordinator:
         self._wishes: list[WishBody] = []
         self._laggards: set[NodeName] = set()
         self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
+        self._round_since = now
         self._elected_at = -1
 
     @property
@@ -80,6 +85,8 @@ class Coordinator:
             return
         if isinstance(body, Pinned) and self._agreed.why_not_pin(body):
             return
+        if isinstance(body, SwitchAsked) and self._is_switching():
+            return
         self._wished.add((name, body.sequence))
         self._wishes.append(body)
 
@@ -90,7 +97,8 @@ class Coordinator:
         if self._wishes:
             return self._wishes.pop(0)
         return (
-            self._choose_table(now)
+            self._switch(now)
+            or self._choose_table(now)
             or self._mature(now)
             or self._age(now)
             or self._unpin()
@@ -105,6 +113,8 @@ class Coordinator:
         if set(self._agreed.names()) - self._agreed.mature:
             times += [since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)]
             times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
+        if self._agreed.round is not None:
+            times.append(self._round_since + PREPARE_LIMIT_S)
         if not self._agreed.view_mature:
             times.append(self._changed_at + settings.view_mature_time)
         return min((at for at in (*times, self._balance_at) if at > now), default=math.inf)
@@ -115,12 +125,12 @@ class Coordinator:
         agreed = self._agreed
         in_force = {digest for name, digest in agreed.tables.items() if digest is not None}
         keeping_up = [name for name in agreed.names() if name not in self._laggards]
-        needed = in_force | {agreed.status[name].table for name in keeping_up}
+        needed = in_force | {agreed.wanted(name) for name in keeping_up}
         self._laggards = {name for name in self._laggards if not needed <= set(agreed.status[name].has)}
         waiting: dict[tuple[NodeName, TableDigest], float] = {}
         chosen: AnyBody | None = None
         for name in agreed.names():
-            wanted = agreed.status[name].table
+            wanted = agreed.wanted(name)
             if wanted == agreed.tables[name] or name in self._laggards:
                 continue
             others = [other for other in agreed.names() if other not in self._laggards]
@@ -144,6 +154,37 @@ class Coordinator:
             waiting[(name, wanted)] = since
         self._waiting_since = waiting
         return chosen
+
+    # --- one switch of all -----------------------------------------------------------------------------------------
+
+    def _is_switching(self) -> bool:
+        return self._agreed.round is not None or any(isinstance(wish, SwitchAsked) for wish in self._wishes)
+
+    def _switch(self, now: float) -> AnyBody | None:
+        """The round's end, when every member has prepared and everybody has everybody's table, or when that will not
+        come about."""
+        agreed, underway = self._agreed, self._agreed.round
+        if underway is None:
+            self._round_since = now
+            return None
+        digests: set[TableDigest] = set()
+        missing: list[NodeName] = []
+        for name in agreed.names():
+            prepared = agreed.status[name].prepared
+            if prepared is None or prepared.round != underway:
+                missing.append(name)
+            elif prepared.table is None:
+                return SwitchAbandoned(round=underway, reason=f"{name}: {prepared.refusal}")
+            else:
+                digests.add(prepared.table)
+        slow = missing or [name for name in agreed.names() if not digests <= set(agreed.status[name].has)]
+        if not slow:
+            self._changed_at = now
+            return Switched(round=underway)
+        if now - self._round_since < PREPARE_LIMIT_S:
+            return None
+        what = "has not read its configuration" if missing else "does not have the tables of all others"
+        return SwitchAbandoned(round=underway, reason=f"{slow[0]} {what} after {PREPARE_LIMIT_S:g} s")
 
     # --- maturity --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duravip.cluster.messages import AnyMessage
+from duravip.cluster.messages import AnyMessage, Round
 from duravip.events import Event
 from duravip.model import Address, NodeName
 
@@ -48,6 +48,21 @@ class AnnounceAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadConfiguration:
+    """All members are to switch together: read the configuration aside, and answer with `inputs.ConfigurationRead`."""
+
+    round: Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchEnded:
+    """The round is in force and the configuration read for it with it; or, because of `refusal`, never will be."""
+
+    round: Round
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     event: Event
 
@@ -57,4 +72,4 @@ class Left:
     """Everything is off and the group knows: the process may end."""
 
 
-Effect = Send | TakeAddress | ReleaseAddress | AnnounceAddress | Publish | Left
+Effect = Send | TakeAddress | ReleaseAddress | AnnounceAddress | ReadConfiguration | SwitchEnded | Publish | Left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duravip.cluster.messages import AnyMessage, Blocked
+from duravip.cluster.messages import AnyMessage, Blocked, Round
 from duravip.model import Address, Member, NodeName, Table
 
 
@@ -87,6 +87,20 @@ class TableLoaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchRequested:
+    """An operator wants all members to read their configurations and to switch to them together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationRead:
+    """The answer to `effects.ReadConfiguration`. `table` None: it cannot be used, because of `refusal`."""
+
+    round: Round
+    table: Table | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequested:
     """An operator wants the address on that node; None: wherever the election puts it. Ask `Node.why_not_move` first:
     what cannot be granted is forgotten without a word."""
@@ -116,6 +130,8 @@ Input = (
     | BlockedChanged
     | DrainChanged
     | TableLoaded
+    | SwitchRequested
+    | ConfigurationRead
     | MoveRequested
     | AnnounceRequested
     | LeaveRequested

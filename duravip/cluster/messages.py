@@ -21,6 +21,7 @@ MAX_MEMBERS = 256
 MAX_PINS = 20_000
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
+MAX_REFUSAL = 600  # letters: a sentence with a file name in it
 
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
 
@@ -78,6 +79,24 @@ class Blocked(msgspec.Struct, frozen=True, array_like=True):
     addresses: AddressSet = AddressSet()
 
 
+class Round(msgspec.Struct, frozen=True, array_like=True):
+    """One switch of all members to new tables, asked for through `by`, its wish `sequence`; named by the number that
+    asked for it, in the view of that number. Nobody but that view's coordinator can bring it into force or end it."""
+
+    view: ViewId
+    number: Count
+    by: Name
+    sequence: Count
+
+
+class Prepared(msgspec.Struct, frozen=True, array_like=True):
+    """What a member has read aside for a round. `table` None: it cannot, because of `refusal`."""
+
+    round: Round
+    table: Digest | None
+    refusal: Annotated[str, Meta(max_length=MAX_REFUSAL)] = ""
+
+
 class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     """What a member declares about itself; agreed by being numbered. `has` names the tables whose content it has
     (sorted); `table` is the one it wants in force for itself."""
@@ -88,6 +107,7 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     leaving: bool = False
     blocked: Blocked = Blocked()
     weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    prepared: Prepared | None = None
 
 
 class Pin(msgspec.Struct, frozen=True, array_like=True):
@@ -103,7 +123,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
     take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go
     because they were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that
-    counted in its last view."""
+    counted in its last view, `switched` the last round that it has seen come into force."""
 
     member: Member
     previous: ViewId | None
@@ -114,6 +134,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     releasing: AddressSet
     former: AddressSet = AddressSet()
     pins: Annotated[tuple[Pin, ...], Meta(max_length=MAX_PINS)] = ()
+    switched: Round | None = None
 
 
 class Propose(Message, frozen=True, kw_only=True):
@@ -242,8 +263,39 @@ class Announced(Body, frozen=True, kw_only=True):
     sequence: Count
 
 
-WishBody = Pinned | Announced
-AnyBody = Reported | TableChosen | Matured | ViewAged | Assigned | Pinned | Announced
+class SwitchAsked(Body, frozen=True, kw_only=True):
+    """Every member reads its configuration aside, and says what it would switch to."""
+
+    by: Name
+    sequence: Count
+
+
+class Switched(Body, frozen=True, kw_only=True):
+    """From here on the table of every member is the one that it has prepared for the round."""
+
+    round: Round
+
+
+class SwitchAbandoned(Body, frozen=True, kw_only=True):
+    """The round will not come into force, because of `reason`: all keep their tables."""
+
+    round: Round
+    reason: Annotated[str, Meta(max_length=MAX_REFUSAL + 100)]
+
+
+WishBody = Pinned | Announced | SwitchAsked
+AnyBody = (
+    Reported
+    | TableChosen
+    | Matured
+    | ViewAged
+    | Assigned
+    | Pinned
+    | Announced
+    | SwitchAsked
+    | Switched
+    | SwitchAbandoned
+)
 
 
 class Wish(Message, frozen=True, kw_only=True):

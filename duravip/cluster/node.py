@@ -32,7 +32,7 @@ from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.declaration import Declaration
 from duravip.cluster.departure import Departure
 from duravip.cluster.detector import Detector, Peer
-from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
+from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, ReadConfiguration, Send, SwitchEnded
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
@@ -42,6 +42,7 @@ from duravip.cluster.inputs import (
     AddressRemoveFailed,
     AnnounceRequested,
     BlockedChanged,
+    ConfigurationRead,
     DrainChanged,
     Input,
     KernelAnswer,
@@ -50,6 +51,7 @@ from duravip.cluster.inputs import (
     MoveRequested,
     PacketHeard,
     Slept,
+    SwitchRequested,
     TableLoaded,
     Ticked,
 )
@@ -57,6 +59,7 @@ from duravip.cluster.inspection import MemberInfo, describer, member_infos
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
+    MAX_REFUSAL,
     Announced,
     AnyBody,
     AnyMessage,
@@ -77,6 +80,10 @@ from duravip.cluster.messages import (
     Report,
     Reported,
     Resend,
+    Round,
+    SwitchAbandoned,
+    SwitchAsked,
+    Switched,
     TableChosen,
     TableChunk,
     TableWanted,
@@ -88,6 +95,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.sequencer import Sequencer
 from duravip.cluster.shadow import cast, lists
 from duravip.cluster.standing import Standing
+from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
@@ -104,7 +112,7 @@ class Node:
         self._detector = Detector(self.me, parameters)
         self._agreement = Agreement(self.me, parameters)
         self._library = Library(table, retry_s=self._interval)
-        self._table_digest = self._library.own
+        self._switching = Switching(self._library.own)
         self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
         self._tenure = Tenure(self.me.name)
         self._declaration = Declaration(self.me, self._interval)
@@ -162,7 +170,7 @@ class Node:
 
     @property
     def table(self) -> Table:
-        table = self._library.get(self._table_digest)
+        table = self._library.get(self._switching.table)
         assert table is not None
         return table
 
@@ -270,8 +278,13 @@ class Node:
             case DrainChanged():
                 self._standing.drained = given.drained
             case TableLoaded():
-                self._table_digest = self._library.add(given.table)
+                self._switching.on_loaded(self._library.add(given.table))
                 self._beat_soon(now)
+            case SwitchRequested():
+                self._wishes.switch(now)
+            case ConfigurationRead():
+                digest = self._library.add(given.table) if given.table is not None else None
+                self._switching.on_read(given.round, digest, given.refusal[:MAX_REFUSAL])
             case MoveRequested():
                 self._wishes.pin(given.address, given.node, now)
             case AnnounceRequested():
@@ -457,15 +470,33 @@ class Node:
             case TableChosen():
                 self.stable_since = self._last
                 self._out += self._news.landscape(agreed)
+            case SwitchAsked():
+                assert agreed.round is not None
+                self._switching.on_asked(agreed.round)
+                self._out.append(ReadConfiguration(round=agreed.round))
+            case Switched():
+                self.stable_since = self._last
+                self._switched(body.round)
+                self._out += self._news.landscape(agreed)
+            case SwitchAbandoned():
+                self._wishes.granted(body.round.by, body.round.sequence)
+                self._switching.on_abandoned(body.round)
+                self._out.append(SwitchEnded(round=body.round, refusal=body.reason))
             case Pinned():
-                self._wishes.granted(body)
+                self._wishes.granted(body.by, body.sequence)
             case Announced():
-                self._wishes.granted(body)
+                self._wishes.granted(body.by, body.sequence)
                 self._announce_held()
             case Reported():
                 pass
             case _:
                 assert_never(body)
+
+    def _switched(self, switched: Round) -> None:
+        """All members go by the tables of this round."""
+        self._wishes.granted(switched.by, switched.sequence)
+        if self._switching.on_switched(switched):
+            self._out.append(SwitchEnded(round=switched, refusal=""))
 
     def _deliver_assignment(self, agreed: AgreedState, number: int, body: Assigned) -> None:
         told = {address: group.decision for group in body.groups for address in group.addresses}
@@ -506,6 +537,9 @@ class Node:
         self._standing.on_install(alone=len(view.members) == 1)
         self._digest_of = (-1, b"")
         self.stable_since = now
+        missed = self._switching.missed(install.states)
+        if missed is not None:
+            self._switched(missed)
         added = [member for member in view.members if member not in before and member != self.me]
         if added or old_view is None or self.me not in self._joined_at:
             self._added_at = now
@@ -573,10 +607,10 @@ class Node:
         named: list[tuple[TableDigest, NodeName]] = [
             (peer.heartbeat.table, peer.member.name) for peer in self._detector.alive()
         ]
-        keep = [self._table_digest]
+        keep = self._switching.tables()
         if self._agreed is not None:
-            keep += [digest for digest in self._agreed.tables.values() if digest is not None]
-            keep += [status.table for status in self._agreed.status.values()]
+            keep |= self._agreed.tables_named()
+            named += self._agreed.tables_prepared()
         self._library.want(named, keep)
         self._say += self._library.tick(now)
 
@@ -669,12 +703,11 @@ class Node:
     # --- what this node declares -----------------------------------------------------------------------------------
 
     def _status(self, blocked: Blocked) -> MemberStatus:
-        named = {self._table_digest, *(peer.heartbeat.table for peer in self._detector.alive())}
+        named = {*self._switching.tables(), *(peer.heartbeat.table for peer in self._detector.alive())}
         if self._agreed is not None:
-            named |= {digest for digest in self._agreed.tables.values() if digest is not None}
-            named |= {status.table for status in self._agreed.status.values()}
+            named |= self._agreed.tables_named()
         has = tuple(digest for digest in sorted(named) if self._library.has(digest))
-        return self._standing.status(self._table_digest, has, blocked)
+        return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
 
     def _member_state(self) -> MemberState:
         """This node's part in a state exchange."""
@@ -689,6 +722,7 @@ class Node:
             releasing=self._tenure.holdings.releasing(),
             former=AddressSet(a for a in self._tenure.former if a not in self._tenure.holdings),
             pins=tuple(agreed.pins.values()) if agreed is not None else (),
+            switched=self._switching.switched,
         )
 
     def _declared(self) -> Report | None:
@@ -754,7 +788,7 @@ class Node:
                 promised=self._agreement.promised,
                 number=self.number,
                 state=self.state_digest(),
-                table=self._table_digest,
+                table=self._switching.table,
                 complete=self._library.complete(),
                 version=__version__,
                 heard=self._detector.heard(self._agreement.members()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.messages import Blocked, MemberStatus
+from duravip.cluster.messages import Blocked, MemberStatus, Prepared
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.shadow import NO_SHADOW
 from duravip.model import TableDigest
@@ -68,8 +68,11 @@ class Standing:
             addresses = addresses | refused | self.shadow.given_up
         return Blocked(everything, addresses)
 
-    def status(self, table: TableDigest, has: tuple[TableDigest, ...], blocked: Blocked) -> MemberStatus:
-        """What it declares: `table` is the one it wants in force, `has` what it has the content of."""
+    def status(
+        self, table: TableDigest, has: tuple[TableDigest, ...], blocked: Blocked, prepared: Prepared | None
+    ) -> MemberStatus:
+        """What it declares: `table` is the one it wants in force, `has` what it has the content of, `prepared` what it
+        would switch to with all others."""
         return MemberStatus(
             table=table,
             has=has,
@@ -77,4 +80,5 @@ class Standing:
             leaving=self.leaving,
             blocked=blocked,
             weight=self._weight,
+            prepared=prepared,
         )

@@ -1,8 +1,8 @@
 """What an operator asks of the group through this node: repeated to the coordinator until it is numbered.
 
 Rules of this file
-- A wish is asked for WISH_LIMIT_S at most, and given up earlier when the agreed state shows that it cannot be granted:
-  the same pure question (`election.why_not_move`) that the coordinator asks.
+- A wish is asked for a limited time, and only what could be granted when it was asked for: the caller asks the same
+  pure question (`election.why_not_move`) that the coordinator asks.
 - It survives a change of view: it is asked again of the new coordinator. Granted twice it is the same.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 
-from duravip.cluster.messages import Announced, Pinned, Wish, WishBody
+from duravip.cluster.messages import Announced, Pinned, SwitchAsked, Wish, WishBody
 from duravip.model import Address, NodeName, View
 
 WISH_LIMIT_S = 10.0
+SWITCH_LIMIT_S = 30.0  # for a switch of all: several rounds, should views change meanwhile
 REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
 
 
@@ -37,10 +38,15 @@ class Wishes:
         self._sequence += 1
         self._add(Announced(by=self._me, sequence=self._sequence), now)
 
-    def granted(self, body: WishBody) -> None:
-        """The wish has been numbered."""
-        if body.by == self._me:
-            self._open.pop(body.sequence, None)
+    def switch(self, now: float) -> None:
+        """All members go over to new tables together. Granted when they have, or when one of them cannot."""
+        self._sequence += 1
+        self._add(SwitchAsked(by=self._me, sequence=self._sequence), now, limit_s=SWITCH_LIMIT_S)
+
+    def granted(self, by: NodeName, sequence: int) -> None:
+        """There is nothing more to wish for: what was wished for through `by` as `sequence` has been numbered."""
+        if by == self._me:
+            self._open.pop(sequence, None)
 
     def bodies(self, now: float) -> list[WishBody]:
         """What is still wished for."""
@@ -61,6 +67,6 @@ class Wishes:
     def deadline(self) -> float:
         return self._say_at if self._open else math.inf
 
-    def _add(self, body: WishBody, now: float) -> None:
-        self._open[body.sequence] = (body, now + WISH_LIMIT_S)
+    def _add(self, body: WishBody, now: float, *, limit_s: float = WISH_LIMIT_S) -> None:
+        self._open[body.sequence] = (body, now + limit_s)
         self._say_at = -math.inf

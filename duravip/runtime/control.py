@@ -77,6 +77,7 @@ class Reloader(Protocol):
     """What is asked of `runtime.reloading.Reloading`."""
 
     async def reload(self, *, dry_run: bool) -> Reread: ...
+    async def reload_together(self) -> Reread: ...
 
 
 class ControlServer:
@@ -195,7 +196,10 @@ class _Answers:
             case Undrain():
                 refusal = await self.operator.undrain(_name(request.node))
             case Reload():
-                reread = await self.reloader.reload(dry_run=request.dry_run)
+                if request.cluster and not request.dry_run:
+                    reread = await self.reloader.reload_together()
+                else:
+                    reread = await self.reloader.reload(dry_run=request.dry_run)
                 refusal, result = reread.refusal, reread.as_json()
             case _:
                 assert_never(request)

@@ -26,8 +26,10 @@ from duravip.cluster.effects import (
     Effect,
     Left,
     Publish,
+    ReadConfiguration,
     ReleaseAddress,
     Send,
+    SwitchEnded,
     TakeAddress,
 )
 from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
@@ -52,6 +54,7 @@ def suspended_s() -> float:
 
 
 KernelOrder = TakeAddress | ReleaseAddress | AnnounceAddress
+SwitchOrder = ReadConfiguration | SwitchEnded
 
 
 class Core(Protocol):
@@ -76,7 +79,7 @@ class DriverCounters:
 
 
 class Driver:
-    """`order` and `publish` take what they are given and return at once; neither may call back into
+    """`order`, `switch` and `publish` take what they are given and return at once; none may call back into
     `feed`. `path_timeout_s`: after how long without a sign a path to a living node is lost."""
 
     def __init__(
@@ -86,6 +89,7 @@ class Driver:
         link: Link,
         transports: Mapping[str, Transport],
         order: Callable[[KernelOrder], None],
+        switch: Callable[[SwitchOrder], None],
         publish: Callable[[Event], object],
         path_timeout_s: float,
         suspended_s: Callable[[], float] = suspended_s,
@@ -97,6 +101,7 @@ class Driver:
         self._transports = dict(transports)
         self._prompt = {path: one for path, one in transports.items() if isinstance(one, PromptTransport)}
         self._order = order
+        self._switch = switch
         self._publish = publish
         self._alarm = trio.CancelScope()
         self._left = trio.Event()
@@ -203,6 +208,8 @@ class Driver:
                     self._give_to_network(effect)
                 case TakeAddress() | ReleaseAddress() | AnnounceAddress():
                     self._order(effect)
+                case ReadConfiguration() | SwitchEnded():
+                    self._switch(effect)
                 case Publish():
                     events.append(effect.event)
                 case Left():

@@ -79,19 +79,26 @@ class Life:
         self._began = now
         self._node = Node(parameters_of(config, me, drained=drained), config.table, now=now)
         self._plumber = Plumber(backend=around.backend, announcer=around.announcer, answer=self._feed)
+        self._reloading = Reloading(
+            config,
+            reread=around.reread,
+            fits=around.fits,
+            feed=self._feed,
+            publish=self._publish,
+            me=me.name,
+            members=self._members,
+        )
         self._driver = Driver(
             core=self._node,
             link=around.link,
             transports=around.transports,
             order=self._plumber.order,
+            switch=self._reloading.order,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
         )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
-        self._reloading = Reloading(
-            config, reread=around.reread, fits=around.fits, feed=self._feed, publish=self._publish
-        )
         self._acting = Acting(
             me=me.name,
             machine=self._node,
@@ -117,6 +124,7 @@ class Life:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log)
                 self._nursery.start_soon(self._plumber.run)
+                self._nursery.start_soon(self._reloading.run)
                 for notifying in self._notifying:
                     self._nursery.start_soon(notifying.run)
                 self._nursery.start_soon(self._around.announcer.run)
@@ -185,6 +193,10 @@ class Life:
     def _publish(self, event: Event) -> None:
         self._status.observe(event, now=trio.current_time())
         self._bus.publish(event)
+
+    def _members(self) -> tuple[NodeName, ...]:
+        view = self._node.view
+        return view.names() if view is not None else ()
 
     def _paths_of(self, name: NodeName) -> tuple[str, ...]:
         if name == self._config.name:

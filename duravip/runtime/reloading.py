@@ -1,12 +1,16 @@
-"""Reading the configuration again while the node runs.
+"""Reading the configuration again while the node runs, for this node alone or together with all others.
 
 Rules of this file: a new configuration is read aside, in a thread, and checked against this machine before anything of
 the old one is given up. What is refused changes nothing. One reading at a time.
+
+Together: an operator asks one node; the group asks every node to read aside (`order`); when all can, all switch at one
+number, when one cannot, none does (`cluster.switching`, `cluster.coordinator`).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,32 +18,53 @@ from typing import Any
 import msgspec
 import trio
 
-from duravip.cluster.inputs import Input, TableLoaded
+from duravip.cluster.effects import ReadConfiguration, SwitchEnded
+from duravip.cluster.inputs import ConfigurationRead, Input, SwitchRequested, TableLoaded
+from duravip.cluster.messages import Round
+from duravip.cluster.wishes import SWITCH_LIMIT_S
 from duravip.config.diagnostics import Diagnostic
 from duravip.config.difference import Difference, difference
 from duravip.config.node_config import NodeConfig
 from duravip.errors import DuravipError
 from duravip.events import ConfigRejected, ConfigReloaded, Event
+from duravip.model import NodeName
+
+ANSWER_GRACE_S = 2.0  # on top of what the group takes at most
 
 log = logging.getLogger("duravip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
-    """What came of it. `refusal`: why the old configuration stays, or ""; `warnings`: a line each."""
+    """What came of it. `refusal`: why the old configuration stays, or ""; `warnings`: a line each; `members`: who has
+    switched together."""
 
     refusal: str = ""
     difference: Difference = field(default_factory=Difference)
     warnings: tuple[str, ...] = ()
+    members: tuple[NodeName, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The answer to `reload`, when it is not refused."""
-        return {**msgspec.to_builtins(self.difference), "warnings": list(self.warnings)}
+        return {
+            **msgspec.to_builtins(self.difference),
+            "warnings": list(self.warnings),
+            "members": list(self.members),
+        }
+
+
+class Outcome:
+    """How a switch of all ended, for whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.ended = trio.Event()
+        self.refusal = ""
+        self.members: tuple[NodeName, ...] = ()
 
 
 class Reloading:
     """`config` is the one in force. `reread` reads the file again, as at the start; `fits` raises ConfigurationError
-    when this machine could not run the result."""
+    when this machine could not run the result; `members` names those of the present view."""
 
     def __init__(
         self,
@@ -49,8 +74,15 @@ class Reloading:
         fits: Callable[[NodeConfig], Awaitable[None]],
         feed: Callable[[Input], None],
         publish: Callable[[Event], None],
+        me: NodeName,
+        members: Callable[[], tuple[NodeName, ...]],
     ) -> None:
         self.config = config
+        self._me = me
+        self._members = members
+        self._asked, self._rounds = trio.open_memory_channel[Round](math.inf)
+        self._aside: tuple[Round, NodeConfig] | None = None
+        self._outcome: Outcome | None = None
         self._reread = reread
         self._fits = fits
         self._feed = feed
@@ -66,12 +98,59 @@ class Reloading:
             if fresh is None:
                 self._publish(ConfigRejected(text=found.refusal))
                 return found
-            if found.difference.at_next_start:
-                log.warning("reload: takes effect at the next start: %s", ", ".join(found.difference.at_next_start))
-            self.config = replace(self.config, table=fresh.table)
             self._feed(TableLoaded(table=fresh.table))
-            self._publish(ConfigReloaded(digest=fresh.table.digest()))
+            self._go_by(fresh)
             return found
+
+    async def reload_together(self) -> Reread:
+        """Has all members of the view read theirs and switch at once; returns when that has come about, or will not."""
+        async with self._lock:
+            fresh, found = await self._read_aside()
+        if fresh is None:
+            self._publish(ConfigRejected(text=found.refusal))
+            return found
+        outcome = self._outcome
+        if outcome is None:
+            outcome = self._outcome = Outcome()
+            self._feed(SwitchRequested())
+        with trio.move_on_after(SWITCH_LIMIT_S + ANSWER_GRACE_S):
+            await outcome.ended.wait()
+        if outcome is self._outcome:
+            outcome.refusal = f"no agreement within {SWITCH_LIMIT_S:g} s; `duravip members` shows who is there"
+            self._publish(ConfigRejected(text=outcome.refusal))
+            self._outcome = None
+        return replace(found, refusal=outcome.refusal, members=outcome.members)
+
+    def order(self, effect: ReadConfiguration | SwitchEnded) -> None:
+        """Takes what the group says; returns at once."""
+        if isinstance(effect, ReadConfiguration):
+            self._asked.send_nowait(effect.round)
+            return
+        aside, self._aside = self._aside, None
+        if effect.refusal:
+            self._publish(ConfigRejected(text=f"asked through {effect.round.by}, for all: {effect.refusal}"))
+        elif aside is not None and aside[0] == effect.round:
+            self._go_by(aside[1])
+        if effect.round.by == self._me and self._outcome is not None:
+            self._outcome.refusal, self._outcome.members = effect.refusal, self._members()
+            self._outcome.ended.set()
+            self._outcome = None
+
+    async def run(self) -> None:
+        """Reads aside whenever the group asks for it, until cancelled."""
+        async for asked in self._rounds:
+            async with self._lock:
+                fresh, found = await self._read_aside()
+                self._aside = (asked, fresh) if fresh is not None else None
+                table = fresh.table if fresh is not None else None
+                self._feed(ConfigurationRead(round=asked, table=table, refusal=found.refusal))
+
+    def _go_by(self, fresh: NodeConfig) -> None:
+        later = difference(self.config, fresh).at_next_start
+        if later:
+            log.warning("reload: takes effect at the next start: %s", ", ".join(later))
+        self.config = replace(self.config, table=fresh.table)
+        self._publish(ConfigReloaded(digest=fresh.table.digest()))
 
     async def _read_aside(self) -> tuple[NodeConfig | None, Reread]:
         """None for one that cannot be used."""

@@ -60,9 +60,10 @@ class Undrain(_Request, frozen=True, kw_only=True, tag="undrain"):
 
 
 class Reload(_Request, frozen=True, kw_only=True, tag="reload"):
-    """Acts, unless `dry_run`."""
+    """Acts, unless `dry_run`. `cluster`: all members read theirs, and switch together or not at all."""
 
     dry_run: bool = False
+    cluster: bool = False
 
 
 Action = Move | Announce | Drain | Undrain | Reload

@@ -65,6 +65,8 @@ class Schedule:
                 self._plan_trouble(flurry_at_s + chance.uniform(0, 5))
         self.faults = [fault for fault in self.faults if fault.at_s < CALM_AT_S]
         self._plan_calm()
+        if chance.random() < 0.4:
+            self._switch(chance.uniform(5, CALM_AT_S - 3))
         self.faults.sort(key=lambda fault: fault.at_s)
 
     def plant(self, happened: Callable[[str], None]) -> None:
@@ -206,6 +208,18 @@ class Schedule:
             table = self._table(name)
             after_s = self._random.choice((0.0, 0.001, 0.5)) * self._random.random()
             self._add(at_s + after_s, f"{name} reloads", _reload(self.world.hosts[name], table))
+
+    def _switch(self, at_s: float) -> None:
+        """New files come to all nodes, and then one or two of them are asked to have all switch to them together."""
+        for name in self.names:
+            host = self.world.hosts[name]
+            self._add(at_s, f"{name} has a new file", _new_table(host, self._table(name)))
+        for _ in range(self._random.choice((1, 1, 2))):
+            host = self._host()
+            text = f"{host.name} is asked to have all switch"
+            self._add(at_s + self._random.choice((0.001, 0.5)) * self._random.random(), text, host.switch)
+        if self._random.random() < 0.5:
+            self._crash(at_s + self._random.random())
 
     def _move(self, at_s: float) -> None:
         host = self._host()

@@ -15,20 +15,32 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, ReleaseAddress, Send, TakeAddress
+from duravip.cluster.effects import (
+    AnnounceAddress,
+    Effect,
+    Left,
+    Publish,
+    ReadConfiguration,
+    ReleaseAddress,
+    Send,
+    SwitchEnded,
+    TakeAddress,
+)
 from duravip.cluster.flags import Landscape
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
     BlockedChanged,
+    ConfigurationRead,
     DrainChanged,
     Input,
     LeaveRequested,
     MoveRequested,
     PacketHeard,
+    SwitchRequested,
     TableLoaded,
     Ticked,
 )
-from duravip.cluster.messages import Blocked
+from duravip.cluster.messages import Blocked, Round
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Decision, Incarnation, Member, NodeName, Table, View
 from duravip.sim.clock import Clock
@@ -41,6 +53,7 @@ CLUSTER_GROUP = "simulated"
 KEY = bytes(range(32))
 MTU_BYTES = 1400
 SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
+READING_S = 0.5  # a configuration, at most
 LATENESS_S = 0.001  # of timers, at most, on a machine that is well
 CLOCK_DRIFT = 0.01  # rates differ by at most this
 
@@ -78,6 +91,8 @@ class Process:
         self.link = link
         self.customer = customer
         self.table = table  # the one read last
+        self.asked: Round | None = None  # the last switch of all that it was asked to read for
+        self.aside: tuple[Round, Table] | None = None  # what it has read for one
         self.addresses = {vip.address for vip in table.vips}  # of every table of this life: an old one may be in force
         self.leaving = False
         self.deadline = math.inf  # what the node said last; its own seconds
@@ -91,7 +106,8 @@ class Process:
 
 
 class Host:
-    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads.
+    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads;
+    reading takes `reading_s` at most, and fails with `unreadable` unless that is "".
     `well_since`: when the process began to run, or to run on; infinity while it does not run. `accused_none`: the
     members of its view when it was frozen, if that was for longer than the failure time-out, each in its life then.
     """
@@ -115,6 +131,8 @@ class Host:
         self.drained = False
         self.blocked = Blocked()
         self.on_isolation = on_isolation
+        self.unreadable = ""
+        self.reading_s = READING_S
         self.process: Process | None = None
         self.starting = False
         self.well_since = math.inf
@@ -221,6 +239,11 @@ class Host:
             self.process.addresses |= {vip.address for vip in table.vips}
             self._feed(self.process, TableLoaded(table=table))
 
+    def switch(self) -> None:
+        """An operator asks here that all nodes read their files and switch to them together."""
+        if self.process is not None and not self.process.frozen:
+            self._feed(self.process, SwitchRequested())
+
     def move(self, address: Address, node: NodeName | None) -> None:
         """An operator asks here that `address` be moved."""
         if self.process is not None and not self.process.frozen:
@@ -323,6 +346,15 @@ class Host:
                 self.kernel.order(effect)
             case AnnounceAddress():
                 self._clock.note(b"announce %s" % effect.address.encode())
+            case ReadConfiguration():
+                process.asked = effect.round
+                delay_s = self.reading_s * self._random.random()
+                self._clock.at(self._clock.now + delay_s, lambda: self._read(process, effect.round))
+            case SwitchEnded():
+                self._clock.note(b"switched" if not effect.refusal else effect.refusal.encode())
+                if process.aside is not None and process.aside[0] == effect.round and not effect.refusal:
+                    process.table = process.aside[1]
+                process.aside = None
             case Publish():
                 self._clock.note(effect.event.id.encode())
                 self._observer.published(self, effect.event)
@@ -331,6 +363,19 @@ class Host:
                     self._end("left")
             case _:
                 assert_never(effect)
+
+    def _read(self, process: Process, asked: Round) -> None:
+        """The file has been read; a process that is frozen reads on when it thaws."""
+        if process.frozen:
+            self._clock.at(self._clock.now + READING_S, lambda: self._read(process, asked))
+        elif process is not self.process or process.asked != asked:
+            return
+        elif self.unreadable:
+            self._feed(process, ConfigurationRead(round=asked, table=None, refusal=self.unreadable))
+        else:
+            process.aside = (asked, self.table)
+            process.addresses |= {vip.address for vip in self.table.vips}
+            self._feed(process, ConfigurationRead(round=asked, table=self.table))
 
     # --- its clock and kernel -------------------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ each message can be read back.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from duravip.errors import DuravipError
 
 _START_LIMIT_S = 15.0
 _ASK_EVERY_S = 0.02
+_PORTS = (20_000, 32_768)  # below ip_local_port_range
 _CONFIGURATION = """\
 global(workDirectory="{folder}")
 module(load="imuxsock" SysSock.Use="off")
@@ -106,7 +109,10 @@ def _command() -> str | None:
 
 
 def _free_port(kind: int) -> int:
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Not one that the kernel gives to clients: one that connects again and again while nobody listens would get it for
+    its own end some time, be connected to itself, and keep rsyslogd off it."""
+    while True:
+        port = random.randrange(*_PORTS)
+        with socket.socket(type=kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from duravip.cluster.messages import Announced, Pinned
+from duravip.cluster.messages import Pinned
 from duravip.cluster.wishes import WISH_LIMIT_S, Wishes
 from duravip.model import Address, Incarnation, Member, NodeName, View, ViewId
 
@@ -18,7 +18,7 @@ def test_a_wish_is_repeated_to_the_coordinator_until_it_is_numbered() -> None:
     assert first.to == A
     assert wishes.to_say(VIEW, 0.1) == []
     assert wishes.to_say(VIEW, 0.25) == [first]
-    wishes.granted(first.body)
+    wishes.granted(A, 1)
     assert wishes.to_say(VIEW, 1.0) == []
     assert wishes.deadline() == math.inf
 
@@ -26,7 +26,7 @@ def test_a_wish_is_repeated_to_the_coordinator_until_it_is_numbered() -> None:
 def test_somebody_elses_wish_with_the_same_number_grants_nothing() -> None:
     wishes = Wishes(B, 1.0)
     wishes.announce(0.0)
-    wishes.granted(Announced(by=A, sequence=1))
+    wishes.granted(A, 1)
     assert len(wishes.bodies(0.0)) == 1
 
 

@@ -109,6 +109,10 @@ class Rig:
         self.asked.append(("reload", dry_run))
         return Reread(refusal="" if self.reloads == 1 else "the file has errors", warnings=("beware",))
 
+    async def reload_together(self) -> Reread:
+        self.asked.append(("reload together",))
+        return Reread(members=(N1, NodeName("node2")))
+
     def move(self, address: Address, node: NodeName | None) -> str:
         self.asked.append(("move", address, node))
         return "node3 is no member" if node == "node3" else ""
