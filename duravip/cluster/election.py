@@ -121,6 +121,8 @@ class _Decisions:
 
 # --- reasons in words ---------------------------------------------------------------------------------------------
 
+MEND_BROKEN = "Give it the same Binding names everywhere, then `duravip reload --cluster`"
+
 _SHORT: Mapping[Reason, str] = {
     Reason.BROKEN: "Binding names do not match",
     Reason.FOLLOWS: "follows another address",
@@ -150,7 +152,7 @@ def words(address: Address, decision: Decision, landscape: Landscape, given: Cir
     match decision.reason:
         case Reason.BROKEN:
             evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
-            return "BROKEN: " + ("; ".join(item.text for item in evidence) or reason_text(decision))
+            return f"BROKEN: {'; '.join(item.text for item in evidence) or reason_text(decision)}. {MEND_BROKEN}"
         case Reason.FOLLOWS:
             return f"follows {followed}, which {owner} owns"
         case Reason.FOLLOWED_UNOWNED:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -112,7 +112,7 @@ def _free_port(kind: int) -> int:
     """Not one that the kernel gives to clients: one that connects again and again while nobody listens would get it for
     its own end some time, be connected to itself, and keep rsyslogd off it."""
     while True:
-        port = random.randrange(*_PORTS)
+        port = _PORTS[0] + secrets.randbelow(_PORTS[1] - _PORTS[0])
         with socket.socket(type=kind) as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

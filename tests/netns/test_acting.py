@@ -214,3 +214,42 @@ def test_owners_announce_again_when_they_are_asked_to(cluster: Cluster) -> None:
     mislead()
     cluster.ask("node1", "announce", "view")
     cluster.until(lambda: believed() == set(owners), "the client knows all of them again")
+
+
+def test_a_binding_is_renamed_on_all_nodes_at_once_and_node_by_node_it_is_broken_and_says_how_to_mend_it(
+    cluster: Cluster,
+) -> None:
+    """
+    node1 ─┐
+    node2 ─┼─ br0 ── client        .51's Binding gets another name: first with --cluster, then without
+    node3 ─┘
+    """
+    vip, other = VIPS[:2]
+    before = boot(cluster, vip, other)
+    with Probe(cluster.lan, "client", vip) as probe:
+        cluster.until(lambda: cluster.lan.neighbour("client", vip), "the client has found the owner")
+        for node in NODES:
+            cluster.configure(node, bindings(vip, other).replace(f'"b{vip}"', '"renamed"'))
+        said = cluster.ask("node2", "reload", "--cluster")
+        for node in NODES:
+            cluster.until(lambda node=node: cluster.vip(node, vip)["bindings"] == ["renamed"], f"{node} has the name")
+    assert said == f"~ {vip} (bindings)\nin force on node1, node2, node3\n"
+    assert probe.sent - len(probe.answers()) <= 1
+    assert cluster.settled() == before
+    assert [cluster.events(node, "conflict.*") for node in NODES] == [[], [], []]
+    assert [len(cluster.events(node, "config.reloaded")) for node in NODES] == [1, 1, 1]
+
+    cluster.configure("node3", bindings(vip, other) + " }")
+    assert "node3: " in refused(cluster, "node1", "reload", "--cluster")
+    assert [cluster.show(node)["config"]["stale"] for node in NODES] == [True] * 3
+    assert cluster.settled() == before
+
+    for node in NODES:
+        cluster.configure(node, bindings(vip, other))
+    cluster.ask("node1", "reload")
+    cluster.until(lambda: "BROKEN" in cluster.vip("node2", vip)["flags"], "the names do not match")
+    cluster.until(lambda: vip not in cluster.watch.held(), "nobody has it")
+    assert "duravip reload --cluster" in cluster.vip("node2", vip)["reason"]
+    cluster.ask("node2", "reload", "--cluster")
+    cluster.until(lambda: cluster.settled() == before, "it is back where it was")
+    assert [len(cluster.events(node, "conflict.broken")) for node in NODES] == [2, 2, 2]

@@ -14,7 +14,15 @@ from duravip.errors import ControlError
 Run = Callable[..., tuple[int, str, str]]
 
 VIP = "192.168.0.51"
-NOTHING = {"added": [], "removed": [], "changed": {}, "settings": [], "at_next_start": [], "warnings": []}
+NOTHING = {
+    "added": [],
+    "removed": [],
+    "changed": {},
+    "settings": [],
+    "at_next_start": [],
+    "warnings": [],
+    "members": [],
+}
 
 
 def shown(*, owner: str | None, holding: str | None, pinned: bool = True) -> dict[str, Any]:
@@ -82,6 +90,7 @@ def test_a_dry_run_prints_the_difference(daemon: Any, duravip: Run) -> None:
         "settings": ["view_mature_time"],
         "at_next_start": ["weight"],
         "warnings": ["a.conf:1:1: warning DV410: beware"],
+        "members": [],
     }
     assert duravip("reload", "--dry-run") == (
         0,
@@ -89,7 +98,7 @@ def test_a_dry_run_prints_the_difference(daemon: Any, duravip: Run) -> None:
         "settings of the cluster: view_mature_time\nat the next start only: weight\n",
         "a.conf:1:1: warning DV410: beware\n",
     )
-    assert daemon.asked == [{"command": "reload", "dry_run": True}]
+    assert daemon.asked == [{"command": "reload", "dry_run": True, "cluster": False}]
     out = duravip("reload", "--dry-run", "--format", "json")[1]
     assert json.loads(out) == daemon.answers["reload"]
 
@@ -102,6 +111,15 @@ def test_a_reload_is_waited_for_until_its_table_is_in_force(daemon: Any, duravip
     daemon.answers["info"] = {**info, "config": {"in_force": False}}
     code, _, err = duravip("reload", "--wait", "--timeout", "0")
     assert (code, err) == (1, "duravip: waited 0 s in vain: table 01234567 is not in force yet\n")
+
+
+def test_a_reload_of_the_cluster_says_who_has_switched(daemon: Any, duravip: Run) -> None:
+    daemon.answers["reload"] = {**NOTHING, "members": ["node1", "node2"]}
+    assert duravip("reload", "--cluster") == (0, "no difference\nin force on node1, node2\n", "")
+    assert daemon.asked == [{"command": "reload", "dry_run": False, "cluster": True}]
+    code, _, err = duravip("reload", "--cluster", "--dry-run")
+    assert code == 2
+    assert "goes without --wait and --cluster" in err
 
 
 def test_a_refused_reload_is_exit_status_1(daemon: Any, duravip: Run) -> None:

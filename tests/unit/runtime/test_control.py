@@ -357,6 +357,7 @@ ACTIONS: list[dict[str, Any]] = [
     {"command": "undrain"},
     {"command": "reload"},
     {"command": "reload", "dry_run": True},
+    {"command": "reload", "cluster": True},
 ]
 
 
@@ -385,6 +386,7 @@ async def test_what_root_asks_for_is_passed_on_and_refusals_come_back(
     await rig.ask(command="drain", node="node1", force=True)
     await rig.ask(command="undrain")
     assert (await rig.ask(command="reload", dry_run=True))["warnings"] == ["beware"]
+    assert (await rig.ask(command="reload", cluster=True))["members"] == ["node1", "node2"]
     with pytest.raises(client.RefusedError, match="the file has errors"):
         await rig.ask(command="reload")
     assert rig.asked == [
@@ -396,6 +398,7 @@ async def test_what_root_asks_for_is_passed_on_and_refusals_come_back(
         ("drain", N1, True),
         ("undrain", None),
         ("reload", True),
+        ("reload together",),
         ("reload", False),
     ]
 

@@ -233,6 +233,49 @@ async def test_a_reload_brings_the_new_table_into_force(
         assert all(len(holders) == 1 for holders in memory.holders().values())
 
 
+async def test_all_nodes_switch_together_or_none_does(
+    memory: Memory, table: Callable[..., Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    names = (NodeName("node1"), NodeName("node2"))
+    async with memory.running(*names) as lives:
+        await settle(lives, 2)
+        for name in names:
+            memory.config(name, table(VIP, Address("192.0.2.60")))
+        found = await lives["node2"]._reloading.reload_together()
+        assert (found.refusal, found.members, found.difference.added) == ("", names, ("192.0.2.60",))
+        await trio.sleep(10)
+        assert sorted(memory.holders()) == ["192.0.2.50", "192.0.2.60"]
+        assert [lives[name].info()["config"]["in_force"] for name in names] == [True, True]
+
+        for name in names:
+            memory.config(name, table(VIP))
+        wrong = Diagnostic(
+            severity=Severity.ERROR, code="DV104", message="`x` has no value", origin=Origin("b.conf", 3, 4)
+        )
+        memory.configs["node2"] = replace(memory.configs["node2"], diagnostics=(wrong,))
+        found = await lives["node1"]._reloading.reload_together()
+        assert found.refusal == "node2: b.conf:3:4: error DV104: `x` has no value"
+        await trio.sleep(1)
+        for name in names:
+            last = lives[name]._bus.recent()[-1].to_json_object()
+            assert (last["id"], last["text"]) == ("config.rejected", f"asked through node1, for all: {found.refusal}")
+        assert sorted(memory.holders()) == ["192.0.2.50", "192.0.2.60"]
+
+        found = await lives["node2"]._reloading.reload_together()
+        assert found.refusal == "b.conf:3:4: error DV104: `x` has no value", "its own file: nobody else is asked"
+
+
+async def test_a_node_that_is_in_no_view_says_so_when_nobody_agrees(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1") as lives:
+        life = lives["node1"]
+        life._reloading._feed = lambda given: None  # a group that never answers
+        found = await life._reloading.reload_together()
+        assert found.refusal == "no agreement within 30 s; `duravip members` shows who is there"
+        assert life._status.config()["stale"]
+
+
 async def test_a_reload_of_a_broken_file_keeps_the_old_table_and_says_so(
     memory: Memory, autojump_clock: trio.testing.MockClock
 ) -> None:
