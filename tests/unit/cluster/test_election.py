@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.election import (
+from duravip.cluster.election import MEND_BROKEN, (
     PREFERENCE_MOVES_IN_FLIGHT,
     Candidate,
     Circumstances,
@@ -325,7 +325,7 @@ def test_the_reason_says_why_a_preference_is_not_honoured() -> None:
 def test_the_reason_for_broken_names_the_names() -> None:
     landscape = survey(tables(n1=[vip(A, names="a")], n2=[vip(A, names="b")]))
     text = words(A, Decision(None, Reason.BROKEN), landscape, circumstances(N1, N2))
-    assert text == "BROKEN: n1 binds 192.0.2.1 under the name a; n2 binds 192.0.2.1 under the name b"
+    assert text == f"BROKEN: n1 binds 192.0.2.1 under the name a; n2 binds 192.0.2.1 under the name b. {MEND_BROKEN}"
 
 
 @pytest.mark.parametrize("reason", list(Reason))
