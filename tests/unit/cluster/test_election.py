@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.election import MEND_BROKEN, (
+from duravip.cluster.election import (
+    MEND_BROKEN,
     PREFERENCE_MOVES_IN_FLIGHT,
     Candidate,
     Circumstances,
