@@ -31,6 +31,7 @@ _CONFIGURATION = """\
 global(workDirectory="{folder}")
 module(load="imuxsock" SysSock.Use="off")
 input(type="imuxsock" Socket="{unix}" UseSpecialParser="off" RateLimit.Interval="0")
+input(type="imuxsock" Socket="{dev_log}" RateLimit.Interval="0")
 module(load="imudp")
 input(type="imudp" address="127.0.0.1" port="{udp}")
 module(load="imtcp")
@@ -46,18 +47,26 @@ class RsyslogdError(DuravipError):
 
 class Rsyslogd:
     """A context manager; entering returns when it listens. `restart` and `stop` while it runs are for tests of what a
-    sender does. `unix` is a path, `udp` and `tcp` are ports of 127.0.0.1."""
+    sender does. `unix` is a path, and so is `dev_log`, which is read as rsyslogd reads `/dev/log` by default; `udp` and
+    `tcp` are ports of 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.unix = folder / "log"
+        self.unix, self.dev_log = folder / "log", folder / "dev-log"
         self.udp, self.tcp = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_STREAM)
         self._output = folder / "messages"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         (self.folder / "rsyslog.conf").write_text(
-            _CONFIGURATION.format(folder=self.folder, unix=self.unix, udp=self.udp, tcp=self.tcp, output=self._output)
+            _CONFIGURATION.format(
+                folder=self.folder,
+                unix=self.unix,
+                dev_log=self.dev_log,
+                udp=self.udp,
+                tcp=self.tcp,
+                output=self._output,
+            )
         )
         self.start()
         return self
@@ -81,7 +90,7 @@ class Rsyslogd:
                 stderr=file,
             )
         deadline = time.monotonic() + _START_LIMIT_S
-        while not (self.unix.exists() and self._listens()):
+        while not (self.unix.exists() and self.dev_log.exists() and self._listens()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RsyslogdError(f"rsyslogd does not start: {errors.read_text().strip()}")

@@ -31,13 +31,14 @@ RETRY_LIMIT_S = 20.0  # below what the runtime gives a notifier for one event
 CONNECT_LIMIT_S = 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _UNACKNOWLEDGED_LIMIT_MS = 10_000  # TCP_USER_TIMEOUT: a peer that vanished is noticed, whatever TCP's own patience
+OWN_SOCKET = "/dev/log"
 _DEFAULT_PORTS = {"udp": 514, "tcp": 601}
 
 OPTIONS = (
     Option(
         name="target",
         kind=Kind.TEXT,
-        default="unix:/dev/log",
+        default=f"unix:{OWN_SOCKET}",
         doc='Where to: `"unix:PATH"`, `"udp:HOST:PORT"` (514) or `"tcp:HOST:PORT"` (601); an IPv6 address in brackets.',
         trade_off="UDP loses messages and nobody knows; TCP and UNIX sockets notice that the receiver is away.",
     ),
@@ -45,9 +46,8 @@ OPTIONS = (
         name="format",
         kind=Kind.CHOICE,
         choices=("rfc5424", "rfc3164"),
-        default="rfc5424",
         doc="`rfc5424` has the event's fields as structured data; `rfc3164` is for receivers that do not know it, "
-        "such as journald, and rsyslogd on its `/dev/log`.",
+        "such as journald, and rsyslogd on its `/dev/log`. Default: `rfc3164` for `unix:/dev/log`, else `rfc5424`.",
     ),
     Option(
         name="facility",
@@ -101,13 +101,19 @@ def parse_target(text: str) -> Target:
     )
 
 
+def default_format(target: Target) -> str:
+    """What is read right there. On the machine's own socket journald and rsyslogd (its special parser) expect the old
+    format, and would take the version number of the new one for the program's name."""
+    return "rfc3164" if target.path == OWN_SOCKET else "rfc5424"
+
+
 class SyslogNotifier:
     """See `duravip.plugin.api.Notifier`. A context manager: leaving it closes the connection."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._target = parse_target(options["target"])
         self._facility = FACILITIES[options["facility"]]
-        self._old = options["format"] == "rfc3164"
+        self._old = (options["format"] or default_format(self._target)) == "rfc3164"
         self._host = "" if self._old and self._target.way == "unix" else socket.gethostname()
         self._link: trio.socket.SocketType | None = None
 

@@ -17,7 +17,7 @@ from duravip.model import Address, NodeName
 from duravip.testing.notifier_kit import Open, check_notifier, stamp
 from duravip.testing.rsyslogd import Rsyslogd
 from duravip_plugins import notify_syslog
-from duravip_plugins.notify_syslog import OPTIONS, SyslogNotifier, Target, parse_target
+from duravip_plugins.notify_syslog import OPTIONS, SyslogNotifier, Target, default_format, parse_target
 
 needs_rsyslogd = pytest.mark.needs("rsyslogd")
 WAYS = ("unix", "udp", "tcp")
@@ -83,6 +83,23 @@ async def test_rsyslogd_understands_the_old_format(receiver: Rsyslogd, way: str)
     assert re.fullmatch(r"duravip\[\d+\]:", message["syslogtag"])
     assert (message["syslogfacility"], message["syslogseverity"]) == ("3", "5")
     assert message["hostname"] == socket.gethostname()
+
+
+@needs_rsyslogd
+@pytest.mark.parametrize(
+    ("style", "read"),
+    [
+        ("rfc3164", {"app-name": "duravip", "msg": " interface.link_up interface=eth0 node=node1 seq=7"}),
+        ("rfc5424", {"app-name": "1"}),
+    ],
+)
+async def test_where_rsyslogd_reads_as_on_dev_log_only_the_old_format_is_read_right(
+    receiver: Rsyslogd, style: str, read: Mapping[str, str]
+) -> None:
+    async with notifier(f"unix:{receiver.dev_log}", format=style) as told:
+        await told.notify(stamp(LinkUp(interface="eth0"), seq=7))
+    [message] = await arrived(receiver, 1)
+    assert {key: message[key] for key in read} == read
 
 
 class AtRsyslogd:
@@ -176,6 +193,26 @@ async def test_a_receiver_that_stays_away_is_given_up_with_its_name(
 
 
 # --- targets
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("unix:/dev/log", "rfc3164"), ("unix:/run/duravip/log", "rfc5424"), ("udp:loghost", "rfc5424")],
+)
+def test_the_format_is_by_default_the_one_that_is_read_right_there(text: str, style: str) -> None:
+    assert default_format(parse_target(text)) == style
+
+
+async def test_without_a_format_the_default_one_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify_syslog, "OWN_SOCKET", str(tmp_path / "log"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+        own.bind(str(tmp_path / "log"))
+        for options in ({}, {"format": "rfc5424"}):
+            async with notifier(f"unix:{tmp_path / 'log'}", **options) as told:
+                await told.notify(stamp(LinkUp(interface="eth0"), seq=7))
+        old, new = own.recv(1 << 16), own.recv(1 << 16)
+    assert re.match(rb"<29>\w{3} [ \d]\d [\d:]{8} duravip\[\d+\]: interface\.link_up ", old)
+    assert new.startswith(b"<29>1 ")
 
 
 @pytest.mark.parametrize(
