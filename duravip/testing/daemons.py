@@ -36,7 +36,8 @@ class DaemonsError(DuravipError):
 
 class Daemons:
     """A context manager; entering starts all `nodes` (hosts of the Lan). `vips`: address -> the node that prefers it,
-    or None. `settings`: more lines for `cluster { }`, name -> value as written in Momentum."""
+    or None. `settings`: more lines for `cluster { }`, name -> value as written in Momentum. `transport`: multicast or
+    unicast."""
 
     def __init__(
         self,
@@ -46,7 +47,9 @@ class Daemons:
         vips: Mapping[str, str | None],
         *,
         settings: Mapping[str, str] | None = None,
+        transport: str = "multicast",
     ) -> None:
+        self._transport = transport
         self.lan = lan
         self.folder = folder
         self.nodes = tuple(nodes)
@@ -116,7 +119,7 @@ class Daemons:
 
     # --- questions ---
 
-    def ask(self, node: str, command: str, **rest: object) -> Any:
+    def ask(self, node: str, command: str, /, **rest: object) -> Any:
         """What the node's control socket answers. Raises ControlError."""
         return client.request(str(self.control(node)), {"command": command, **rest})
 
@@ -191,13 +194,19 @@ class Daemons:
             *(f"  {name} = {value}" for name, value in settings.items()),
             f'  Topology "{network}" {{ interface = "{host.interface}" }}',
             "}",
-            f'multicast {{ interface = "{host.interface}" }}',
+            self._transport_stanza(host.interface),
         ]
         for number, (address, preferred) in enumerate(self.vips.items(), start=1):
             lines += [f'binding "vip{number}" {{', f"  bind_address = {address}", "  enable_duravip = true"]
             lines += [f'  duravip_preference = "{preferred}"'] if preferred else []
             lines += ["}"]
         return "\n".join(lines) + "\n"
+
+    def _transport_stanza(self, interface: str) -> str:
+        if self._transport == "multicast":
+            return f'multicast {{ interface = "{interface}" }}'
+        peers = " ".join(f'"{self.lan[node].address}"' for node in self.nodes)
+        return f"{self._transport} {{ peers = ( {peers} ) }}"
 
 
 def _last_line(log: Path) -> str:
