@@ -254,6 +254,13 @@ class ConfigDisagreement(Event, frozen=True, kw_only=True):
     in_force: str
 
 
+class GuardReplaced(Event, frozen=True, kw_only=True):
+    """The guard process, which takes the addresses off if the daemon dies, has ended, and another was started."""
+
+    id = "guard.replaced"
+    cause: str
+
+
 class PluginFailed(Event, frozen=True, kw_only=True):
     id = "plugin.failed"
     plugin: str

@@ -55,7 +55,7 @@ class TransportContext:
 
 class Transport(Protocol):
     """Best-effort datagrams to all other members. An async context manager; entering opens the sockets and raises
-    `TransportError` with one clear sentence when it cannot."""
+    `TransportError` with one clear sentence when it cannot. It should also be a `SaysFarewell`, if it can."""
 
     mtu_bytes: int
 
@@ -85,6 +85,25 @@ class PromptTransport(Protocol):
 
     def send_nowait(self, payload: bytes) -> None:
         """As `Transport.send` to all, within this call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farewell:
+    """How a process that knows nothing of transports sends one last datagram: the descriptor of a datagram socket, the
+    same for as long as the transport is open, and the addresses to send to, as the socket module writes them."""
+
+    descriptor: int
+    destinations: tuple[tuple[str, int], ...]
+
+
+@runtime_checkable
+class SaysFarewell(Protocol):
+    """What a transport has beside the rest, for the guard to say over it that the node's daemon has died. Without, the
+    others must wait for the time-out."""
+
+    def farewell(self) -> Farewell:
+        """To all other members, as far as they are known now; asked every few seconds."""
         ...
 
 
@@ -171,7 +190,8 @@ def connected_interface(address: Address, plumbed: Sequence[Plumbed]) -> str | N
 
 class Backend(Protocol):
     """Puts addresses on interfaces. An async context manager. None of its calls blocks the event loop; each answers
-    per address, in the order asked, and returns when the kernel has acknowledged."""
+    per address, in the order asked, and returns when the kernel has acknowledged. It should also be an `Undoes`, if it
+    can."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -193,6 +213,17 @@ class Backend(Protocol):
 
     def watch(self) -> AsyncIterator[Change]:
         """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell."""
+        ...
+
+
+@runtime_checkable
+class Undoes(Protocol):
+    """What a backend has beside the rest, for the guard to take addresses off when the daemon has died. Without, there
+    is no guard, and they stay on until the daemon is started again."""
+
+    async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
+        """For each, in order, what takes it off: one rtnetlink request that asks for acknowledgement, its sequence
+        number left 0. Empty where it cannot be said. Asked right before each `add` of the same placements."""
         ...
 
 

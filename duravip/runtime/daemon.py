@@ -5,7 +5,9 @@ look like; the transports' sockets; the announcer. Up to here no address has bee
 one sentence. Then the clean slate, acknowledged by the kernel; a new incarnation, on the disk; and only then
 the first datagram (protocol rules 6 and 10).
 
-However it ends (asked, cancelled, failed), our addresses are taken off last.
+However it ends (asked, cancelled, failed), our addresses are taken off last. Whatever ends it without asking (a signal,
+the kernel for want of memory), the guard takes them off: it is started before the first datagram. It is dismissed only
+when this node has said LEAVE itself.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -23,10 +25,12 @@ from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import ConfigurationError, DuravipError
 from duravip.model import Member, Table
 from duravip.net.announce import Announcer
-from duravip.plugin.api import Backend, Transport, TransportContext
+from duravip.plugin.api import Backend, Farewell, SaysFarewell, Transport, TransportContext, Undoes
 from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
 from duravip.runtime.control import ControlServer
+from duravip.runtime.guard import Guard
+from duravip.runtime.guarded import GuardedBackend
 from duravip.runtime.life import AnnouncerLike, Life, Surroundings
 from duravip.runtime.ready import notify
 from duravip.runtime.state_dir import StateDir
@@ -102,15 +106,22 @@ class Daemon:
             announcer = await stack.enter_async_context(self._host.announcer(local))
             for address in await machine.clean(backend, config.table):
                 log.info("took off %s, which an earlier run had left", address)
+            link = Link(
+                me=Member(config.name, state.next_incarnation()),
+                cluster_group=local.cluster_group,
+                keys=keys,
+                mtu_bytes=min(transport.mtu_bytes for transport in transports.values()),
+            )
+            guard: Guard | None = None
+            guarded = backend
+            if isinstance(backend, Undoes):
+                guard = Guard(leave=link.last_words(), farewells=lambda: _farewells(transports), lock=state.guard_lock)
+                guarded = GuardedBackend(backend, await stack.enter_async_context(guard))
             around = Surroundings(
-                link=Link(
-                    me=Member(config.name, state.next_incarnation()),
-                    cluster_group=local.cluster_group,
-                    keys=keys,
-                    mtu_bytes=min(transport.mtu_bytes for transport in transports.values()),
-                ),
+                link=link,
                 transports=transports,
-                backend=backend,
+                backend=guarded,
+                guard=guard,
                 announcer=announcer,
                 control=control,
                 notifiers=notifiers,
@@ -126,6 +137,8 @@ class Daemon:
                     task_status.started(self._life)
             finally:
                 await _sweep(backend, self._life.table)
+            if guard is not None and self._life.left:
+                guard.dismiss()
             log.info("left")
 
     def _say_ready(self, around: Surroundings) -> None:
@@ -186,6 +199,10 @@ def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
         "no cluster key: make one with `duravip keygen FILE`, copy it to every node and name it with key_file, "
         "or set insecure = true to trust everyone on the network"
     )
+
+
+def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:
+    return [transport.farewell() for transport in transports.values() if isinstance(transport, SaysFarewell)]
 
 
 async def _sweep(backend: Backend, table: Table) -> None:

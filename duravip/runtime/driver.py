@@ -148,6 +148,11 @@ class Driver:
         """The transports that are open, sorted."""
         return self._paths.names
 
+    @property
+    def left(self) -> bool:
+        """Whether the machine has said `Left`."""
+        return self._left.is_set()
+
     async def wait_left(self) -> None:
         """Returns when the machine has said `Left` and what it had to say is with the network."""
         await self._left.wait()

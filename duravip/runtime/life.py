@@ -29,8 +29,10 @@ from duravip.runtime.acting import Acting
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
+from duravip.runtime.guard import Guard
 from duravip.runtime.notifying import Notifying
 from duravip.runtime.plumber import Plumber
+from duravip.runtime.ready import keep_watchdog, watchdog_interval_s
 from duravip.runtime.reloading import Reloading, Reread
 from duravip.runtime.status import Status
 from duravip.wire.link import Link
@@ -57,11 +59,12 @@ class AnnouncerLike(Protocol):
 class Surroundings:
     """What a life stands on: all open, and closed by whoever opened it. `reread` reads the configuration
     again (in a thread); `fits` raises ConfigurationError when this machine could not run it; `keep_drained` writes
-    to the disk whether the node is drained (in a thread)."""
+    to the disk whether the node is drained (in a thread). `guard`, if there is one, is told by `backend` what is on."""
 
     link: Link
     transports: Mapping[str, Transport]
     backend: Backend
+    guard: Guard | None
     announcer: AnnouncerLike
     control: ControlServer
     notifiers: Sequence[tuple[PluginStanza, Notifier]]
@@ -118,11 +121,20 @@ class Life:
         """The one read last."""
         return self._reloading.config.table
 
+    @property
+    def left(self) -> bool:
+        """Whether everything was handed over and LEAVE is said."""
+        return self._driver.left
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until the node has left. `started` when everything is open and the control socket answers."""
         async with trio.open_nursery() as self._nursery:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log)
+                if self._around.guard is not None:
+                    self._nursery.start_soon(self._around.guard.keep, self._publish)
+                if (interval_s := watchdog_interval_s()) is not None:
+                    self._nursery.start_soon(keep_watchdog, interval_s)
                 self._nursery.start_soon(self._plumber.run)
                 self._nursery.start_soon(self._reloading.run)
                 for notifying in self._notifying:
@@ -166,6 +178,7 @@ class Life:
             "sealed": local.key_file is not None,
             "transports": {path: one.source_address() for path, one in self._around.transports.items()},
             "backend": local.backend.plugin,
+            "guard_pid": self._around.guard.pid if self._around.guard is not None else None,
             "heartbeat_interval_s": local.heartbeat_interval,
             "failure_timeout_s": local.failure_timeout,
             "settings": msgspec.to_builtins(self.table.settings),

@@ -1,9 +1,12 @@
-"""What a daemon keeps between its lives: who it is in time, whether it is drained; and the lock on both.
+"""What a daemon keeps between its lives: who it is in time, whether it is drained; and the locks on both.
 
-Files: `lock` (flock'ed while a daemon runs; holds its pid for people), `incarnation` (a decimal number),
-`drained` (exists or not).
+Files: `lock` (flock'ed while a daemon runs; holds its pid for people), `guard` (flock'ed while a daemon or its guard
+runs; holds the guard's pid), `incarnation` (a decimal number), `drained` (exists or not).
 
-Source: protocol rule 6. A counter that went backwards would let recorded datagrams of an earlier life count
+A lock of flock(2) belongs to the open file: the guard inherits the second one, and so it outlives the daemon by as long
+as the guard needs to take the addresses off.
+
+Source: protocol rules 6 and 10. A counter that went backwards would let recorded datagrams of an earlier life count
 again, so it is on the disk, with its directory, before anything is sent.
 """
 
@@ -14,6 +17,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +25,8 @@ from typing import Self
 from duravip.errors import UsageError
 from duravip.model import Incarnation
 
+GUARD_LIMIT_S = 5.0  # how long a guard may take to clear up after a daemon that died
+_LOOK_EVERY_S = 0.002
 HIGHEST_COUNTER = (1 << 53) - 1  # what a message may carry
 
 
@@ -33,42 +39,51 @@ class StateDir:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.guard_lock = -1
+        """The descriptor that the guard inherits."""
         self._lock = -1
 
     def __repr__(self) -> str:
         return f"<StateDir {self.path} {'locked' if self._lock >= 0 else 'not locked'}>"
 
     def __enter__(self) -> Self:
-        """Raises UsageError when the directory cannot be made or a daemon holds it."""
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise UsageError(
-                f"state_dir {self.path} cannot be used: {error.strerror}. Name another with state_dir, "
-                "or run as a user who may write there"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            pid = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-            os.close(lock)
-            who = f" (pid {pid})" if pid else ""
-            raise UsageError(
-                f"another daemon{who} is running with state_dir {self.path}; stop it first, "
-                "or give this node a state_dir of its own"
-            ) from error
+        """Waits for the guard of a daemon that died. Raises UsageError when the directory cannot be made, a daemon
+        holds it, or a guard does not end."""
+        with ExitStack() as opened:
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock, guard_lock = _open(opened, self.path / "lock"), _open(opened, self.path / "guard")
+            except OSError as error:
+                raise UsageError(
+                    f"state_dir {self.path} cannot be used: {error.strerror}. Name another with state_dir, "
+                    "or run as a user who may write there"
+                ) from error
+            if not _take(lock):
+                raise UsageError(
+                    f"another daemon{_who(lock)} is running with state_dir {self.path}; stop it first, "
+                    "or give this node a state_dir of its own"
+                )
+            until = time.monotonic() + GUARD_LIMIT_S
+            while not _take(guard_lock):
+                if time.monotonic() >= until:
+                    raise UsageError(
+                        f"the guard{_who(guard_lock)} of a daemon that died still holds {self.path / 'guard'} after "
+                        f"{GUARD_LIMIT_S:g} s: addresses may still be on; look at what it does, and end it"
+                    )
+                time.sleep(_LOOK_EVERY_S)
+            opened.pop_all()
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        self._lock = lock
+        self._lock, self.guard_lock = lock, guard_lock
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock >= 0:
+            os.close(self.guard_lock)
             os.close(self._lock)
-            self._lock = -1
+            self._lock = self.guard_lock = -1
 
     def next_incarnation(self, *, clock_ms: Callable[[], int] = wall_clock_ms) -> Incarnation:
         """Begins a new life; on the disk when this returns. `clock_ms` (wall clock) stands in when the
@@ -121,3 +136,22 @@ class StateDir:
     def _must_be_locked(self) -> None:
         if self._lock < 0:
             raise RuntimeError(f"{self.path} is used without its lock: a bug in duravip")
+
+
+def _open(opened: ExitStack, path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    opened.callback(os.close, descriptor)
+    return descriptor
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _who(lock: int) -> str:
+    pid = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+    return f" (pid {pid})" if pid else ""

@@ -8,6 +8,7 @@ place must be one where addresses may really come and go: a network namespace, a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,7 +16,8 @@ from ipaddress import ip_address
 import trio
 
 from duravip.model import Address
-from duravip.plugin.api import Answer, Backend, Placement, Plumbed
+from duravip.plugin.api import Answer, Backend, Placement, Plumbed, Undoes
+from duravip.runtime import _guard_process
 
 Open = Callable[[], Backend]
 _MANY_CALLS = 20
@@ -44,6 +46,7 @@ async def check_backend(open_backend: Open, place: Place) -> None:
         check_an_earlier_run_is_undone,
         check_the_interface_is_chosen_by_subnet,
         check_siblings_survive,
+        check_the_guard_can_undo_additions,
         check_other_tasks_run_meanwhile,
     ):
         before = await _listed(open_backend)
@@ -155,6 +158,28 @@ async def check_siblings_survive(open_backend: Open, place: Place) -> None:
         for sibling in family[1:]:
             assert _of(listed, sibling.address), f"removing {family[0].address} took {sibling.address} with it"
         _all_well(await backend.remove(family), family)
+
+
+async def check_the_guard_can_undo_additions(open_backend: Open, place: Place) -> None:
+    """Of backends that say how."""
+    wanted = [_single(address, place.interface) for address in (*place.connected[:1], *place.connected6)]
+    wanted += [Placement(address=place.connected[1], interface=None, prefix=32)]
+    async with open_backend() as backend:
+        if not isinstance(backend, Undoes):
+            return
+        requests = await backend.undo(wanted)
+        assert len(requests) == len(wanted), f"`undo` gave {len(requests)} requests for {len(wanted)} placements"
+        for asked, request in zip(wanted, requests, strict=True):
+            assert request, f"`undo` says no way to take {asked.address} off, where it can be put on"
+        _all_well(await backend.add(wanted), wanted)
+        others = [row for row in await backend.list() if not row.ours]
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK) as kernel:
+            left = _guard_process.take_off(kernel, dict(zip((b"%d" % n for n in range(9)), requests, strict=False)))
+        assert not left, "the kernel refuses what `undo` gave"
+        listed = await backend.list()
+        for asked in wanted:
+            assert not _of(listed, asked.address), f"{asked.address} is still there after it was undone"
+        assert [row for row in listed if not row.ours] == others, "an address that was not ours was changed"
 
 
 async def check_other_tasks_run_meanwhile(open_backend: Open, place: Place) -> None:

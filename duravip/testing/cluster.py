@@ -8,7 +8,6 @@ holds an address is looked up in the kernels (`testing.watch`).
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -126,15 +125,13 @@ class Cluster:
         return {node: self._daemons.pop(node).wait(timeout=PATIENCE_S) for node in leaving}
 
     def kill(self, node: str) -> None:
-        """SIGKILL for every process on the host."""
-        shown = subprocess.run(  # noqa: S603
-            ["ip", "netns", "pids", self.lan[node].namespace],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for pid in shown.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
+        """SIGKILL for every process on the host, daemon and guard alike: neither does anything about the other."""
+        self.lan.kill_all(node)
+        self._daemons.pop(node).wait(timeout=PATIENCE_S)
+
+    def crash(self, node: str, number: int) -> None:
+        """The daemon alone dies of that signal; its guard lives."""
+        self._daemons[node].send_signal(number)
         self._daemons.pop(node).wait(timeout=PATIENCE_S)
 
     # --- faults ---

@@ -10,13 +10,15 @@ yet: three ends of one network that loses nothing by itself, such as three netwo
 from __future__ import annotations
 
 import ipaddress
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import trio
 
 from duravip.model import NodeName
-from duravip.plugin.api import PromptTransport, Transport
+from duravip.plugin.api import PromptTransport, SaysFarewell, Transport
 
 Open = Callable[[NodeName], AbstractAsyncContextManager[Transport]]
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
@@ -37,6 +39,7 @@ async def check_transport(open_transport: Open) -> None:
         check_sending_waits_for_nobody,
         check_a_cancelled_receive_loses_nothing,
         check_the_source_is_an_address,
+        check_a_farewell_is_heard_by_all,
         check_it_can_be_opened_again,
     ):
         await check(open_transport)
@@ -152,6 +155,21 @@ async def check_the_source_is_an_address(open_transport: Open) -> None:
             ipaddress.ip_address(source)
         except ValueError:
             raise AssertionError(f"source_address() is {source!r}: it must be an IP address") from None
+
+
+async def check_a_farewell_is_heard_by_all(open_transport: Open) -> None:
+    """Sent as the guard sends it: by the system call alone. Of transports that offer one."""
+    async with _opened(open_transport, A, B, C) as (a, b, c):
+        if not isinstance(a, SaysFarewell):
+            return
+        await a.send(b"before")
+        farewell = a.farewell()
+        with socket.socket(fileno=os.dup(farewell.descriptor)) as inherited:
+            for destination in farewell.destinations:
+                inherited.sendto(b"farewell", destination)
+        for receiver in (b, c):
+            await _expect(receiver, b"before")
+            await _expect(receiver, b"farewell")
 
 
 async def check_it_can_be_opened_again(open_transport: Open) -> None:

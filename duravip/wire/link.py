@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from duravip.cluster.messages import AnyMessage
+from duravip.cluster.messages import AnyMessage, Leave
 from duravip.errors import ConfigurationError
 from duravip.model import Member
 from duravip.wire import codec
@@ -93,6 +93,10 @@ class Link:
         if waiting:
             datagrams += self._seal_body(codec.body_of(waiting))
         return datagrams
+
+    def last_words(self) -> bytes:
+        """The guard's LEAVE: the same datagram however often it is asked for."""
+        return self._sealer.seal_last(_WHOLE + codec.body_of([codec.encode_message(Leave())]))
 
     def _seal_body(self, body: bytes) -> list[bytes]:
         if len(body) <= self._body_bytes:

@@ -49,6 +49,7 @@ TAG_BYTES = 16
 WIRE_VERSION = 1
 MAX_NAME_BYTES = 255
 MAX_DATAGRAM_BYTES = 65_507  # the largest UDP payload
+LAST_SEQUENCE = (1 << 64) - 1
 WINDOW = 1024  # datagrams of one incarnation that may overtake each other
 MAX_LIVES = 8  # incarnations of one name that are remembered, the newest
 MAX_SENDERS = 1024  # names
@@ -103,6 +104,14 @@ class Sealer:
 
     def seal(self, frame: bytes) -> bytes:
         self._sequence += 1
+        return self._sealed(frame, self._sequence)
+
+    def seal_last(self, frame: bytes) -> bytes:
+        """With the sequence that no other datagram of this incarnation has: for one frame only. Whoever hears it takes
+        nothing that was sealed before it any more."""
+        return self._sealed(frame, LAST_SEQUENCE)
+
+    def _sealed(self, frame: bytes, sequence: int) -> bytes:
         header = (
             _HEADER.pack(
                 _MAGIC,
@@ -112,14 +121,14 @@ class Sealer:
                 self._group,
                 self._life.counter,
                 self._life.nonce,
-                self._sequence,
+                sequence,
                 len(self._name),
             )
             + self._name
         )
         if self._aead is None:
             return header + frame
-        return header + self._aead.encrypt(_nonce(self._sequence), frame, header)
+        return header + self._aead.encrypt(_nonce(sequence), frame, header)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from typing import Any, Self, TypeVar
 import trio
 
 from duravip.errors import BackendError
-from duravip.plugin.api import Answer, Backend, BackendKind, Change, Placement, Plumbed, hookimpl
+from duravip.plugin.api import Answer, Backend, BackendKind, Change, Placement, Plumbed, connected_interface, hookimpl
+from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 from duravip_plugins import netlink_work as work
 from duravip_plugins.netlink_watch import NetlinkWatch
@@ -83,6 +84,17 @@ class NetlinkBackend:
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return await self._batch(work.remove, placements)
+
+    async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
+        plumbed = await self.list() if any(asked.interface is None for asked in placements) else ()
+        places = [asked.interface or connected_interface(asked.address, plumbed) or "" for asked in placements]
+        index_of = {interface: _index(interface) for interface in places}
+        return [
+            codec.delete_request(asked.address, index_of[interface], asked.prefix, sequence=0)
+            if index_of[interface]
+            else b""
+            for asked, interface in zip(placements, places, strict=True)
+        ]
 
     def watch(self) -> AsyncIterator[Change]:
         watch = NetlinkWatch()
@@ -162,6 +174,14 @@ class NetlinkBackend:
             link.close()
         self._idle.clear()
         self._at_hand = None
+
+
+def _index(interface: str) -> int:
+    """0: there is none of that name."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return 0
 
 
 def _reason(error: OSError) -> str:

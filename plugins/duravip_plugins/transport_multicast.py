@@ -21,7 +21,7 @@ import trio
 from duravip.config.options import Kind, Option
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
-from duravip.plugin.api import Transport, TransportContext, TransportKind, hookimpl
+from duravip.plugin.api import Farewell, Transport, TransportContext, TransportKind, hookimpl
 from duravip_plugins.multicast_interface import Interface, choose_interface, choose_source, interfaces
 
 DEFAULT_GROUP, DEFAULT_PORT, DEFAULT_TTL = "239.192.0.77", 4860, 1
@@ -134,6 +134,11 @@ class MulticastTransport:
 
     def source_address(self) -> str:
         return self._own[0]
+
+    def farewell(self) -> Farewell:
+        if self._sender is None:
+            raise RuntimeError("the transport is not open")
+        return Farewell(descriptor=self._sender.fileno(), destinations=((str(self._group), self._port),))
 
     def _open_receiver(self, interface: Interface) -> socket.socket:
         """Bound to the group without SO_REUSEADDR, so that a port that somebody has is found out."""

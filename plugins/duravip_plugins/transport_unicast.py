@@ -20,7 +20,7 @@ import trio
 from duravip.config.options import Kind, Option
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName, canonical_address
-from duravip.plugin.api import Transport, TransportContext, TransportKind, hookimpl
+from duravip.plugin.api import Farewell, Transport, TransportContext, TransportKind, hookimpl
 from duravip_plugins.multicast_interface import Interface, interfaces
 from duravip_plugins.unicast_peers import Endpoint, Name, Names, Resolve, parse_endpoint, resolve
 
@@ -129,6 +129,12 @@ class UnicastTransport:
 
     def source_address(self) -> str:
         return self._own.address
+
+    def farewell(self) -> Farewell:
+        if self._sender is None:
+            raise RuntimeError("the transport is not open")
+        destinations = tuple((str(peer.address), peer.port) for peer in self.peers())
+        return Farewell(descriptor=self._sender.fileno(), destinations=destinations)
 
     def peers(self) -> tuple[Endpoint, ...]:
         """To whom datagrams go now, each once."""

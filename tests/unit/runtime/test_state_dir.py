@@ -1,3 +1,5 @@
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,31 @@ def test_two_daemons_cannot_share_a_state_dir(tmp_path: Path) -> None:
         pass
     with StateDir(tmp_path):
         pass  # the lock went with its holder
+
+
+def test_a_daemon_waits_for_the_guard_of_one_that_died(tmp_path: Path) -> None:
+    with StateDir(tmp_path) as state:
+        inherited = os.dup(state.guard_lock)
+    ending = threading.Timer(0.05, os.close, [inherited])
+    ending.start()
+    with StateDir(tmp_path) as state:
+        assert not ending.is_alive() or ending.finished.is_set()
+        assert state.guard_lock >= 0
+    ending.join()
+
+
+def test_a_guard_that_does_not_end_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duravip.runtime.state_dir.GUARD_LIMIT_S", 0.01)
+    with StateDir(tmp_path) as state:
+        inherited = os.dup(state.guard_lock)
+        os.pwrite(inherited, b"4711\n", 0)
+    try:
+        with pytest.raises(UsageError, match=r"the guard \(pid 4711\) of a daemon that died"), StateDir(tmp_path):
+            pass
+    finally:
+        os.close(inherited)
+    with StateDir(tmp_path):
+        pass
 
 
 def test_a_state_dir_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

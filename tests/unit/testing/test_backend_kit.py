@@ -133,6 +133,11 @@ class AnyInterface(FakeBackend):
         return super().add_one(replace(asked, interface=asked.interface or "eth1"))
 
 
+class UndoesNothing(FakeBackend):
+    async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
+        return [b"" for _ in placements]
+
+
 async def test_a_backend_in_memory_passes() -> None:
     machine = FakeMachine()
     await check_backend(lambda: FakeBackend(machine), PLACE)
@@ -151,6 +156,7 @@ async def test_a_backend_in_memory_passes() -> None:
         (Sweeps, "not ours was changed"),
         (Blocks, "no other task"),
         (AnyInterface, "put on 'eth1'"),
+        (UndoesNothing, "no way to take 10.0.0.51 off"),
     ],
 )
 async def test_a_broken_backend_is_found_out(broken: Callable[[FakeMachine], FakeBackend], complaint: str) -> None:

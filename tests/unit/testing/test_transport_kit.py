@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from typing import Any, Self
 
 import pytest
 import trio
 import trio.testing
 
 from duravip.model import NodeName
+from duravip.plugin.api import Farewell
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport
 from duravip.testing.transport_kit import check_transport
 
@@ -83,6 +86,19 @@ class NoAddress(Fake):
         return "eth0"
 
 
+class SaysFarewellToNobody(Fake):
+    async def __aenter__(self) -> Self:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        return await super().__aenter__()
+
+    async def __aexit__(self, *exception: Any) -> None:
+        self.socket.close()
+        await super().__aexit__(*exception)
+
+    def farewell(self) -> Farewell:
+        return Farewell(descriptor=self.socket.fileno(), destinations=())
+
+
 class NeverCloses(Fake):
     async def __aexit__(self, *_: object) -> None:
         pass
@@ -111,6 +127,7 @@ async def test_a_transport_in_memory_passes(autojump_clock: trio.testing.MockClo
         (NeverYields, "other tasks had"),
         (LosesWhenCancelled, "did not arrive"),
         (NoAddress, "'eth0': it must be an IP address"),
+        (SaysFarewellToNobody, "'farewell' did not arrive"),
     ],
 )
 async def test_a_broken_transport_is_found_out(

@@ -42,6 +42,11 @@ def heard(receiver: Link, datagrams: list[bytes]) -> list[AnyMessage]:
     return found
 
 
+def test_last_words_are_a_leave_that_is_heard_once() -> None:
+    a, b = link("a"), link("b")
+    assert heard(b, [a.last_words(), a.last_words(), *a.pack([Probe(to=NodeName("b"))])]) == [Leave()]
+
+
 def test_messages_that_fit_share_a_datagram() -> None:
     said: list[AnyMessage] = [Leave(), Probe(to=NodeName("b")), Leave()]
     datagrams = link("a").pack(said)

@@ -168,3 +168,13 @@ def test_a_name_that_does_not_fit_is_refused_at_once() -> None:
     for name in ("", "ü" * 128):
         with pytest.raises(ValueError, match="node name"):
             sealer(Member(NodeName(name), Incarnation(1, 1)))
+
+
+def test_the_last_sequence_is_the_guards_and_nothing_counts_after_it() -> None:
+    a, b = sealer(), opener()
+    before, last, after = a.seal(b"1"), a.seal_last(b"bye"), a.seal(b"2")
+    assert last == a.seal_last(b"bye")
+    assert b.open(before) == Opened(A, b"1")
+    assert b.open(last) == Opened(A, b"bye")
+    assert reason(b.open(last)) is DropReason.DUPLICATE
+    assert reason(b.open(after)) is DropReason.REPLAY
