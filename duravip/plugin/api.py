@@ -55,7 +55,8 @@ class TransportContext:
 
 class Transport(Protocol):
     """Best-effort datagrams to all other members. An async context manager; entering opens the sockets and raises
-    `TransportError` with one clear sentence when it cannot. It should also be a `SaysFarewell`, if it can."""
+    `TransportError` with one clear sentence when it cannot. It may be a
+    `PromptTransport`, and should be a `FarewellTransport`, beside."""
 
     mtu_bytes: int
 
@@ -98,8 +99,8 @@ class Farewell:
 
 
 @runtime_checkable
-class SaysFarewell(Protocol):
-    """What a transport has beside the rest, for the guard to say over it that the node's daemon has died. Without, the
+class FarewellTransport(Protocol):
+    """What a transport should offer beside, for the guard to say over it that the node's daemon has died. Without, the
     others must wait for the time-out."""
 
     def farewell(self) -> Farewell:
@@ -190,8 +191,8 @@ def connected_interface(address: Address, plumbed: Sequence[Plumbed]) -> str | N
 
 class Backend(Protocol):
     """Puts addresses on interfaces. An async context manager. None of its calls blocks the event loop; each answers
-    per address, in the order asked, and returns when the kernel has acknowledged. It should also be an `Undoes`, if it
-    can."""
+    per address, in the order asked, and returns when the kernel has acknowledged. It should be an `UndoingBackend`
+    beside."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -217,8 +218,8 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Undoes(Protocol):
-    """What a backend has beside the rest, for the guard to take addresses off when the daemon has died. Without, there
+class UndoingBackend(Protocol):
+    """What a backend should offer beside, for the guard to take addresses off when the daemon has died. Without, there
     is no guard, and they stay on until the daemon is started again."""
 
     async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:

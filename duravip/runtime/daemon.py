@@ -25,7 +25,7 @@ from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import ConfigurationError, DuravipError
 from duravip.model import Member, Table
 from duravip.net.announce import Announcer
-from duravip.plugin.api import Backend, Farewell, SaysFarewell, Transport, TransportContext, Undoes
+from duravip.plugin.api import Backend, Farewell, FarewellTransport, Transport, TransportContext, UndoingBackend
 from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
 from duravip.runtime.control import ControlServer
@@ -114,7 +114,7 @@ class Daemon:
             )
             guard: Guard | None = None
             guarded = backend
-            if isinstance(backend, Undoes):
+            if isinstance(backend, UndoingBackend):
                 guard = Guard(leave=link.last_words(), farewells=lambda: _farewells(transports), lock=state.guard_lock)
                 guarded = GuardedBackend(backend, await stack.enter_async_context(guard))
             around = Surroundings(
@@ -202,7 +202,7 @@ def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
 
 
 def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:
-    return [transport.farewell() for transport in transports.values() if isinstance(transport, SaysFarewell)]
+    return [transport.farewell() for transport in transports.values() if isinstance(transport, FarewellTransport)]
 
 
 async def _sweep(backend: Backend, table: Table) -> None:

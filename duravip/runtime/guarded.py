@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from duravip.model import Address
-from duravip.plugin.api import Answer, Backend, Change, Placement, Plumbed, Undoes
+from duravip.plugin.api import Answer, Backend, Change, Placement, Plumbed, UndoingBackend
 
 
 class GuardLike(Protocol):
@@ -22,14 +22,14 @@ class GuardLike(Protocol):
     def forget(self, addresses: Sequence[Address]) -> None: ...
 
 
-class UndoingBackend(Backend, Undoes, Protocol):
+class GuardableBackend(Backend, UndoingBackend, Protocol):
     """A backend that can say how an addition is undone."""
 
 
 class GuardedBackend:
     """See `duravip.plugin.api.Backend`. Whoever entered `backend` leaves it."""
 
-    def __init__(self, backend: UndoingBackend, guard: GuardLike) -> None:
+    def __init__(self, backend: GuardableBackend, guard: GuardLike) -> None:
         self._backend = backend
         self._guard = guard
 

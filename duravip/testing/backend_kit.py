@@ -16,7 +16,7 @@ from ipaddress import ip_address
 import trio
 
 from duravip.model import Address
-from duravip.plugin.api import Answer, Backend, Placement, Plumbed, Undoes
+from duravip.plugin.api import Answer, Backend, Placement, Plumbed, UndoingBackend
 from duravip.runtime import _guard_process
 
 Open = Callable[[], Backend]
@@ -165,7 +165,7 @@ async def check_the_guard_can_undo_additions(open_backend: Open, place: Place) -
     wanted = [_single(address, place.interface) for address in (*place.connected[:1], *place.connected6)]
     wanted += [Placement(address=place.connected[1], interface=None, prefix=32)]
     async with open_backend() as backend:
-        if not isinstance(backend, Undoes):
+        if not isinstance(backend, UndoingBackend):
             return
         requests = await backend.undo(wanted)
         assert len(requests) == len(wanted), f"`undo` gave {len(requests)} requests for {len(wanted)} placements"

@@ -193,7 +193,7 @@ class Lan:
         _ip(self._wire, lines)
 
     def heal(self) -> None:
-        """Undoes silence, pulled cables and partitions."""
+        """UndoingBackend silence, pulled cables and partitions."""
         names = tuple(self.hosts)
         self.link_up(*names)
         self._ports(names, lambda name: f"link set dev {name} master br0")

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import trio
 
 from duravip.model import NodeName
-from duravip.plugin.api import PromptTransport, SaysFarewell, Transport
+from duravip.plugin.api import FarewellTransport, PromptTransport, Transport
 
 Open = Callable[[NodeName], AbstractAsyncContextManager[Transport]]
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
@@ -160,7 +160,7 @@ async def check_the_source_is_an_address(open_transport: Open) -> None:
 async def check_a_farewell_is_heard_by_all(open_transport: Open) -> None:
     """Sent as the guard sends it: by the system call alone. Of transports that offer one."""
     async with _opened(open_transport, A, B, C) as (a, b, c):
-        if not isinstance(a, SaysFarewell):
+        if not isinstance(a, FarewellTransport):
             return
         await a.send(b"before")
         farewell = a.farewell()

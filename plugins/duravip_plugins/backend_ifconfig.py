@@ -72,8 +72,8 @@ class IfconfigBackend:
             raise BackendError(f"ifconfig: the folder of marks cannot be made: {error}") from error
         self._marks = work.Marks(folder=self._folder, namespace=namespace)
         log.warning(
-            "backend ifconfig: addresses have no lifetime in the kernel; if this daemon is killed, they stay on this "
-            "machine until it is started again"
+            "backend ifconfig: addresses have no lifetime in the kernel and no guard; if this daemon is killed, they "
+            "stay on this machine until it is started again"
         )
         return self
 

@@ -62,6 +62,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "config.disagreement": Severity.WARNING,
     "conflict.preference": Severity.WARNING,
     "conflict.unsafe": Severity.WARNING,
+    "guard.replaced": Severity.WARNING,
     "interface.address_lost": Severity.WARNING,
     "interface.link_down": Severity.WARNING,
     "membership.node_left": Severity.WARNING,
