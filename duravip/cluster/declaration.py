@@ -1,4 +1,5 @@
-"""What this node declares to the group: one report at a time, repeated until the agreed state has it.
+"""What this node says of itself to the group: its part in a state exchange, and one report at a time, repeated until
+the agreed state has it.
 
 Level-triggered: a report is the difference between what this node is and what the agreed state says of it. Nothing
 is queued, so nothing can be lost or come twice: after a new view the difference is simply computed again.
@@ -7,12 +8,16 @@ is queued, so nothing can be lost or come twice: after a new view the difference
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
-from duravip.cluster.holdings import Holdings
-from duravip.cluster.messages import MemberStatus, Report
-from duravip.model import Member
+from duravip.cluster.library import Library
+from duravip.cluster.messages import Blocked, MemberState, MemberStatus, Report
+from duravip.cluster.standing import Standing
+from duravip.cluster.switching import Switching
+from duravip.cluster.tenure import Tenure
+from duravip.model import Member, TableDigest
 
 REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
 
@@ -20,38 +25,93 @@ REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
 class Declaration:
     """`due_at`: when the present report should be said again; infinity when there is nothing to say."""
 
-    def __init__(self, me: Member, interval_s: float) -> None:
+    def __init__(
+        self,
+        me: Member,
+        interval_s: float,
+        *,
+        standing: Standing,
+        tenure: Tenure,
+        switching: Switching,
+        library: Library,
+    ) -> None:
         self._me = me
         self._repeat_s = REPEAT_INTERVALS * interval_s
+        self._standing = standing
+        self._tenure = tenure
+        self._switching = switching
+        self._library = library
         self._sequence = 0
+        self._basis: object = None
         self._key: tuple[MemberStatus, AddressSet, int] | None = None
         self._report: Report | None = None
         self.due_at = math.inf
 
     def renew(self) -> None:
         """A view was installed: what was said in the old one counts no more."""
-        self._key, self._report, self.due_at = None, None, math.inf
+        self._basis = None
+        self._settle()
 
-    def compose(
-        self, agreed: AgreedState, status: MemberStatus, holdings: Holdings, *, may_take: bool
-    ) -> Report | None:
-        """What the agreed state does not know yet; None when it knows everything.
+    def state(
+        self, agreed: AgreedState | None, heard: Iterable[TableDigest], *, mature: bool, now: float
+    ) -> MemberState:
+        """This node's part in a state exchange. `heard`: the tables that live peers name."""
+        holdings = self._tenure.holdings
+        return MemberState(
+            member=self._me,
+            previous=agreed.view.id if agreed is not None else None,
+            mature=mature and not self._standing.is_isolated(),
+            status=self._status(agreed, heard, self._standing.lasting_blocks(self._tenure.refused(), now)),
+            in_force=agreed.tables.get(self._me.name) if agreed is not None else None,
+            held=holdings.held(),
+            releasing=holdings.releasing(),
+            former=AddressSet(address for address in self._tenure.former if address not in holdings),
+            pins=tuple(agreed.pins.values()) if agreed is not None else (),
+            switched=self._switching.switched,
+        )
 
-        Released is every address that this node has claimed by the agreed state and does not hold, unless it is
-        about to take it: assigned to it, under a view that it may act upon (`may_take`).
-        """
+    def report(self, agreed: AgreedState, heard: Iterable[TableDigest], *, may_take: bool, now: float) -> Report | None:
+        """What the agreed state does not know yet; None when it knows everything. `may_take`: the view may be acted
+        upon."""
+        status = self._status(agreed, heard, self._standing.blocked(self._tenure.refused(), now))
+        basis = (agreed.basis(), self._tenure.holdings.revision, status, may_take)
+        if basis != self._basis:
+            self._basis = basis
+            self._compose(agreed, status, may_take=may_take)
+        return self._report
+
+    def numbered_here(self) -> None:
+        """This node is the coordinator and has seen to it itself."""
+        self.due_at = math.inf
+
+    def to_say(self, now: float) -> Report | None:
+        """The report, if it is time to say it (again)."""
+        if self._report is None or now < self.due_at:
+            return None
+        self.due_at = now + self._repeat_s
+        return self._report
+
+    def _status(self, agreed: AgreedState | None, heard: Iterable[TableDigest], blocked: Blocked) -> MemberStatus:
+        named = {*self._switching.tables(), *heard, *(agreed.tables_named() if agreed is not None else ())}
+        has = tuple(digest for digest in sorted(named) if self._library.has(digest))
+        return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
+
+    def _compose(self, agreed: AgreedState, status: MemberStatus, *, may_take: bool) -> None:
+        """Released is every address that this node has claimed by the agreed state and does not hold, unless it is
+        about to take it: assigned to it, under a view that it may act upon."""
+        me, holdings = self._me.name, self._tenure.holdings
         released = []
         newest = 0
         for address, claims in agreed.claims.items():
-            number = claims.get(self._me.name)
+            number = claims.get(me)
             if number is None or address in holdings:
                 continue
-            if not may_take or agreed.owner(address) != self._me.name:
+            if not may_take or agreed.owner(address) != me:
                 released.append(address)
                 newest = max(newest, number)
-        if not released and status == agreed.status[self._me.name]:
-            self.renew()
-            return None
+        if not released and status == agreed.status[me]:
+            self._settle()
+            return
         key = (status, AddressSet(released), newest)
         if key != self._key or self._report is None:
             self._key = key
@@ -65,15 +125,6 @@ class Declaration:
                 as_of=agreed.number,
                 released=key[1],
             )
-        return self._report
 
-    def numbered_here(self) -> None:
-        """This node is the coordinator and has seen to it itself."""
-        self.due_at = math.inf
-
-    def to_say(self, now: float) -> Report | None:
-        """The report, if it is time to say it (again)."""
-        if self._report is None or now < self.due_at:
-            return None
-        self.due_at = now + self._repeat_s
-        return self._report
+    def _settle(self) -> None:
+        self._key, self._report, self.due_at = None, None, math.inf

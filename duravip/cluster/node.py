@@ -25,14 +25,14 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from duravip import __version__, events
-from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.declaration import Declaration
+from duravip.cluster.delivery import Delivery
 from duravip.cluster.departure import Departure
 from duravip.cluster.detector import Detector, Peer
-from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, ReadConfiguration, Send, SwitchEnded
+from duravip.cluster.effects import Effect, Left, Publish, Send
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
@@ -60,17 +60,13 @@ from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
     MAX_REFUSAL,
-    Announced,
     AnyBody,
     AnyMessage,
-    Assigned,
     Blocked,
     Heartbeat,
     Install,
     Leave,
-    Matured,
     MemberState,
-    MemberStatus,
     Numbered,
     Pinned,
     Probe,
@@ -78,16 +74,11 @@ from duravip.cluster.messages import (
     Propose,
     Refuse,
     Report,
-    Reported,
     Resend,
-    Round,
-    SwitchAbandoned,
-    SwitchAsked,
     Switched,
     TableChosen,
     TableChunk,
     TableWanted,
-    ViewAged,
     Wish,
 )
 from duravip.cluster.news import News
@@ -115,9 +106,24 @@ class Node:
         self._switching = Switching(self._library.own)
         self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
         self._tenure = Tenure(self.me.name)
-        self._declaration = Declaration(self.me, self._interval)
+        self._standing = Standing(parameters)
+        self._declaration = Declaration(
+            self.me,
+            self._interval,
+            standing=self._standing,
+            tenure=self._tenure,
+            switching=self._switching,
+            library=self._library,
+        )
         self._wishes = Wishes(self.me.name, self._interval)
         self._news = News(self.me.name)
+        self._delivery = Delivery(
+            self.me.name,
+            news=self._news,
+            wishes=self._wishes,
+            switching=self._switching,
+            tenure=self._tenure,
+        )
         self._agreed: AgreedState | None = None
         self._sequencer: Sequencer | None = None
         self._coordinator: Coordinator | None = None
@@ -131,13 +137,9 @@ class Node:
         self._joined_at: dict[Member, float] = {}
         self._added_at = now
         self._asked_at = -math.inf
-        self._merged = False
         self._differed_at: tuple[ViewId, int] | None = None
-        self._standing = Standing(parameters)
         self._departure = Departure()
         self._held_basis: object = None
-        self._declared_basis: object = None
-        self._report: Report | None = None
         self._left = False
         self._digest_of: tuple[int, bytes] = (-1, b"")
         self.stable_since = now
@@ -291,7 +293,7 @@ class Node:
                 if given.everywhere:
                     self._wishes.announce(now)
                 else:
-                    self._announce_held()
+                    self._out += self._tenure.announcements()
             case LeaveRequested():
                 self._departure.ask(now)
                 self._standing.leaving = True
@@ -455,73 +457,10 @@ class Node:
     # --- agreed messages -------------------------------------------------------------------------------------------
 
     def _deliver(self, number: int, body: AnyBody) -> None:
-        agreed = self._agreed
-        assert agreed is not None
-        if isinstance(body, Assigned):
-            self._deliver_assignment(agreed, number, body)
-            return
-        agreed.apply(number, body)
-        match body:
-            case Matured():
-                for name in body.names:
-                    self._publish(events.NodeMatured(name=name))
-            case ViewAged():
-                self._publish(events.ViewMatured())
-            case TableChosen():
-                self.stable_since = self._last
-                self._out += self._news.landscape(agreed)
-            case SwitchAsked():
-                assert agreed.round is not None
-                self._switching.on_asked(agreed.round)
-                self._out.append(ReadConfiguration(round=agreed.round))
-            case Switched():
-                self.stable_since = self._last
-                self._switched(body.round)
-                self._out += self._news.landscape(agreed)
-            case SwitchAbandoned():
-                self._wishes.granted(body.round.by, body.round.sequence)
-                self._switching.on_abandoned(body.round)
-                self._out.append(SwitchEnded(round=body.round, refusal=body.reason))
-            case Pinned():
-                self._wishes.granted(body.by, body.sequence)
-            case Announced():
-                self._wishes.granted(body.by, body.sequence)
-                self._announce_held()
-            case Reported():
-                pass
-            case _:
-                assert_never(body)
-
-    def _switched(self, switched: Round) -> None:
-        """All members go by the tables of this round."""
-        self._wishes.granted(switched.by, switched.sequence)
-        if self._switching.on_switched(switched):
-            self._out.append(SwitchEnded(round=switched, refusal=""))
-
-    def _deliver_assignment(self, agreed: AgreedState, number: int, body: Assigned) -> None:
-        told = {address: group.decision for group in body.groups for address in group.addresses}
-        if not self._agreement.is_coordinator() and agreed.informed:
-            own = agreed.balanced() if body.balancing else agreed.elected()
-            for address in sorted(own.keys() | told.keys()):
-                mine, theirs = own.get(address), told.get(address)
-                if mine is None or theirs is None or mine.owner != theirs.owner:
-                    text = f"the coordinator says {theirs and theirs.owner}, this node's election {mine and mine.owner}"
-                    self._publish(events.Disagreement(address=address, text=text))
-        given = agreed.circumstances()
-        agreed.apply(number, body)
-        for address in sorted(told):
-            self._note_owner(address, told[address])
-        self._out += self._news.owners(agreed, given, told, tells_moves=self._agreement.is_coordinator())
-        if body.balancing:
-            self._publish(events.Balanced(moves=len(told)))
-
-    def _note_owner(self, address: Address, decision: Decision) -> None:
-        """The assignment names this owner."""
-        if decision.owner is not None:
-            self._tenure.former.discard(address)
-        if decision.owner == self.me.name and self._merged and self._tenure.holdings.state(address) is HoldState.HELD:
-            # A merge may be won without any change here, and clients may still know the loser.
-            self._out.append(AnnounceAddress(address=address))
+        assert self._agreed is not None
+        self._out += self._delivery.deliver(self._agreed, number, body)
+        if isinstance(body, TableChosen | Switched):
+            self.stable_since = self._last
 
     def _install(self, install: Install, now: float) -> None:
         old_view = self._agreement.view
@@ -539,7 +478,7 @@ class Node:
         self.stable_since = now
         missed = self._switching.missed(install.states)
         if missed is not None:
-            self._switched(missed)
+            self._out += self._delivery.switched(missed)
         added = [member for member in view.members if member not in before and member != self.me]
         if added or old_view is None or self.me not in self._joined_at:
             self._added_at = now
@@ -550,7 +489,7 @@ class Node:
             self._say.append(install)
         self._out += self._news.view(view, before, self._detector.peers)
         self._out += self._news.landscape(agreed)
-        self._merged = bool(added)
+        self._delivery.merged = bool(added)
         early, self._early = self._early, []
         for message in early:
             if message.view == view.id and not self._agreement.is_coordinator():
@@ -650,7 +589,7 @@ class Node:
         may_take = self._agreement.may_take() and not standing.drained and not standing.leaving
         blocked = standing.blocked(self._tenure.refused(), now)
         narrowed = (self._may_hold(blocked), may_take, blocked, standing.shadow.avoided)
-        basis = (self._agreed_basis(), self._tenure.revision, narrowed)
+        basis = ((self._agreed.basis(), self._tenure.holdings.revision), self._tenure.revision, narrowed)
         if basis == self._held_basis and now < self._tenure.deadline():
             return
         self._out += self._tenure.follow(
@@ -661,24 +600,13 @@ class Node:
             avoided=standing.shadow.avoided,
             now=now,
         )
-        self._held_basis = (self._agreed_basis(), self._tenure.revision, narrowed)
-
-    def _agreed_basis(self) -> object:
-        """Equal as long as neither the agreed state nor the holdings have changed."""
-        agreed = self._agreed
-        assert agreed is not None
-        return agreed.view.id, agreed.number, agreed.informed, self._tenure.holdings.revision
+        self._held_basis = ((self._agreed.basis(), self._tenure.holdings.revision), self._tenure.revision, narrowed)
 
     def _may_hold(self, blocked: Blocked) -> bool:
         """Whether this node may hold anything at all, as far as it knows of itself."""
         if self._standing.leaving and (self._standing.alone or self._departure.is_forced(self._last)):
             return False
         return not self._standing.suspended and self.mature and not blocked.everything
-
-    def _announce_held(self) -> None:
-        holdings = self._tenure.holdings
-        held = [address for address in holdings.held() if holdings.state(address) is HoldState.HELD]
-        self._out += [AnnounceAddress(address=address) for address in held]
 
     def _on_kernel(self, answer: KernelAnswer, now: float) -> None:
         address = answer.address
@@ -702,39 +630,18 @@ class Node:
 
     # --- what this node declares -----------------------------------------------------------------------------------
 
-    def _status(self, blocked: Blocked) -> MemberStatus:
-        named = {*self._switching.tables(), *(peer.heartbeat.table for peer in self._detector.alive())}
-        if self._agreed is not None:
-            named |= self._agreed.tables_named()
-        has = tuple(digest for digest in sorted(named) if self._library.has(digest))
-        return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
+    def _tables_heard(self) -> set[TableDigest]:
+        return {peer.heartbeat.table for peer in self._detector.alive()}
 
     def _member_state(self) -> MemberState:
         """This node's part in a state exchange."""
-        agreed, view = self._agreed, self._agreement.view
-        return MemberState(
-            member=self.me,
-            previous=view.id if view is not None else None,
-            mature=self.mature and not self._standing.is_isolated(),
-            status=self._status(self._standing.lasting_blocks(self._tenure.refused(), self._last)),
-            in_force=agreed.tables.get(self.me.name) if agreed is not None else None,
-            held=self._tenure.holdings.held(),
-            releasing=self._tenure.holdings.releasing(),
-            former=AddressSet(a for a in self._tenure.former if a not in self._tenure.holdings),
-            pins=tuple(agreed.pins.values()) if agreed is not None else (),
-            switched=self._switching.switched,
-        )
+        return self._declaration.state(self._agreed, self._tables_heard(), mature=self.mature, now=self._last)
 
     def _declared(self) -> Report | None:
         if self._agreed is None:
             return None
         may_take = self._agreement.may_take()
-        status = self._status(self._standing.blocked(self._tenure.refused(), self._last))
-        basis = (self._agreed_basis(), status, may_take)
-        if basis != self._declared_basis:
-            self._declared_basis = basis
-            self._report = self._declaration.compose(self._agreed, status, self._tenure.holdings, may_take=may_take)
-        return self._report
+        return self._declaration.report(self._agreed, self._tables_heard(), may_take=may_take, now=self._last)
 
     def _tell(self, now: float) -> None:
         view = self._agreement.view

@@ -65,6 +65,11 @@ class Tenure:
         self._refusals.pop(address, None)
         return self.holdings.added(address, now)
 
+    def announcements(self) -> list[AnnounceAddress]:
+        """Everything that is on, once more."""
+        held = [address for address in self.holdings.held() if self.holdings.state(address) is HoldState.HELD]
+        return [AnnounceAddress(address=address) for address in held]
+
     def refused(self) -> AddressSet:
         return AddressSet(self._refused)
 

@@ -1,0 +1,118 @@
+"""What follows here from each numbered message, beside the agreed state that it makes: wishes that are granted, a
+switch of tables, announcements, and the news of it all.
+
+Rules of this file: a member verifies what the coordinator assigns, by the same function, and obeys it all the same.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from duravip import events
+from duravip.cluster.agreed import AgreedState
+from duravip.cluster.effects import AnnounceAddress, Effect, Publish, ReadConfiguration, SwitchEnded
+from duravip.cluster.holdings import HoldState
+from duravip.cluster.messages import (
+    Announced,
+    AnyBody,
+    Assigned,
+    Matured,
+    Pinned,
+    Reported,
+    Round,
+    SwitchAbandoned,
+    SwitchAsked,
+    Switched,
+    TableChosen,
+    ViewAged,
+)
+from duravip.cluster.news import News
+from duravip.cluster.switching import Switching
+from duravip.cluster.tenure import Tenure
+from duravip.cluster.wishes import Wishes
+from duravip.model import Address, Decision, NodeName
+
+
+class Delivery:
+    """`merged`: the present view has members that the one before it had not."""
+
+    def __init__(self, me: NodeName, *, news: News, wishes: Wishes, switching: Switching, tenure: Tenure) -> None:
+        self._me = me
+        self._news = news
+        self._wishes = wishes
+        self._switching = switching
+        self._tenure = tenure
+        self.merged = False
+
+    def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
+        """Applies the message to the agreed state; every effect of that here."""
+        if isinstance(body, Assigned):
+            return self._assigned(agreed, number, body)
+        agreed.apply(number, body)
+        match body:
+            case Matured():
+                return [Publish(event=events.NodeMatured(name=name)) for name in body.names]
+            case ViewAged():
+                return [Publish(event=events.ViewMatured())]
+            case TableChosen():
+                return [*self._news.landscape(agreed)]
+            case SwitchAsked():
+                assert agreed.round is not None
+                self._switching.on_asked(agreed.round)
+                return [ReadConfiguration(round=agreed.round)]
+            case Switched():
+                return [*self.switched(body.round), *self._news.landscape(agreed)]
+            case SwitchAbandoned():
+                self._wishes.granted(body.round.by, body.round.sequence)
+                self._switching.on_abandoned(body.round)
+                return [SwitchEnded(round=body.round, refusal=body.reason)]
+            case Pinned():
+                self._wishes.granted(body.by, body.sequence)
+                return []
+            case Announced():
+                self._wishes.granted(body.by, body.sequence)
+                return [*self._tenure.announcements()]
+            case Reported():
+                return []
+            case _:
+                assert_never(body)
+
+    def switched(self, switched: Round) -> list[Effect]:
+        """All members go by the tables of this round."""
+        self._wishes.granted(switched.by, switched.sequence)
+        return [SwitchEnded(round=switched, refusal="")] if self._switching.on_switched(switched) else []
+
+    def _assigned(self, agreed: AgreedState, number: int, body: Assigned) -> list[Effect]:
+        told = {address: group.decision for group in body.groups for address in group.addresses}
+        coordinates = agreed.view.id.coordinator == self._me
+        effects: list[Effect] = [] if coordinates else [*_disagreements(agreed, body, told)]
+        given = agreed.circumstances()
+        agreed.apply(number, body)
+        for address in sorted(told):
+            effects += self._owner_named(address, told[address])
+        effects += self._news.owners(agreed, given, told, tells_moves=coordinates)
+        if body.balancing:
+            effects.append(Publish(event=events.Balanced(moves=len(told))))
+        return effects
+
+    def _owner_named(self, address: Address, decision: Decision) -> list[Effect]:
+        if decision.owner is not None:
+            self._tenure.former.discard(address)
+        if decision.owner == self._me and self.merged and self._tenure.holdings.state(address) is HoldState.HELD:
+            # A merge may be won without any change here, and clients may still know the loser.
+            return [AnnounceAddress(address=address)]
+        return []
+
+
+def _disagreements(agreed: AgreedState, body: Assigned, told: dict[Address, Decision]) -> list[Publish]:
+    """Where this member's own election, or balancing, comes to another owner."""
+    if not agreed.informed:
+        return []
+    own = agreed.balanced() if body.balancing else agreed.elected()
+    found = []
+    for address in sorted(own.keys() | told.keys()):
+        mine, theirs = own.get(address), told.get(address)
+        if mine is None or theirs is None or mine.owner != theirs.owner:
+            text = f"the coordinator says {theirs and theirs.owner}, this node's election {mine and mine.owner}"
+            found.append(Publish(event=events.Disagreement(address=address, text=text)))
+    return found
