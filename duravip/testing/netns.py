@@ -6,6 +6,8 @@ a bridge.
                  end, [client]       [node1]            [node2]       named after its host, is a port of the
                  bridge `br0` └──────── br0, in a namespace of its own     in the namespace `...-wire`
 
+Hosts may have a second link, `eth1`, to a second bridge (`Lan.second_link`).
+
 Needs root and iproute2 (`ip`, `bridge`), nothing else. Nothing outside the new namespaces is touched.
 """
 
@@ -19,7 +21,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -41,7 +43,7 @@ class LanError(DuravipError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """`interface` is always `eth0`. `address` and `address6` are its own, with `prefix` and `prefix6`
+    """`interface` is always `eth0`. `address` and `address6` are its own there, with `prefix` and `prefix6`
     bits."""
 
     name: str
@@ -74,7 +76,7 @@ class Lan:
     `network`, and so on. `prefix` starts the namespaces' names (`PREFIX-PID-NUMBER-HOST`). Raises LanError.
 
     Leaving kills every process in the namespaces and removes them; so does entering, for what a killed
-    earlier process with the same prefix left behind.
+    earlier process with the same prefix left behind. `own`: every address that is a host's own.
     """
 
     def __init__(
@@ -101,6 +103,8 @@ class Lan:
             )
             for number, name in enumerate(names, start=1)
         }
+        self.own = {each for host in self.hosts.values() for each in (host.address, host.address6)}
+        self._ports = {name: [name] for name in self.hosts}
 
     def __repr__(self) -> str:
         return f"<Lan {' '.join(self.hosts)}>"
@@ -123,6 +127,34 @@ class Lan:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._remove()
+
+    def second_link(self, *names: str, network: str = "10.78.0.0/24", network6: str = "fd78::/64") -> None:
+        """Gives these hosts another interface, `eth1`, all of them on a bridge of its own. Own addresses are
+        numbered as on `eth0`. Faults of a host are faults of both its links, but partitions divide `eth0` only."""
+        v4, v6 = IPv4Network(network), IPv6Network(network6)
+        _ip(self._wire, _bridge("br-eth1"))
+        for number, (name, host) in enumerate(self.hosts.items(), start=1):
+            if name not in names:
+                continue
+            port, addresses = f"{number}-eth1", (Address(str(v4[number])), Address(str(v6[number])))
+            _ip(
+                self._wire,
+                [
+                    f"link add name {port} type veth peer name eth1 address 02:78:00:00:00:{number:02x}"
+                    f" netns {host.namespace}",
+                    f"link set dev {port} master br-eth1 up",
+                ],
+            )
+            self.own.update(addresses)
+            self._ports[name].append(port)
+            _ip(
+                host.namespace,
+                [
+                    "link set dev eth1 up",
+                    f"addr add {addresses[0]}/{v4.prefixlen} dev eth1",
+                    f"addr add {addresses[1]}/{v6.prefixlen} dev eth1 nodad",
+                ],
+            )
 
     # --- processes ---
 
@@ -175,10 +207,10 @@ class Lan:
 
     def link_down(self, *names: str) -> None:
         """Pulls the cable: the host's interface loses its carrier."""
-        self._ports(names, lambda name: f"link set dev {name} down")
+        _ip(self._wire, [f"link set dev {port} down" for port in self._ports_of(names)])
 
     def link_up(self, *names: str) -> None:
-        self._ports(names, lambda name: f"link set dev {name} up")
+        _ip(self._wire, [f"link set dev {port} up" for port in self._ports_of(names)])
 
     def partition(self, *groups: Sequence[str]) -> None:
         """Hosts of different groups no longer hear each other; all carriers stay. Hosts that are in no group
@@ -196,7 +228,7 @@ class Lan:
         """UndoingBackend silence, pulled cables and partitions."""
         names = tuple(self.hosts)
         self.link_up(*names)
-        self._ports(names, lambda name: f"link set dev {name} master br0")
+        _ip(self._wire, [f"link set dev {name} master br0" for name in names])
         self.unsilence(*names)
 
     # --- questions ---
@@ -211,9 +243,9 @@ class Lan:
         shown = _ip(self.hosts[host].namespace, ["addr show dev eth0"])
         return tuple(Address(found) for found in re.findall(r"^\s+inet6? ([0-9a-f.:]+)", shown, re.MULTILINE))
 
-    def neighbour(self, host: str, address: str) -> str:
+    def neighbour(self, host: str, address: str, *, interface: str = "eth0") -> str:
         """The hardware address that the host remembers for `address`; "" for none."""
-        shown = _ip(self.hosts[host].namespace, [f"neigh show to {address} dev eth0"])
+        shown = _ip(self.hosts[host].namespace, [f"neigh show to {address} dev {interface}"])
         found = re.search(r"lladdr ([0-9a-f:]{17})", shown)
         return found.group(1) if found else ""
 
@@ -248,12 +280,12 @@ class Lan:
         with entered(self._wire):
             return Path("/proc/sys/net/ipv4/conf", name).exists()
 
-    def _ports(self, names: Sequence[str], line: Callable[[str], str]) -> None:
-        _ip(self._wire, [line(self.hosts[name].name) for name in names])
+    def _ports_of(self, names: Sequence[str]) -> list[str]:
+        return [port for name in names for port in self._ports[name]]
 
     def _set_state(self, names: Sequence[str], state: int) -> None:
         # `ip link ... type bridge_slave state` does nothing, and says that all went well.
-        lines = [f"link set dev {self.hosts[name].name} state {state}" for name in names]
+        lines = [f"link set dev {port} state {state}" for port in self._ports_of(names)]
         _run("bridge", "-n", self._wire, "-batch", "-", text="\n".join(lines) + "\n")
 
     def _remove(self) -> None:

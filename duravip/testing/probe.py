@@ -43,19 +43,21 @@ def longest_gap_ms(answers: Sequence[EchoAnswer], *, since_s: float = -math.inf,
 
 class Probe:
     """A context manager: probing from entering to leaving (or `stop`). `answers()` and the rest are known
-    then."""
+    then. Answers are looked for on `interface`."""
 
-    def __init__(self, lan: Lan, host: str, address: str, *, interval_s: float = 0.001) -> None:
+    def __init__(
+        self, lan: Lan, host: str, address: str, *, interval_s: float = 0.001, interface: str = "eth0"
+    ) -> None:
         self._lan, self._host, self._address, self._interval_s = lan, host, address, interval_s
+        self._interface = interface
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: tuple[EchoAnswer, ...] = ()
         self.sent = 0
 
     def __enter__(self) -> Self:
-        interface = self._lan[self._host].interface
         self._process = self._lan.popen(
             self._host,
-            *(sys.executable, "-I", "-S", str(_PROCESS), self._address, str(self._interval_s), interface),
+            *(sys.executable, "-I", "-S", str(_PROCESS), self._address, str(self._interval_s), self._interface),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -42,7 +42,6 @@ class Watch:
     def __init__(self, lan: Lan, hosts: Sequence[str]) -> None:
         self._hosts = tuple(hosts)
         self._lan = lan
-        self._own = {ip_address(each) for host in lan.hosts.values() for each in (host.address, host.address6)}
         self._lock = threading.Lock()
         self._groups: tuple[frozenset[str], ...] = (frozenset(hosts),)
         self._merging: dict[Address, frozenset[str]] = {}
@@ -168,5 +167,5 @@ class Watch:
             size, kind = _ATTRIBUTE.unpack_from(payload, at)
             values[kind] = payload[at + _ATTRIBUTE.size : at + size]
             at += (size + 3) & ~3
-        found = ip_address(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])
-        return None if found in self._own else Address(str(found))
+        found = Address(str(ip_address(values.get(_IFA_LOCAL) or values[_IFA_ADDRESS])))
+        return None if found in self._lan.own else found

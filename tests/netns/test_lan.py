@@ -72,6 +72,24 @@ def test_groups_of_a_partition_hear_only_themselves(lan: Lan) -> None:
     assert answered(lan, lan["node2"].address, 1.5)
 
 
+def test_a_second_link_has_a_wire_of_its_own_and_shares_its_hosts_faults(lan: Lan) -> None:
+    def far(seconds: float = 0.15) -> int:
+        with Probe(lan, "client", "10.78.0.1", interface="eth1") as probe:
+            time.sleep(seconds)
+        return len(probe.answers())
+
+    lan.second_link("node1", "client")
+    assert {"10.78.0.1", "fd78::3"} <= lan.own
+    assert "10.78.0.2" not in lan.own
+    assert far()
+    lan.partition(["node1"], ["node2", "client"])
+    assert far(), "partitions divide the first link only"
+    lan.silence("node1")
+    assert not far()
+    lan.heal()
+    assert far(1.5)
+
+
 def test_the_probe_sees_an_outage_and_who_answers_after_it(lan: Lan) -> None:
     vip = "10.77.0.51"
     lan.run("node1", "ip", "addr", "add", f"{vip}/32", "dev", "eth0")
