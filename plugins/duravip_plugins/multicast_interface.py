@@ -11,6 +11,8 @@ from duravip.errors import TransportError
 from duravip.model import Address, canonical_address
 from duravip_plugins import netlink_socket as rtnetlink
 
+_OF_THE_OTHER_FAMILY = {4: "an IPv6 one, such as ff02::4d77", 6: "an IPv4 one, such as 239.192.0.77"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
@@ -75,7 +77,8 @@ def choose_interface(
     for each in sorted(with_address, key=lambda each: not each.up):
         return each
     raise TransportError(
-        f"multicast: no interface with an IPv{group.version} address can do multicast (there are: {names})"
+        f"multicast: no interface with an IPv{group.version} address can do multicast (there are: {names}): give one "
+        f"an address, or set `group` to {_OF_THE_OTHER_FAMILY[group.version]}"
     )
 
 
@@ -105,7 +108,8 @@ def choose_source(interface: Interface, version: int, *, node_address: str | Non
     if not own:
         why = "has only DuraVIPs" if _of_version(interface, version) else f"has no IPv{version} address"
         raise TransportError(
-            f"multicast: the interface {interface.name} {why}: give it an address of the node's own",
+            f"multicast: the interface {interface.name} {why}: give it an address of the node's own, or set `group` "
+            f"to {_OF_THE_OTHER_FAMILY[version]}",
             interface=interface.name,
         )
     if version == 6:

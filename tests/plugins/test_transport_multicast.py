@@ -175,7 +175,8 @@ async def test_an_interface_that_does_not_exist_is_one_clear_sentence(lan: Lan) 
 async def test_an_interface_without_an_address_is_one_clear_sentence(lan: Lan) -> None:
     ip(lan, "a", "addr flush dev eth0")
     assert await refusal(lan, context(interface="eth0")) == (
-        "multicast: the interface eth0 has no IPv4 address: give it an address of the node's own"
+        "multicast: the interface eth0 has no IPv4 address: give it an address of the node's own, or set `group` to "
+        "an IPv6 one, such as ff02::4d77"
     )
     assert "no interface with an IPv4 address can do multicast" in await refusal(lan, context())
 
