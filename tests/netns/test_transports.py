@@ -54,25 +54,31 @@ def mend(cluster: Cluster, node: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("transports", "source"),
-    [(UNICAST, "10.77.0.2"), (UNICAST6, "fd77::2"), (MULTICAST6, "fe80::")],
-    ids=["unicast", "unicast-v6", "multicast-v6"],
+    ("transports", "sources"),
+    [
+        (UNICAST, {"unicast": "10.77.0.2"}),
+        (UNICAST6, {"unicast": "fd77::2"}),
+        (MULTICAST6, {"multicast": "fe80::"}),
+        (UNICAST6 + "\n" + MULTICAST, {"multicast": "10.77.0.2", "unicast": "fd77::2"}),
+    ],
+    ids=["unicast", "unicast-v6", "multicast-v6", "both"],
 )
-def test_a_cluster_boots_takes_over_and_hands_over_on_any_transport(
-    cluster: Cluster, transports: str, source: str
+def test_a_cluster_boots_takes_over_merges_and_hands_over_on_any_transport(
+    cluster: Cluster, transports: str, sources: dict[str, str]
 ) -> None:
     """
     node1 ─┐
-    node2 ─┼─ br0        node3 is cut off and comes back; then node2 leaves
+    node2 ─┼─ br0        frames of node3 vanish: two parts, which meet again; then node2 leaves
     node3 ─┘
     """
     boot(cluster, transports)
-    (path,) = paths(cluster, "node1")["node2"]
-    assert path == transports.partition(" ")[0]
-    assert cluster.info("node2")["transports"][path].startswith(source)
+    assert sorted(paths(cluster, "node1")["node2"]) == list(sources)
+    for path, address in cluster.info("node2")["transports"].items():
+        assert address.startswith(sources[path])
 
     cluster.silence("node3")
     assert set(cluster.settled("node1", "node2")) == set(VIPS)
+    assert cluster.settled("node3") == dict.fromkeys(VIPS, "node3")
     cluster.heal()
     assert set(cluster.settled()) == set(VIPS)
 
