@@ -224,6 +224,17 @@ class LinkUp(Event, frozen=True, kw_only=True):
     interface: str
 
 
+class LifetimeStretched(Event, frozen=True, kw_only=True):
+    """Renewing the lifetimes of this node's addresses takes so long that they are longer than configured, or shorter
+    again. Should the node freeze, it keeps them for `lifetime_s`. `pass_s`: what renewing all of them took last."""
+
+    id = "interface.lifetime_stretched"
+    lifetime_s: float
+    configured_s: float
+    pass_s: float
+    addresses: int
+
+
 class AddressLost(Event, frozen=True, kw_only=True):
     """Somebody else took one of this node's VIPs off its interface."""
 

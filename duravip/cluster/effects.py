@@ -1,11 +1,16 @@
 """Everything a node's machine can ask for. Orders; carried out by a driver, in the order given.
 
+`not_after` is the machine's own time: an order that is not with the kernel by then is not carried out any more,
+because the process may have stood still, and others may have gone on without it. `lifetime_s`: after so long without
+renewal the kernel is to drop the address; 0: never.
+
 A driver hands over all effects of one input before it gives the machine its next input. Kernel orders for one
 address are carried out in the order given; each is answered by exactly one input (`inputs.Address*`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from duravip.cluster.messages import AnyMessage, Round
@@ -29,6 +34,18 @@ class TakeAddress:
     address: Address
     interface: str | None
     prefix: int
+    lifetime_s: float = 0.0
+    not_after: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewAddresses:
+    """Prolong the lifetimes of addresses that are held. Less urgent than anything else; those whose removal was ordered
+    since are left out. Answered once, by `inputs.AddressesRenewed`."""
+
+    addresses: tuple[Address, ...]
+    lifetime_s: float
+    not_after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,4 +89,14 @@ class Left:
     """Everything is off and the group knows: the process may end."""
 
 
-Effect = Send | TakeAddress | ReleaseAddress | AnnounceAddress | ReadConfiguration | SwitchEnded | Publish | Left
+Effect = (
+    Send
+    | TakeAddress
+    | RenewAddresses
+    | ReleaseAddress
+    | AnnounceAddress
+    | ReadConfiguration
+    | SwitchEnded
+    | Publish
+    | Left
+)

@@ -28,7 +28,7 @@ class HoldState(enum.Enum):
 
 MOVES: dict[HoldState | None, frozenset[HoldState | None]] = {
     None: frozenset({HoldState.TAKING}),
-    HoldState.TAKING: frozenset({HoldState.HELD, HoldState.RELEASING}),
+    HoldState.TAKING: frozenset({HoldState.HELD, HoldState.RELEASING, None}),
     HoldState.HELD: frozenset({HoldState.RELEASING}),
     HoldState.RELEASING: frozenset({HoldState.RELEASING, None}),
 }
@@ -69,6 +69,10 @@ class Holdings:
     def addresses(self) -> tuple[Address, ...]:
         return tuple(sorted(self._all))
 
+    def is_taking(self) -> bool:
+        """Whether the kernel has not answered an order to take yet."""
+        return any(holding.state is HoldState.TAKING for holding in self._all.values())
+
     def held(self) -> AddressSet:
         """Held or being taken."""
         return AddressSet(a for a, holding in self._all.items() if holding.state is not HoldState.RELEASING)
@@ -76,9 +80,17 @@ class Holdings:
     def releasing(self) -> AddressSet:
         return AddressSet(a for a, holding in self._all.items() if holding.state is HoldState.RELEASING)
 
-    def reconcile(self, keep: Mapping[Address, VipEntry], take: Mapping[Address, VipEntry], now: float) -> list[Effect]:
+    def reconcile(
+        self,
+        keep: Mapping[Address, VipEntry],
+        take: Mapping[Address, VipEntry],
+        now: float,
+        *,
+        lifetime_s: float = 0.0,
+        not_after: float = math.inf,
+    ) -> list[Effect]:
         """Gives up what is not in `keep`, or is placed otherwise there, then starts taking what is in `take` and not
-        here yet. An address that is on its way out is taken again only when it is gone."""
+        here yet, on these terms. An address that is on its way out is taken again only when it is gone."""
         orders: list[Effect] = []
         for address in self.addresses():
             holding = self._all[address]
@@ -99,7 +111,15 @@ class Holdings:
                     now,
                     Holding(HoldState.TAKING, entry.interface, entry.prefix, now),
                 )
-                orders.append(TakeAddress(address=address, interface=entry.interface, prefix=entry.prefix))
+                orders.append(
+                    TakeAddress(
+                        address=address,
+                        interface=entry.interface,
+                        prefix=entry.prefix,
+                        lifetime_s=lifetime_s,
+                        not_after=not_after,
+                    )
+                )
         return orders
 
     def added(self, address: Address, now: float) -> bool:
@@ -108,6 +128,11 @@ class Holdings:
             return False
         self._move(address, HoldState.HELD, now)
         return True
+
+    def lapsed(self, address: Address, now: float) -> None:
+        """The kernel was not asked in time; unless it was given up meanwhile, it is not here."""
+        if self.state(address) is HoldState.TAKING:
+            self._move(address, None, now)
 
     def removed(self, address: Address, now: float) -> bool:
         """The kernel has taken it off; False when nobody asked."""

@@ -43,6 +43,13 @@ class AddressAddFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressLapsed:
+    """TakeAddress came too late to be carried out: the kernel was not asked."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRemoved:
     """The kernel has acknowledged ReleaseAddress, or says that the address is not there."""
 
@@ -57,7 +64,7 @@ class AddressRemoveFailed:
     error: str
 
 
-KernelAnswer = AddressAdded | AddressAddFailed | AddressRemoved | AddressRemoveFailed
+KernelAnswer = AddressAdded | AddressAddFailed | AddressLapsed | AddressRemoved | AddressRemoveFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,16 @@ class KernelAnswered:
     """What became of a batch of orders: dealt with together, so that many removals make one report."""
 
     answers: tuple[KernelAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesRenewed:
+    """What became of RenewAddresses, which kept the kernel busy for `took_s` seconds. `failed`: each address that the
+    kernel would not renew, with its words. `lapsed`: the order came too late, and the kernel was not asked."""
+
+    took_s: float = 0.0
+    failed: tuple[tuple[Address, str], ...] = ()
+    lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +144,7 @@ Input = (
     | PacketHeard
     | KernelAnswer
     | KernelAnswered
+    | AddressesRenewed
     | BlockedChanged
     | DrainChanged
     | TableLoaded

@@ -38,6 +38,8 @@ from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesRenewed,
+    AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
     AnnounceRequested,
@@ -57,6 +59,7 @@ from duravip.cluster.inputs import (
 )
 from duravip.cluster.inspection import MemberInfo, describer, member_infos
 from duravip.cluster.leadership import Leadership
+from duravip.cluster.lease import Lease
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
     MAX_REFUSAL,
@@ -105,7 +108,7 @@ class Node:
         self._library = Library(table, retry_s=self._interval)
         self._switching = Switching(self._library.own)
         self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
-        self._tenure = Tenure(self.me.name)
+        self._tenure = Tenure(parameters)
         self._standing = Standing(parameters)
         self._declaration = Declaration(
             self.me,
@@ -186,6 +189,11 @@ class Node:
         return self._agreement.phase
 
     @property
+    def lease(self) -> Lease:
+        """The lifetimes of what is held; look, and change nothing."""
+        return self._tenure.lease
+
+    @property
     def suspended(self) -> bool:
         """Whether this node holds nothing until a view is installed (after a stall or an expulsion)."""
         return self._standing.suspended
@@ -245,6 +253,7 @@ class Node:
             self._leadership.deadline(self._last),
             self._library.deadline(),
             self._tenure.deadline(),
+            self._tenure.lease.deadline(),
             self._declaration.due_at,
             self._wishes.deadline() if self._agreed is not None and self._coordinator is None else math.inf,
             self._departure.deadline(self._last),
@@ -270,11 +279,13 @@ class Node:
             case PacketHeard():
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
-            case AddressAdded() | AddressAddFailed() | AddressRemoved() | AddressRemoveFailed():
+            case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._on_kernel(given, now)
             case KernelAnswered():
                 for answer in given.answers:
                     self._on_kernel(answer, now)
+            case AddressesRenewed():
+                self._on_renewed(given, now)
             case BlockedChanged():
                 self._standing.external = given.blocked
             case DrainChanged():
@@ -313,6 +324,7 @@ class Node:
             self._detector.excuse(gap, now)
             self._agreement.excuse(gap)
             self._leadership.excuse(now)
+            self._tenure.lease.excuse(now)
 
     def _stall(self, gap_s: float, now: float) -> None:
         """This node did not run: what it knew is old, and the others may have gone on without it."""
@@ -507,6 +519,7 @@ class Node:
         self._fetch_tables(now)
         self._coordinate(now)
         self._hold(now)
+        self._renew(now)
         self._tell(now)
         self._depart(now)
         self._beat(now)
@@ -625,8 +638,35 @@ class Node:
             case AddressRemoveFailed():
                 self._tenure.holdings.remove_failed(address, now)
                 self._publish(events.AddressFailed(address=address, error=answer.error))
+            case AddressLapsed():
+                self._tenure.holdings.lapsed(address, now)
             case _:
                 assert_never(answer)
+
+    def _renew(self, now: float) -> None:
+        lease = self._tenure.lease
+        order = lease.order(self._tenure.holdings, now)
+        if order is not None:
+            self._out.append(order)
+        if lease.is_news():
+            self._publish(
+                events.LifetimeStretched(
+                    lifetime_s=lease.lifetime_s,
+                    configured_s=lease.configured_s,
+                    pass_s=round(lease.pass_s, 6),
+                    addresses=len(self._tenure.holdings),
+                )
+            )
+
+    def _on_renewed(self, answer: AddressesRenewed, now: float) -> None:
+        lease = self._tenure.lease
+        if answer.lapsed:
+            lease.lapsed()
+            return
+        errors = dict(answer.failed)
+        for address in lease.renewed(answer.took_s, errors):
+            self._tenure.on_refused(address, now)
+            self._publish(events.AddressFailed(address=address, error=errors[address]))
 
     # --- what this node declares -----------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from duravip.model import Incarnation, NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold or release."""
+    """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold or release.
+    `renews`: addresses have lifetimes in this machine's kernel."""
 
     name: NodeName
     incarnation: Incarnation
@@ -18,3 +19,4 @@ class Parameters:
     weight: float = 1.0
     on_isolation: str = "hold"
     drained: bool = False
+    renews: bool = True

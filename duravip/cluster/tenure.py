@@ -14,7 +14,9 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import AnnounceAddress, Effect
 from duravip.cluster.holdings import Holdings, HoldState
+from duravip.cluster.lease import Lease
 from duravip.cluster.messages import Blocked, Report
+from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Flag, NodeName, VipEntry
 
 BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
@@ -31,9 +33,10 @@ class Tenure:
     """The holdings of one node and what governs them. `former`: let go because they were BROKEN, nobody's since.
     `revision` grows when something is learnt that the agreed state does not say."""
 
-    def __init__(self, me: NodeName) -> None:
-        self._me = me
+    def __init__(self, parameters: Parameters) -> None:
+        self._me = parameters.name
         self.holdings = Holdings()
+        self.lease = Lease(parameters)
         self.former: set[Address] = set()
         self._refused: dict[Address, float] = {}
         self._refusals: dict[Address, int] = {}
@@ -54,7 +57,7 @@ class Tenure:
             self._released[key] = max(self._released.get(key, -1), report.as_of)
 
     def on_refused(self, address: Address, now: float) -> None:
-        """The kernel would not add it."""
+        """The kernel would not add it, or not renew it."""
         times = self._refusals.get(address, 0)
         self._refusals[address] = times + 1
         self._refused[address] = now + min(MAX_BLOCK_S, BLOCK_S * 2.0 ** min(times, 20))
@@ -63,7 +66,10 @@ class Tenure:
     def on_added(self, address: Address, now: float) -> bool:
         """The kernel has it; False when it was given up meanwhile."""
         self._refusals.pop(address, None)
-        return self.holdings.added(address, now)
+        if not self.holdings.added(address, now):
+            return False
+        self.lease.acquired((address,), now)
+        return True
 
     def announcements(self) -> list[AnnounceAddress]:
         """Everything that is on, once more."""
@@ -109,7 +115,10 @@ class Tenure:
             if not self._has_rival(agreed, address):
                 take[address] = entry
         self.former |= {address for address in self.holdings.held() if is_broken(agreed, address)}
-        orders = self.holdings.reconcile(keep, take, now)
+        self.lease.settle(agreed.settings().address_lifetime, now)
+        orders = self.holdings.reconcile(
+            keep, take, now, lifetime_s=self.lease.lifetime_s, not_after=self.lease.not_after(now)
+        )
         return [*orders, *self._announce_again(agreed)]
 
     def _has_rival(self, agreed: AgreedState, address: Address) -> bool:

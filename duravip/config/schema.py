@@ -202,8 +202,8 @@ CLUSTER: tuple[Option, ...] = (
         unit="s",
         low=0,
         high=86_400,
-        doc="After so long without renewal the kernel drops an address by itself; 0 is for ever.",
-        in_force=False,
+        doc="After so long without renewal the kernel drops an address by itself (in whole seconds, up to 2.5 s late); "
+        "0 is for ever. Shorter: a frozen node lets go sooner; longer: fewer renewals.",
     ),
     Option(
         name="on_isolation",

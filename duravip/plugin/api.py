@@ -8,6 +8,7 @@ objects they return are called later, directly.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -119,11 +120,16 @@ class TransportKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where an address is, or should be. `interface` None: choose the one whose connected subnet contains it."""
+    """Where an address is, or should be. `interface` None: choose the one whose connected subnet contains it.
+
+    `lifetime_s`: after so long without renewal the kernel is to drop the address; 0: never. `not_after`: the time of
+    `time.monotonic` from which on the order must not be carried out any more."""
 
     address: Address
     interface: str | None
     prefix: int
+    lifetime_s: float = 0.0
+    not_after: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +145,13 @@ class Plumbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of one address of a batch. `error` "" is success; `interface` is where it is or was."""
+    """What became of one address of a batch. `error` "" is success; `interface` is where it is or was. `late`: it was
+    not tried, because its `not_after` had passed (`error` says so too)."""
 
     address: Address
     error: str = ""
     interface: str = ""
+    late: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -192,7 +200,12 @@ def connected_interface(address: Address, plumbed: Sequence[Plumbed]) -> str | N
 class Backend(Protocol):
     """Puts addresses on interfaces. An async context manager. None of its calls blocks the event loop; each answers
     per address, in the order asked, and returns when the kernel has acknowledged. It should be an `UndoingBackend`
-    beside."""
+    beside.
+
+    `has_lifetimes`: the kernel drops addresses that are not renewed in time. A backend that cannot have that done says
+    so at its start, and its `renew` is never called."""
+
+    has_lifetimes: bool
 
     async def __aenter__(self) -> Self: ...
 
@@ -205,7 +218,13 @@ class Backend(Protocol):
         ...
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
-        """Adding an address that is already there as asked is success."""
+        """Adding an address that is already there as asked is success. IPv6 addresses may be put on without their
+        lifetime, if that is cheaper: a renewal follows."""
+        ...
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        """Begins the lifetimes anew (0: ends them); interfaces are named. An address that has gone meanwhile may be put
+        back, or be an error. `not_after` is looked at right before the kernel is asked."""
         ...
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:

@@ -28,6 +28,7 @@ from duravip.cluster.effects import (
     Publish,
     ReadConfiguration,
     ReleaseAddress,
+    RenewAddresses,
     Send,
     SwitchEnded,
     TakeAddress,
@@ -53,7 +54,7 @@ def suspended_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-KernelOrder = TakeAddress | ReleaseAddress | AnnounceAddress
+KernelOrder = TakeAddress | RenewAddresses | ReleaseAddress | AnnounceAddress
 SwitchOrder = ReadConfiguration | SwitchEnded
 
 
@@ -211,7 +212,7 @@ class Driver:
             match effect:
                 case Send():
                     self._give_to_network(effect)
-                case TakeAddress() | ReleaseAddress() | AnnounceAddress():
+                case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress():
                     self._order(effect)
                 case ReadConfiguration() | SwitchEnded():
                     self._switch(effect)

@@ -80,7 +80,9 @@ class Life:
         self._config = config
         self._around = around
         self._began = now
-        self._node = Node(parameters_of(config, me, drained=drained), config.table, now=now)
+        self._node = Node(
+            parameters_of(config, me, drained=drained, renews=around.backend.has_lifetimes), config.table, now=now
+        )
         self._plumber = Plumber(backend=around.backend, announcer=around.announcer, answer=self._feed)
         self._reloading = Reloading(
             config,
@@ -184,6 +186,11 @@ class Life:
             "settings": msgspec.to_builtins(self.table.settings),
             "table": {"digest": self.table.digest(), "vips": len(self.table.vips)},
             "config": {**self._status.config(), "in_force": self._status.is_in_force(self.table)},
+            "lifetime": {
+                "configured_s": self._node.lease.configured_s,
+                "in_force_s": self._node.lease.lifetime_s,
+                "pass_s": round(self._node.lease.pass_s, 6),
+            },
             "orders_waiting": self._plumber.waiting,
             "events": self._bus.published,
             "counters": asdict(self._driver.counters),
@@ -217,7 +224,7 @@ class Life:
         return self._driver.paths_of(name, within_s=self._config.local.failure_timeout)
 
 
-def parameters_of(config: NodeConfig, me: Member, *, drained: bool) -> Parameters:
+def parameters_of(config: NodeConfig, me: Member, *, drained: bool, renews: bool) -> Parameters:
     local = config.local
     return Parameters(
         name=me.name,
@@ -227,6 +234,7 @@ def parameters_of(config: NodeConfig, me: Member, *, drained: bool) -> Parameter
         weight=local.weight,
         on_isolation=local.on_isolation,
         drained=drained,
+        renews=renews,
     )
 
 

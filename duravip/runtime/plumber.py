@@ -6,6 +6,8 @@ Rules of this file
 - An address is no longer announced from the moment its removal is ordered, and is announced as soon as the
   kernel has acknowledged it, before the machine hears of it.
 - One call of the backend at a time; it is never abandoned half way, not even when the daemon is stopped.
+- Renewals come last, and leave out what has gone or is to go: renewing an address would put it back.
+- What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
 
 Batches: whatever has gathered while the last one was with the kernel, but the first ones are short, so that
 the first addresses are announced while the rest are still being put on.
@@ -16,16 +18,20 @@ Source: the kernel-effects rule of the protocol page (they take time and fail).
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import trio
 
-from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, TakeAddress
+from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesRenewed,
+    AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
     Input,
@@ -63,12 +69,13 @@ class Plumber:
         self._orders: dict[Address, deque[Order]] = {}  # every address with orders that are not answered
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
-        self._interfaces: dict[Address, str] = {}  # what is on, and where
+        self._on: dict[Address, Placement] = {}  # what is on, and where
+        self._renewals: deque[RenewAddresses] = deque()
         self._batch_size = FIRST_BATCH
         self._work = trio.Event()
 
     def __repr__(self) -> str:
-        return f"<Plumber {len(self._interfaces)} addresses on, {self.waiting} orders waiting>"
+        return f"<Plumber {len(self._on)} addresses on, {self.waiting} orders waiting>"
 
     @property
     def waiting(self) -> int:
@@ -77,13 +84,19 @@ class Plumber:
 
     def interface_of(self, address: Address) -> str | None:
         """Where an address that we put on is; None when it is not on."""
-        return self._interfaces.get(address)
+        placement = self._on.get(address)
+        return placement.interface if placement is not None else None
 
-    def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress) -> None:
+    def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress | RenewAddresses) -> None:
         """Takes an order; returns at once."""
         if isinstance(order, AnnounceAddress):
-            if order.address in self._interfaces and not self._removal_ordered(order.address):
-                self._announcer.announce(order.address, self._interfaces[order.address])
+            interface = self.interface_of(order.address)
+            if interface is not None and not self._removal_ordered(order.address):
+                self._announcer.announce(order.address, interface)
+            return
+        if isinstance(order, RenewAddresses):
+            self._renewals.append(order)
+            self._work.set()
             return
         if isinstance(order, ReleaseAddress):
             self._announcer.withdraw(order.address)
@@ -96,7 +109,7 @@ class Plumber:
     async def run(self) -> None:
         """Until cancelled. Raises BackendError when the kernel does not answer at all."""
         while True:
-            while self._removals or self._additions:
+            while self._removals or self._additions or self._renewals:
                 await self._carry_out_one_batch()
             self._batch_size = FIRST_BATCH
             self._work = trio.Event()
@@ -107,28 +120,69 @@ class Plumber:
             batch = _take(self._removals, LARGEST_BATCH)
             answers = await self._call(self._backend.remove, batch)
             self._settle(batch, answers, self._removed)
-        else:
+        elif self._additions:
             batch = _take(self._additions, self._batch_size)
             self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
             answers = await self._call(self._backend.add, batch)
             self._settle(batch, answers, self._added)
+        else:
+            await self._renew(self._renewals.popleft())
+
+    async def _renew(self, order: RenewAddresses) -> None:
+        wanted = [
+            replace(self._on[address], lifetime_s=order.lifetime_s, not_after=order.not_after)
+            for address in order.addresses
+            if address in self._on and address not in self._orders
+        ]
+        began = trio.current_time()
+        answers = await self._ask(self._backend.renew, wanted)
+        failed = [answer for answer in answers.values() if answer.error]
+        self._answer(
+            AddressesRenewed(
+                took_s=trio.current_time() - began,
+                failed=tuple((answer.address, answer.error) for answer in failed if not answer.late),
+                lapsed=any(answer.late for answer in failed),
+            )
+        )
 
     async def _call(self, call: BackendCall, batch: Sequence[Address]) -> dict[Address, Answer]:
-        orders = [self._orders[address][0] for address in batch]
-        placements = [
-            Placement(address=order.address, interface=order.interface, prefix=order.prefix) for order in orders
+        return await self._ask(call, [self._placement(self._orders[address][0]) for address in batch])
+
+    def _placement(self, order: Order) -> Placement:
+        if isinstance(order, ReleaseAddress):
+            return Placement(address=order.address, interface=order.interface, prefix=order.prefix)
+        return Placement(
+            address=order.address,
+            interface=order.interface,
+            prefix=order.prefix,
+            lifetime_s=order.lifetime_s,
+            not_after=order.not_after,
+        )
+
+    async def _ask(self, call: BackendCall, placements: Sequence[Placement]) -> dict[Address, Answer]:
+        """`not_after` of the placements is trio's time, and the backend's is the system's."""
+        now = trio.current_time()
+        ahead_s = time.monotonic() - now
+        late = {placement.address for placement in placements if now >= placement.not_after}
+        answers = {address: Answer(address=address, error="too late", late=True) for address in late}
+        asked = [
+            replace(placement, not_after=placement.not_after + ahead_s)
+            for placement in placements
+            if placement.address not in late
         ]
+        if not asked:
+            return answers
         with trio.move_on_after(ANSWER_LIMIT_S, shield=True):
             try:
-                answers = await call(placements)
+                answers.update((answer.address, answer) for answer in await call(asked))
             except Exception as error:  # a plugin's: whatever it was, these addresses are not done
                 log.exception("the interface backend failed")
                 text = str(error) or type(error).__name__
-                return {address: Answer(address=address, error=text) for address in batch}
-            return {answer.address: answer for answer in answers}
+                answers.update((each.address, Answer(address=each.address, error=text)) for each in asked)
+            return answers
         raise BackendError(
-            f"the kernel has not answered for {ANSWER_LIMIT_S:g} s (first address: {batch[0]})",
-            address=batch[0],
+            f"the kernel has not answered for {ANSWER_LIMIT_S:g} s (first address: {asked[0].address})",
+            address=asked[0].address,
         )
 
     def _settle(
@@ -150,10 +204,12 @@ class Plumber:
         self._answer(inputs[0] if len(inputs) == 1 else KernelAnswered(answers=tuple(inputs)))
 
     def _added(self, order: Order, answer: Answer) -> KernelAnswer:
+        if answer.late:
+            return AddressLapsed(address=order.address)
         if answer.error:
             return AddressAddFailed(address=order.address, error=answer.error)
         interface = answer.interface or order.interface or ""
-        self._interfaces[order.address] = interface
+        self._on[order.address] = Placement(address=order.address, interface=interface, prefix=order.prefix)
         if not self._removal_ordered(order.address):
             self._announcer.announce(order.address, interface)
         return AddressAdded(address=order.address)
@@ -161,7 +217,7 @@ class Plumber:
     def _removed(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.error:
             return AddressRemoveFailed(address=order.address, error=answer.error)
-        self._interfaces.pop(order.address, None)
+        self._on.pop(order.address, None)
         return AddressRemoved(address=order.address)
 
     def _removal_ordered(self, address: Address) -> bool:

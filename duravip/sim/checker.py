@@ -12,7 +12,8 @@ What is judged
         to be rid of; and nobody keeps what its own agreed state gives to another.
     S2  nobody keeps a VIP that its own agreed state calls BROKEN.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
-        nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel.
+        nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel. Nobody renews what it
+        does not hold, and no live process finds in its kernel what it has neither ordered nor still to be rid of.
     calm  nobody orders to take what another one has, in whatever view, while nothing gives a reason to doubt that one:
         all links have been whole and all concerned have been well for long; nor for one failure time-out after a stall,
         since nobody may be accused from before it.
@@ -20,6 +21,7 @@ What is judged
     L2  all live nodes agree on view, number, owners and flags, and are mature.
     L3  an undisputed preference for an eligible node is honoured.
     L5  nothing is ordered any more.
+    lease  a host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
     And no node ever raises, disagrees with its coordinator, or runs hot.
 
 "Keeps" means that its machine has the address and has not ordered its removal.
@@ -31,7 +33,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duravip.cluster.effects import Effect, TakeAddress
+from duravip.cluster.effects import Effect, RenewAddresses, TakeAddress
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
@@ -47,6 +49,7 @@ from duravip.sim.world import World
 MAX_INPUTS_PER_S = 3000  # of one node
 CALM_S = 15.0  # until then, things may still follow from what was wrong before
 DOUBT_S = 3.4  # a failure time-out, on a clock that is 1 % fast: nobody can have been silent that long since a stall
+LET_GO_S = 15.0  # the default `address_lifetime`, the kernel's slack, and a last order on its way
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
 
 
@@ -73,6 +76,7 @@ class Checker(Observer):
         self._network: Network
         self._hosts: dict[NodeName, Host] = {}
         self._seen: dict[NodeName, tuple[object, ...]] = {}
+        self._ended_at: dict[NodeName, float] = {}
         self._inputs_in: dict[NodeName, tuple[int, int]] = {}
 
     def watch(self, world: World) -> None:
@@ -88,6 +92,9 @@ class Checker(Observer):
         self._seen.pop(host.name, None)
         if host.kernel.present:
             self._violated("S3", f"{host.name} starts with {sorted(host.kernel.present)} in its kernel")
+
+    def ended(self, host: Host, why: str) -> None:
+        self._ended_at[host.name] = self._clock.now
 
     def failed(self, host: Host, error: Exception) -> None:
         where = traceback.format_exception(error)[-3:]
@@ -107,6 +114,9 @@ class Checker(Observer):
         seen = (node.landscape, view.id, node.number, node.mature, host.blocked)
         before = self._seen.get(host.name)
         taken = [effect.address for effect in effects if type(effect) is TakeAddress]
+        for effect in effects:
+            if type(effect) is RenewAddresses:
+                self._judge_renewed(host, effect)
         if taken:
             self._judge_taken(host, taken)
         if taken or before != seen:
@@ -120,6 +130,8 @@ class Checker(Observer):
     def plumbed(self, host: Host, address: Address, present: bool) -> None:
         if present:
             self._judge_holders(host, address)
+            if host.node is not None and host.node.holding_state(address) is None:
+                self._violated("S3", f"{address} is in the kernel of {host.name}, which knows nothing of it")
 
     def ordered(self, host: Host, address: Address, take: bool) -> None:
         self.orders += 1
@@ -183,6 +195,11 @@ class Checker(Observer):
                 elif self._in_calm(host, other):
                     self._violated("calm", f"{host.name} takes {address}, which {other.name} has, for no reason")
 
+    def _judge_renewed(self, host: Host, order: RenewAddresses) -> None:
+        for address in order.addresses:
+            if host.node is None or host.node.holding_state(address) is not HoldState.HELD:
+                self._violated("S3", f"{host.name} renews {address}, which it does not hold")
+
     def _in_calm(self, host: Host, other: Host) -> bool:
         """Whether `host` has no reason to think that `other` has gone."""
         now, fair_for_s = self._clock.now, self._network.fair_for_s()
@@ -215,6 +232,9 @@ class Checker(Observer):
         holders: dict[Address, list[NodeName]] = {}
         for name, host in self._hosts.items():
             if host.process is None:
+                left = [address for address in sorted(host.kernel.present) if ":" not in address]
+                if left and self._clock.now - self._ended_at.get(name, 0.0) > LET_GO_S:
+                    self._violated("lease", f"{name} has no process, and still {left} in its kernel")
                 continue
             for address in host.kernel.present:
                 holders.setdefault(address, []).append(name)

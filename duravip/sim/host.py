@@ -22,6 +22,7 @@ from duravip.cluster.effects import (
     Publish,
     ReadConfiguration,
     ReleaseAddress,
+    RenewAddresses,
     Send,
     SwitchEnded,
     TakeAddress,
@@ -149,7 +150,7 @@ class Host:
         self._frozen_at = 0.0
         self._offset = self._random.uniform(0, 1e6)
         self._rate = 1 + self._random.uniform(-CLOCK_DRIFT, CLOCK_DRIFT)
-        self.kernel = Kernel(clock, clock.random(f"kernel {name}"), self._plumbed)
+        self.kernel = Kernel(clock, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
         network.attach(name, self._receive)
 
     def __repr__(self) -> str:
@@ -344,6 +345,9 @@ class Host:
                 self._clock.note(b"%d %s" % (take, effect.address.encode()))
                 self._observer.ordered(self, effect.address, take)
                 self.kernel.order(effect)
+            case RenewAddresses():
+                self._clock.note(b"renew %d %r" % (len(effect.addresses), effect.lifetime_s))
+                self.kernel.renew(effect)
             case AnnounceAddress():
                 self._clock.note(b"announce %s" % effect.address.encode())
             case ReadConfiguration():

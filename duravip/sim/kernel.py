@@ -6,6 +6,9 @@ Rules of this file
 - One order at a time. Removals first, orders for one address in the order given: as `runtime.plumber` has it.
 - Addresses stay when a process dies. A new life begins with `purge`, which waits for what was handed over before.
 - A failed order leaves things as they are; or the kernel did it and the failure is that nobody was told.
+- What comes too late (`not_after`) is not handed over. Renewing an address that has gone puts it back.
+- A lifetime that is not renewed ends up to EXPIRY_SLACK_S late, whether there is a process or not. IPv6 addresses are
+  put on without one.
 """
 
 from __future__ import annotations
@@ -16,13 +19,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from duravip.cluster.effects import ReleaseAddress, TakeAddress
-from duravip.cluster.inputs import AddressAdded, AddressAddFailed, AddressRemoved, AddressRemoveFailed
+from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
+from duravip.cluster.inputs import (
+    AddressAdded,
+    AddressAddFailed,
+    AddressesRenewed,
+    AddressLapsed,
+    AddressRemoved,
+    AddressRemoveFailed,
+    KernelAnswer,
+)
 from duravip.model import Address
 from duravip.sim.clock import Clock
 
 Order = TakeAddress | ReleaseAddress
-Answer = AddressAdded | AddressAddFailed | AddressRemoved | AddressRemoveFailed
+Answer = KernelAnswer | AddressesRenewed
+
+EXPIRY_SLACK_S = 2.5  # how late Linux may be with the end of a lifetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +63,18 @@ class Customer:
 
 
 class Kernel:
-    """`present` is the truth: the VIPs that are on the host's interface, with no order. `changed` is told of it."""
+    """`present` is the truth: the VIPs that are on the host's interface, with no order. `changed` is told of it.
+    `local_now`: what the host's monotonic clock shows."""
 
-    def __init__(self, clock: Clock, chance: random.Random, changed: Callable[[Address, bool], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        chance: random.Random,
+        changed: Callable[[Address, bool], None],
+        local_now: Callable[[], float],
+    ) -> None:
         self._clock = clock
+        self._local_now = local_now
         self._random = chance
         self._changed = changed
         self.temper = CALM
@@ -61,6 +82,9 @@ class Kernel:
         self._orders: dict[Address, deque[Order]] = {}
         self._removals: deque[Address] = deque()
         self._additions: deque[Address] = deque()
+        self._renewals: deque[RenewAddresses] = deque()
+        self._on: set[Address] = set()  # what the process knows to be on
+        self._lives: dict[Address, object] = {}  # the lifetime that counts, of addresses that have one
         self._customer: Customer | None = None
         self._handing = False  # an order is with the process's worker thread
         self._in_kernel = False  # an order is with the kernel
@@ -74,6 +98,8 @@ class Kernel:
         self._orders.clear()
         self._removals.clear()
         self._additions.clear()
+        self._renewals.clear()
+        self._on.clear()
         self._handing = False
 
     def order(self, order: Order) -> None:
@@ -82,6 +108,10 @@ class Kernel:
         if len(waiting) == 1:
             self._make_ready(order)
             self._begin()
+
+    def renew(self, order: RenewAddresses) -> None:
+        self._renewals.append(order)
+        self._begin()
 
     def thaw(self) -> None:
         """The process runs again: it hands over what it was about to."""
@@ -100,7 +130,9 @@ class Kernel:
 
     def _begin(self) -> None:
         """The worker takes up the next order, some time before it hands it over."""
-        if self._handing or self._in_kernel or self._customer is None or not (self._removals or self._additions):
+        if self._handing or self._in_kernel or self._customer is None:
+            return
+        if not (self._removals or self._additions or self._renewals):
             return
         self._handing = True
         self._clock.after(self._delay(), partial(self._hand_over, self._customer))
@@ -111,9 +143,36 @@ class Kernel:
         self._handing = False
         if customer.frozen:  # `thaw` begins again
             return
+        if not self._removals and not self._additions:
+            self._hand_over_renewal(customer, self._renewals.popleft())
+            return
         address = self._removals.popleft() if self._removals else self._additions.popleft()
+        order = self._orders[address][0]
+        if isinstance(order, TakeAddress) and self._local_now() >= order.not_after:
+            self._answer(customer, AddressLapsed(address=address))
+            return
         self._in_kernel = True
-        self._clock.after(self._delay(), partial(self._carry_out, customer, self._orders[address][0]))
+        self._clock.after(self._delay(), partial(self._carry_out, customer, order))
+
+    def _hand_over_renewal(self, customer: Customer, order: RenewAddresses) -> None:
+        if self._local_now() >= order.not_after:
+            self._answer(customer, AddressesRenewed(lapsed=True))
+            return
+        wanted = [address for address in order.addresses if address in self._on and address not in self._orders]
+        took_s = self._delay()
+        self._in_kernel = True
+        self._clock.after(took_s, partial(self._carry_out_renewal, customer, wanted, order.lifetime_s, took_s))
+
+    def _carry_out_renewal(self, customer: Customer, wanted: list[Address], lifetime_s: float, took_s: float) -> None:
+        self._in_kernel = False
+        failed = []
+        for address in wanted:
+            if self._random.random() < self.temper.failure:
+                failed.append((address, "no buffer space"))
+            else:
+                self._set(address, True)
+                self._live(address, lifetime_s)
+        self._close(customer, AddressesRenewed(took_s=took_s, failed=tuple(failed)))
 
     def _carry_out(self, customer: Customer, order: Order) -> None:
         self._in_kernel = False
@@ -121,6 +180,8 @@ class Kernel:
         failed = self._random.random() < self.temper.failure
         if not failed or self._random.random() < 0.3:
             self._set(address, take)
+            if isinstance(order, TakeAddress) and ":" not in address:
+                self._live(address, order.lifetime_s)
         answer: Answer
         if take:
             answer = (
@@ -130,6 +191,10 @@ class Kernel:
             answer = (
                 AddressRemoveFailed(address=address, error="device busy") if failed else AddressRemoved(address=address)
             )
+        self._close(customer, answer)
+
+    def _close(self, customer: Customer, answer: Answer) -> None:
+        """The kernel has done its part."""
         if self._after is not None:
             self._clock.after(0.0, self._after)
             self._after = None
@@ -139,14 +204,30 @@ class Kernel:
     def _answer(self, customer: Customer, answer: Answer) -> None:
         if customer is not self._customer or not customer.alive:
             return
-        waiting = self._orders[answer.address]
-        waiting.popleft()
-        if waiting:
-            self._make_ready(waiting[0])
-        else:
-            del self._orders[answer.address]
+        if not isinstance(answer, AddressesRenewed):
+            waiting = self._orders[answer.address]
+            waiting.popleft()
+            if waiting:
+                self._make_ready(waiting[0])
+            else:
+                del self._orders[answer.address]
+        if isinstance(answer, AddressAdded):
+            self._on.add(answer.address)
+        elif isinstance(answer, AddressRemoved):
+            self._on.discard(answer.address)
         self._begin()
         customer.answer(answer)
+
+    def _live(self, address: Address, lifetime_s: float) -> None:
+        """A lifetime begins."""
+        self._lives.pop(address, None)
+        if lifetime_s:
+            life = self._lives[address] = object()
+            self._clock.after(lifetime_s + EXPIRY_SLACK_S * self._random.random(), partial(self._expire, address, life))
+
+    def _expire(self, address: Address, life: object) -> None:
+        if self._lives.get(address) is life:
+            self._set(address, False)
 
     def _set(self, address: Address, present: bool) -> None:
         if present == (address in self.present):
@@ -155,6 +236,7 @@ class Kernel:
             self.present.add(address)
         else:
             self.present.discard(address)
+            self._lives.pop(address, None)
         self._changed(address, present)
 
     def _delay(self) -> float:

@@ -9,8 +9,9 @@ place must be one where addresses may really come and go: a network namespace, a
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 import trio
@@ -21,6 +22,7 @@ from duravip.runtime import _guard_process
 
 Open = Callable[[], Backend]
 _MANY_CALLS = 20
+EXPIRY_SLACK_S = 2.5  # how late Linux may be with the end of a lifetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ async def check_backend(open_backend: Open, place: Place) -> None:
         check_siblings_survive,
         check_the_guard_can_undo_additions,
         check_other_tasks_run_meanwhile,
+        check_a_late_order_is_not_carried_out,
+        check_lifetimes,
     ):
         before = await _listed(open_backend)
         await check(open_backend, place)
@@ -205,6 +209,41 @@ async def check_other_tasks_run_meanwhile(open_backend: Open, place: Place) -> N
     _all_well(answers, wanted * len(answers))
     for name, counted in turns_in.items():
         assert counted, f"no other task ran during `{name}`, in {_MANY_CALLS} calls"
+
+
+async def check_a_late_order_is_not_carried_out(open_backend: Open, place: Place) -> None:
+    late = [replace(_single(place.connected[0], place.interface), not_after=time.monotonic())]
+    async with open_backend() as backend:
+        calls = [backend.add, backend.renew] if backend.has_lifetimes else [backend.add]
+        for call in calls:
+            (answer,) = await call(late)
+            assert answer.late, f"{call.__name__}: an order that came after its time was not answered as late"
+            assert answer.error, f"{call.__name__}: the answer to a late order has no error"
+            assert not _of(await backend.list(), late[0].address), f"{call.__name__} carried out a late order"
+
+
+async def check_lifetimes(open_backend: Open, place: Place) -> None:
+    """What is renewed stays, what is not goes, and a lifetime of 0 has no end. Takes up to four seconds; nothing where
+    the backend has no lifetimes."""
+    async with open_backend() as backend:
+        if not backend.has_lifetimes:
+            return
+        asked = (*(_single(address, place.interface) for address in (*place.connected[:3], *place.connected6)),)
+        mortal = [replace(each, lifetime_s=1.0) for each in asked]
+        _all_well(await backend.add(mortal), mortal)
+        kept, freed, *dropped = mortal
+        _all_well(await backend.renew([*mortal[:1], *dropped]), [*mortal[:1], *dropped])
+        immortal = [replace(freed, lifetime_s=0.0)]
+        _all_well(await backend.renew(immortal), immortal)
+        deadline = trio.current_time() + 1.0 + EXPIRY_SLACK_S
+        while left := {row.address for row in await backend.list()} & {each.address for each in dropped}:
+            assert trio.current_time() < deadline, f"{', '.join(sorted(left))}: still there without renewal"
+            await trio.sleep(0.25)
+            _all_well(await backend.renew([kept]), [kept])
+        listed = await backend.list()
+        assert _of(listed, kept.address), f"{kept.address} was renewed all the time and is gone"
+        assert _of(listed, freed.address), f"{freed.address} has gone though its lifetime was ended"
+        _all_well(await backend.remove([kept, freed]), [kept, freed])
 
 
 async def _listed(open_backend: Open) -> list[tuple[str, str, int]]:

@@ -3,6 +3,8 @@ trio."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -95,16 +97,20 @@ class MemoryTransport:
 
 class MemoryBackend:
     """One machine's addresses. Calls take `delay_s` of trio's clock; `refuse` maps addresses to what the
-    kernel says against them; `calls` records every call; `on` is what is there, and where.
+    kernel says against them; `calls` records every call; `on` is what is there, and where; `ends_at` is when the
+    lifetimes end, by trio's clock.
 
     `own` are the machine's own addresses; with them, their interfaces are all there are, and one that is not named is
     chosen by its subnet. Without, every interface exists, and `interface` is the one chosen."""
+
+    has_lifetimes = True
 
     def __init__(self, *, interface: str = "mem0", delay_s: float = 0.0, own: Sequence[Plumbed] = ()) -> None:
         self.interface = interface
         self.delay_s = delay_s
         self.refuse: dict[Address, str] = {}
         self.on: dict[Address, Plumbed] = {row.address: row for row in own}
+        self.ends_at: dict[Address, float] = {}
         self._own = tuple(own)
         self.calls: list[tuple[str, tuple[Address, ...]]] = []
 
@@ -121,10 +127,16 @@ class MemoryBackend:
 
     async def list(self) -> Sequence[Plumbed]:
         await trio.lowlevel.checkpoint()
+        self._expire()
         return tuple(self.on.values())
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         self.calls.append(("add", tuple(placement.address for placement in placements)))
+        await trio.sleep(self.delay_s)
+        return [self._added(placement) for placement in placements]
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        self.calls.append(("renew", tuple(placement.address for placement in placements)))
         await trio.sleep(self.delay_s)
         return [self._added(placement) for placement in placements]
 
@@ -139,12 +151,21 @@ class MemoryBackend:
 
     def _added(self, placement: Placement) -> Answer:
         address, interface = placement.address, placement.interface or self._connected(placement.address)
+        if time.monotonic() >= placement.not_after:
+            return Answer(address=address, error="too late", late=True)
         if address in self.refuse:
             return Answer(address=address, error=self.refuse[address])
         if self._own and interface not in {row.interface for row in self._own}:
             return Answer(address=address, error=f"cannot add {address}: no interface {interface}".rstrip())
+        self.ends_at[address] = trio.current_time() + (placement.lifetime_s or math.inf)
         self.on[address] = Plumbed(address=address, interface=interface, prefix=placement.prefix, ours=True)
         return Answer(address=address, interface=interface)
+
+    def _expire(self) -> None:
+        for address, ends_at in list(self.ends_at.items()):
+            if trio.current_time() >= ends_at:
+                del self.ends_at[address]
+                self.on.pop(address, None)
 
     def _connected(self, address: Address) -> str:
         return connected_interface(address, self._own) or "" if self._own else self.interface
@@ -153,6 +174,7 @@ class MemoryBackend:
         address = placement.address
         if address in self.refuse:
             return Answer(address=address, error=self.refuse[address])
+        self.ends_at.pop(address, None)
         gone = self.on.pop(address, None)
         return Answer(address=address, interface=gone.interface if gone else "")
 

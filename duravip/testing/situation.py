@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from duravip.cluster.effects import AnnounceAddress, Effect, SwitchEnded
+from duravip.cluster.effects import AnnounceAddress, Effect, RenewAddresses, SwitchEnded
 from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage
 from duravip.events import Event
@@ -43,6 +43,7 @@ class Diary(Checker):
         self.events: list[tuple[float, NodeName, Event]] = []
         self.said: list[tuple[float, NodeName, AnyMessage]] = []
         self.announced: list[tuple[float, NodeName, Address]] = []
+        self.renewed: list[tuple[float, NodeName]] = []
         self.switches: list[tuple[NodeName, SwitchEnded]] = []
 
     def published(self, host: Host, event: Event) -> None:
@@ -56,6 +57,7 @@ class Diary(Checker):
     def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
         self.announced += [(self._clock.now, host.name, e.address) for e in effects if isinstance(e, AnnounceAddress)]
         self.switches += [(host.name, effect) for effect in effects if isinstance(effect, SwitchEnded)]
+        self.renewed += [(self._clock.now, host.name) for e in effects if isinstance(e, RenewAddresses)]
         super().handled(host, given, effects)
 
 

@@ -48,6 +48,8 @@ class IfconfigBackend:
     """See `duravip.plugin.api.Backend`. Entering raises BackendError without ifconfig, or CAP_NET_ADMIN, or the
     folder of marks."""
 
+    has_lifetimes = False
+
     def __init__(self, *, marks: str = DEFAULT_MARKS, path: str | None = None) -> None:
         self._folder = Path(marks)
         self._command = work.Command(path=path or shutil.which("ifconfig", path=_SEARCHED) or "")
@@ -91,6 +93,10 @@ class IfconfigBackend:
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return await self._batch(work.add, placements)
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        """Never called: there are no lifetimes."""
+        return [Answer(address=asked.address, error="ifconfig knows no lifetimes") for asked in placements]
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return await self._batch(work.remove, placements)

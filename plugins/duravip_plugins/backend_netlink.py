@@ -40,6 +40,8 @@ _LOOP_ANSWER_LIMIT_S = 0.1
 class NetlinkBackend:
     """See `duravip.plugin.api.Backend`. Entering raises BackendError without CAP_NET_ADMIN."""
 
+    has_lifetimes = True
+
     def __init__(self) -> None:
         self._idle: list[socket.socket] = []
         self._at_hand: socket.socket | None = None  # for what is done on the event loop
@@ -81,6 +83,9 @@ class NetlinkBackend:
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return await self._batch(work.add, placements)
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        return await self._batch(work.renew, placements)
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return await self._batch(work.remove, placements)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
 from duravip_plugins.ifconfig_text import MAX_LABEL, Listing, Row, free_label, read_listing
 
 COMMAND_LIMIT_S = 3.0
+TOO_LATE = "the order came too late to be carried out"
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _PROC = Path("/proc/sys/net")
 
@@ -107,7 +109,12 @@ def add(command: Command, marks: Marks, placements: Sequence[Placement]) -> tupl
     everything = _plumbed(before, marked)
     labels = before.labels
     wanted: list[tuple[Placement, str]] = []  # with what speaks against it
+    late: set[Address] = set()
     for asked in placements:
+        if time.monotonic() >= asked.not_after:
+            late.add(asked.address)
+            wanted.append((asked, TOO_LATE))
+            continue
         interface = asked.interface or connected_interface(asked.address, everything) or ""
         complaint = _objection(asked, interface, before)
         if not complaint:
@@ -119,7 +126,12 @@ def add(command: Command, marks: Marks, placements: Sequence[Placement]) -> tupl
                 labels |= {label}
         wanted.append((replace(asked, interface=interface), complaint))
     now = {(row.address, row.interface, row.prefix) for row in plumbed(command, marks) if row.ours}
-    return tuple(_added(asked, complaint, now) for asked, complaint in wanted)
+    return tuple(
+        Answer(address=asked.address, error=complaint, late=True)
+        if asked.address in late
+        else _added(asked, complaint, now)
+        for asked, complaint in wanted
+    )
 
 
 def remove(command: Command, marks: Marks, placements: Sequence[Placement]) -> tuple[Answer, ...]:

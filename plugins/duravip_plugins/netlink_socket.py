@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +41,7 @@ class Refusal:
 
 
 DONE = Refusal()
+LATE = Refusal(errno=errno.ETIME, text="the order came too late to be carried out")
 
 
 def open_socket(groups: int = 0, *, answer_limit_s: float = _ANSWER_LIMIT_S) -> socket.socket:
@@ -66,16 +69,19 @@ def _enlarge(made: socket.socket) -> None:
         made.setsockopt(socket.SOL_SOCKET, force, _RECEIVE_BUFFER_BYTES)
 
 
-def exchange(link: socket.socket, requests: Sequence[bytes]) -> list[Refusal]:
+def exchange(link: socket.socket, requests: Sequence[bytes], *, not_after: float = math.inf) -> list[Refusal]:
     """One answer for each request, in order. Requests must be numbered 0, 1, 2, ... and ask for
-    acknowledgement.
+    acknowledgement. Those whose turn comes `not_after` (of `time.monotonic`) or later are not sent: LATE.
 
     Raises OSError when an answer is lost; the socket must be closed then.
     """
     answers: list[Refusal] = []
     for start in range(0, len(requests), BATCH_MESSAGES):
         batch = requests[start : start + BATCH_MESSAGES]
-        link.send(b"".join(batch))
+        data = b"".join(batch)
+        if time.monotonic() >= not_after:
+            return answers + [LATE] * (len(requests) - len(answers))
+        link.send(data)
         while len(answers) < start + len(batch):
             for message in codec.messages(link.recv(65536)):
                 if message.kind == codec.NLMSG_ERROR and message.sequence == len(answers):

@@ -12,6 +12,7 @@ addresses left alone.
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -96,20 +97,46 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
             wants[asked.address] = interface
             objection = _UNFIT
         else:
-            index = index_of[interface]
-            requests.append(codec.add_request(asked.address, index, asked.prefix, sequence=len(requests)))
+            lifetime_s = 0.0 if ":" in asked.address else asked.lifetime_s  # renewing it is cheaper
+            requests.append(_request(asked, index_of[interface], len(requests), lifetime_s))
         places.append((interface, objection))
+    return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion=wants)
 
-    replies = iter(rtnetlink.exchange(link, requests))
-    answers = tuple(
-        Answer(
-            address=asked.address,
-            error=objection or _refused_addition(asked, interface, next(replies)),
-            interface=interface,
-        )
-        for asked, (interface, objection) in zip(placements, places, strict=True)
-    )
-    return Outcome(answers=answers, wants_promotion=wants)
+
+def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
+    """Raises OSError when the kernel's answer is lost. Which siblings are kept was settled when they were added."""
+    index_of = {row.name: row.index for row in rtnetlink.links(link)}
+    places: list[tuple[str, str]] = []
+    requests: list[bytes] = []
+    for asked in placements:
+        interface, objection = asked.interface or "", ""
+        if interface in index_of:
+            requests.append(_request(asked, index_of[interface], len(requests), asked.lifetime_s))
+        else:
+            objection = f"cannot renew {asked.address}: there is no interface {interface} on this machine"
+        places.append((interface, objection))
+    return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion={})
+
+
+def _request(asked: Placement, index: int, sequence: int, lifetime_s: float) -> bytes:
+    return codec.add_request(asked.address, index, asked.prefix, sequence=sequence, lifetime_s=lifetime_s)
+
+
+def _exchanged(
+    link: socket.socket,
+    placements: Sequence[Placement],
+    places: Sequence[tuple[str, str]],
+    requests: Sequence[bytes],
+) -> tuple[Answer, ...]:
+    """`places`: of each placement, its interface and what speaks against it. For all others there is a request."""
+    not_after = min((asked.not_after for asked in placements), default=math.inf)
+    replies = iter(rtnetlink.exchange(link, requests, not_after=not_after))
+    answers = []
+    for asked, (interface, objection) in zip(placements, places, strict=True):
+        reply = rtnetlink.DONE if objection else next(replies)
+        error = objection or _refused_addition(asked, interface, reply)
+        answers.append(Answer(address=asked.address, error=error, interface=interface, late=reply is rtnetlink.LATE))
+    return tuple(answers)
 
 
 def remove(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:

@@ -19,10 +19,11 @@ little = pytest.mark.skipif(sys.byteorder != "little", reason="written out for a
 @little
 def test_the_request_to_add_an_ipv4_address() -> None:
     assert codec.add_request(Address("10.1.1.5"), 3, 32, sequence=7) == bytes.fromhex(
-        "30000000 1400 0505 07000000 00000000"  # 48 bytes, RTM_NEWADDR, request+ack+create+replace
+        "44000000 1400 0505 07000000 00000000"  # 68 bytes, RTM_NEWADDR, request+ack+create+replace
         "02 20 00 00 03000000"
         "0800 0200 0a010105"  # IFA_LOCAL
         "0800 0100 0a010105"  # IFA_ADDRESS
+        "1400 0600 ffffffff ffffffff 00000000 00000000"  # IFA_CACHEINFO: preferred and valid for ever
         "0500 0b00 44000000"  # IFA_PROTO, padded
     )
 
@@ -34,6 +35,16 @@ def test_the_request_to_add_an_ipv6_address_asks_for_no_detection_and_no_use_as_
     assert bytes.fromhex("1400 0600 00000000 ffffffff 00000000 00000000") in request  # preferred 0, valid for ever
     shorter = codec.add_request(Address("fd00::5"), 3, 64, sequence=0)
     assert bytes.fromhex("0800 0800 02000000") in shorter
+
+
+@little
+def test_a_lifetime_is_in_whole_seconds_and_never_shorter_than_asked() -> None:
+    assert bytes.fromhex("1400 0600 0a000000 0a000000") in codec.add_request(
+        Address("10.1.1.5"), 3, 32, sequence=0, lifetime_s=9.5
+    )
+    assert bytes.fromhex("1400 0600 00000000 0a000000") in codec.add_request(
+        Address("fd00::5"), 3, 128, sequence=0, lifetime_s=10
+    )
 
 
 def reply(kind: int, flags: int, payload: bytes) -> codec.Message:

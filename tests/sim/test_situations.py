@@ -5,13 +5,14 @@ Heartbeats every 0.1 s, failure_timeout 0.35 s, maturity after 2 s, fair network
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from duravip.cluster.inputs import AnnounceRequested, MoveRequested
 from duravip.cluster.messages import Leave, Propose
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
-from duravip.model import Address, Flag, NodeName, canonical_address
+from duravip.model import Address, Flag, NodeName, Settings, canonical_address
 from duravip.sim.world import World
 from duravip.testing.situation import VIPS, Situation, entry, table
 
@@ -77,6 +78,46 @@ def test_rule_9_when_all_were_stopped_at_once_nobody_takes_everything() -> None:
         situation.run(0.001)
         assert all(len(situation.holders(vip)) <= 1 for vip in VIPS)
     situation.mend()
+
+
+def test_rule_9_a_frozen_node_loses_its_addresses_when_their_lifetime_ends_and_does_not_put_them_back() -> None:
+    situation = Situation("a", "b", "c").booted()
+    had = set(situation["c"].kernel.present)
+    assert had
+    situation["c"].freeze()
+    situation.run(6.5)  # two thirds of the lifetime: it was renewed at most a third of it before
+    assert situation["c"].kernel.present == had
+    situation.run(6.0)
+    assert situation["c"].kernel.present == set()
+    assert all(situation.holders(vip) for vip in VIPS)
+    situation["c"].thaw()
+    situation.until(lambda: situation["c"].kernel.present != set(), 15.0)
+    situation.mend()
+
+
+def test_a_node_that_runs_on_before_the_lifetime_ended_renews_nothing_until_it_is_in_a_view_again() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["c"].freeze()
+    situation.run(9.0)
+    thawed = situation.now
+    situation["c"].thaw()
+    situation.until(lambda: bool(situation.seen(ViewInstalled, thawed)), 2.0)
+    assert [at for at, who in situation.diary.renewed if who == "c" and at >= thawed] == []
+    situation.mend()
+    assert situation.diary.renewed[-1][0] > thawed + 4.0
+
+
+def test_the_coordinators_lifetime_is_in_force_for_all_and_0_is_for_ever() -> None:
+    mortal, immortal = table(), msgspec.structs.replace(table(), settings=Settings(address_lifetime=0.0))
+    situation = Situation("a", "b", "c", tables={"a": immortal, "b": mortal, "c": mortal})
+    situation.start()
+    situation.run(20.0)
+    assert all(situation.holders(vip) for vip in VIPS)
+    assert situation.diary.renewed == []
+    had = set(situation["c"].kernel.present)
+    situation["c"].freeze()
+    situation.run(20.0)
+    assert situation["c"].kernel.present == had != set()
 
 
 def test_rule_9_what_was_known_of_links_before_a_stall_counts_no_more_after_it() -> None:

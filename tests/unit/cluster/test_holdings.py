@@ -53,6 +53,17 @@ def test_the_answer_to_a_take_that_was_revoked_changes_nothing() -> None:
     assert holdings.state(X) is HoldState.RELEASING
 
 
+def test_an_order_to_take_that_came_too_late_leaves_nothing_behind_and_may_be_given_again() -> None:
+    holdings = Holdings()
+    holdings.reconcile(only(X), only(X), 0.0)
+    holdings.lapsed(X, 1.0)
+    assert X not in holdings
+    assert [type(order) for order in holdings.reconcile(only(X), only(X), 1.0)] == [TakeAddress]
+    holdings.reconcile({}, {}, 1.1)
+    holdings.lapsed(X, 1.2)
+    assert X in holdings.releasing()
+
+
 def test_a_failed_removal_is_ordered_again_and_the_claim_stands_meanwhile() -> None:
     holdings = Holdings()
     holdings.reconcile(only(X), only(X), 0.0)

@@ -209,7 +209,6 @@ def test_the_balance_set_size_is_at_least_one(momentum, size) -> None:
         "if_down_limit = 4",
         "if_flap_limit = 5",
         "arp_all_hosts = false",
-        "address_lifetime = 10",
         "tie_breaker = a",
         "members = ( a b )",
         "control_group = x",

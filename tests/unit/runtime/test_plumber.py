@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
 
-from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, TakeAddress
+from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesRenewed,
+    AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
     Input,
@@ -218,3 +223,83 @@ async def test_a_kernel_that_never_answers_is_fatal(autojump_clock: trio.testing
     rig.plumber.order(take(A))
     with pytest.raises(BackendError, match=r"not answered for 10 s.*192\.0\.2\.1"):
         await rig.plumber.run()
+
+
+def renewal(*addresses: Address, not_after: float = math.inf) -> RenewAddresses:
+    return RenewAddresses(addresses=addresses, lifetime_s=10, not_after=not_after)
+
+
+async def test_a_taken_address_has_the_lifetime_that_was_ordered_and_a_renewal_begins_it_anew(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(replace(take(A), lifetime_s=10))
+        await trio.sleep(8)
+        rig.plumber.order(renewal(A))
+        await trio.sleep(8)
+        assert [row.address for row in await rig.backend.list()] == [A]
+        await trio.sleep(8)
+        assert await rig.backend.list() == ()
+    assert rig.answers == [AddressAdded(address=A), AddressesRenewed()]
+
+
+async def test_a_renewal_comes_last_and_leaves_out_what_is_gone_or_to_go(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        for address in (A, B):
+            rig.plumber.order(take(address))
+        await trio.sleep(2)
+        rig.plumber.order(renewal(A, B, C))
+        rig.plumber.order(release(A))
+        rig.plumber.order(take(C))
+        await trio.sleep(10)
+    assert rig.backend.calls[-3:] == [("remove", (A,)), ("add", (C,)), ("renew", (B, C))]
+    assert rig.answers[-1] == AddressesRenewed(took_s=pytest.approx(1))
+
+
+async def test_what_is_late_is_not_given_to_the_kernel_and_said_to_be_late(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(0.5)  # the backend is busy with A
+        soon = trio.current_time() + 0.2
+        rig.plumber.order(replace(take(B), not_after=soon))
+        rig.plumber.order(renewal(A, not_after=soon))
+        await trio.sleep(5)
+    assert rig.backend.calls == [("add", (A,))]
+    assert rig.answers == [AddressAdded(address=A), AddressLapsed(address=B), AddressesRenewed(lapsed=True)]
+
+
+async def test_the_backend_is_told_in_the_systems_time_until_when_an_order_is_good(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    told: list[float] = []
+
+    class Listening(MemoryBackend):
+        async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+            told.extend(placement.not_after - time.monotonic() for placement in placements)
+            return await super().add(placements)
+
+    rig = Rig(Listening())
+    async with rig.running():
+        await trio.sleep(100)
+        rig.plumber.order(replace(take(A), not_after=trio.current_time() + 30))
+        await trio.sleep(1)
+    assert told == [pytest.approx(30, abs=1)]
+
+
+async def test_a_renewal_that_the_kernel_refuses_is_told_by_address(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    async with rig.running():
+        for address in (A, B):
+            rig.plumber.order(take(address))
+        await trio.sleep(1)
+        rig.backend.refuse = {A: "no such device"}
+        rig.plumber.order(renewal(A, B))
+        await trio.sleep(1)
+    assert rig.answers[-1] == AddressesRenewed(failed=((A, "no such device"),))

@@ -1,11 +1,12 @@
 """Each broken promise is noticed, and what is allowed is not: with puppets that believe what the test says."""
 
+import math
 from collections.abc import Mapping
 
 import pytest
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
+from duravip.cluster.effects import Effect, ReleaseAddress, RenewAddresses, Send, TakeAddress
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
@@ -24,7 +25,7 @@ from duravip.model import (
     VipEntry,
     make_table,
 )
-from duravip.sim.checker import Checker
+from duravip.sim.checker import LET_GO_S, Checker
 from duravip.sim.host import Host
 from duravip.sim.world import World
 
@@ -150,6 +151,7 @@ def test_two_who_both_claimed_in_the_exchange_may_overlap() -> None:
     stage = Stage()
     for name in (A, B):
         stage.node(name).claims_at_install = {X: frozenset({A, B})}
+        stage.node(name).holdings = {X: HoldState.TAKING}
     for name in (A, B):
         stage.host(name).kernel.order(TakeAddress(address=X, interface=None, prefix=32))
     stage.world.clock.run_until(1.0)
@@ -330,3 +332,32 @@ def test_an_order_shortly_before_the_end_is_noticed() -> None:
     stage.holds(A)
     stage.checker.judge_rest(quiet_since_s=9.0)
     assert stage.rules() == {"L5"}
+
+
+def test_renewing_what_is_not_held_is_found() -> None:
+    stage = Stage()
+    stage.holds(A)
+    renewal = RenewAddresses(addresses=(X,), lifetime_s=10, not_after=math.inf)
+    stage.does(A, renewal)
+    assert stage.rules() == set()
+    stage.node(A).holdings = {X: HoldState.RELEASING}
+    stage.does(A, renewal)
+    assert stage.rules() == {"S3"}
+
+
+def test_an_address_in_the_kernel_of_a_process_that_knows_nothing_of_it_is_found() -> None:
+    stage = Stage()
+    stage.host(A).kernel.order(TakeAddress(address=X, interface=None, prefix=32))
+    stage.world.clock.run_until(1.0)
+    assert stage.rules() == {"S3"}
+
+
+@pytest.mark.parametrize(("lifetime_s", "found"), [(10.0, set()), (0.0, {"lease"})])
+def test_an_address_that_outlives_its_process_for_long_is_found(lifetime_s: float, found: set[str]) -> None:
+    stage = Stage()
+    stage.node(A).holdings = {X: HoldState.TAKING}
+    stage.host(A).kernel.order(TakeAddress(address=X, interface=None, prefix=32, lifetime_s=lifetime_s))
+    stage.world.clock.run_until(1.0)
+    stage.host(A).crash()
+    stage.world.clock.run_until(LET_GO_S + 2)
+    assert stage.at_rest() & {"lease"} == found

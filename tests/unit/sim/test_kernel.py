@@ -1,10 +1,19 @@
+import math
 import random
+from dataclasses import replace
 
-from duravip.cluster.effects import ReleaseAddress, TakeAddress
-from duravip.cluster.inputs import AddressAdded, AddressAddFailed, AddressRemoved, AddressRemoveFailed
+from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
+from duravip.cluster.inputs import (
+    AddressAdded,
+    AddressAddFailed,
+    AddressesRenewed,
+    AddressLapsed,
+    AddressRemoved,
+    AddressRemoveFailed,
+)
 from duravip.model import Address
 from duravip.sim.clock import Clock
-from duravip.sim.kernel import Answer, Customer, Kernel, Temper
+from duravip.sim.kernel import EXPIRY_SLACK_S, Answer, Customer, Kernel, Temper
 
 X, Y = Address("192.0.2.1"), Address("192.0.2.2")
 
@@ -24,11 +33,14 @@ class Bench:
         self.clock = Clock(1)
         self.changes: list[tuple[Address, bool]] = []
         self.answers: list[Answer] = []
-        self.kernel = Kernel(self.clock, random.Random(1), lambda *change: self.changes.append(change))
+        self.kernel = Kernel(self.clock, random.Random(1), lambda *change: self.changes.append(change), self.now)
         if temper is not None:
             self.kernel.temper = temper
         self.customer = Customer(self.answers.append)
         self.kernel.serve(self.customer)
+
+    def now(self) -> float:
+        return self.clock.now
 
     def run(self, for_s: float = 100.0) -> None:
         self.clock.run_until(self.clock.now + for_s)
@@ -149,3 +161,56 @@ def test_a_frozen_process_hands_nothing_over_until_it_runs_again() -> None:
     bench.kernel.thaw()
     bench.run()
     assert bench.kernel.present == {X}
+
+
+def lease(*addresses: Address, lifetime_s: float = 10.0, not_after: float = math.inf) -> RenewAddresses:
+    return RenewAddresses(addresses=addresses, lifetime_s=lifetime_s, not_after=not_after)
+
+
+def mortal(address: Address) -> TakeAddress:
+    return TakeAddress(address=address, interface="eth0", prefix=32, lifetime_s=10.0)
+
+
+def test_an_address_that_is_not_renewed_goes_when_its_lifetime_ends_or_somewhat_later() -> None:
+    bench = Bench()
+    bench.kernel.order(mortal(X))
+    bench.run(9.9)
+    assert bench.kernel.present == {X}
+    bench.run(EXPIRY_SLACK_S + 0.2)
+    assert bench.kernel.present == set()
+
+
+def test_a_renewed_address_stays_and_one_renewed_for_ever_stays_for_ever() -> None:
+    bench = Bench()
+    for address in (X, Y):
+        bench.kernel.order(mortal(address))
+    bench.run(5)
+    bench.kernel.renew(lease(X, lifetime_s=0))
+    bench.run(3)
+    bench.kernel.renew(lease(Y))
+    bench.run(9)
+    assert bench.kernel.present == {X, Y}
+    bench.run()
+    assert bench.kernel.present == {X}
+    assert [type(answer) for answer in bench.answers[2:]] == [AddressesRenewed] * 2
+
+
+def test_a_renewal_leaves_out_what_is_to_go_or_has_gone_and_puts_back_what_has_expired() -> None:
+    bench = Bench()
+    for address in (X, Y):
+        bench.kernel.order(mortal(address))
+    bench.run(20)
+    assert bench.kernel.present == set()
+    bench.kernel.order(release(X))
+    bench.kernel.renew(lease(X, Y))
+    bench.run(1)
+    assert bench.kernel.present == {Y}
+
+
+def test_orders_that_come_too_late_are_answered_and_not_carried_out() -> None:
+    bench = Bench()
+    bench.kernel.order(replace(take(X), not_after=0.0))
+    bench.kernel.renew(lease(Y, not_after=0.0))
+    bench.run()
+    assert bench.answers == [AddressLapsed(address=X), AddressesRenewed(lapsed=True)]
+    assert bench.changes == []

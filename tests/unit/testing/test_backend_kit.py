@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
 
 import pytest
 import trio
+import trio.testing
 
 from duravip.model import Address
 from duravip.plugin.api import Answer, Change, Placement, Plumbed, connected_interface
@@ -25,6 +28,7 @@ PLACE = Place(
 
 class FakeMachine:
     def __init__(self) -> None:
+        self.ends_at: dict[Address, float] = {}
         self.rows = [
             Plumbed(address=Address("10.0.0.1"), interface="eth0", prefix=24, ours=False),
             Plumbed(address=Address("fd00::1"), interface="eth0", prefix=64, ours=False),
@@ -33,6 +37,8 @@ class FakeMachine:
 
 
 class FakeBackend:
+    has_lifetimes = True
+
     def __init__(self, machine: FakeMachine) -> None:
         self.machine = machine
 
@@ -43,10 +49,15 @@ class FakeBackend:
         pass
 
     async def list(self) -> Sequence[Plumbed]:
+        gone = {address for address, at in self.machine.ends_at.items() if trio.current_time() >= at}
+        self.machine.rows = [row for row in self.machine.rows if not row.ours or row.address not in gone]
         return list(self.machine.rows)
 
     async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         await trio.lowlevel.checkpoint()
+        return [self.add_one(asked) for asked in placements]
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         return [self.add_one(asked) for asked in placements]
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
@@ -59,6 +70,9 @@ class FakeBackend:
             yield change
 
     def add_one(self, asked: Placement) -> Answer:
+        if time.monotonic() >= asked.not_after:
+            return Answer(address=asked.address, error="too late", late=True)
+        self.machine.ends_at[asked.address] = trio.current_time() + (asked.lifetime_s or math.inf)
         interface = asked.interface or connected_interface(asked.address, self.machine.rows)
         if interface not in ("eth0", "eth1"):
             return Answer(address=asked.address, error=f"{asked.address}: no interface {interface}")
@@ -138,7 +152,51 @@ class UndoesNothing(FakeBackend):
         return [b"" for _ in placements]
 
 
-async def test_a_backend_in_memory_passes() -> None:
+class DoesItLate(FakeBackend):
+    def add_one(self, asked: Placement) -> Answer:
+        return super().add_one(replace(asked, not_after=math.inf))
+
+
+class SaysLateAndDoesIt(FakeBackend):
+    def add_one(self, asked: Placement) -> Answer:
+        answer = super().add_one(asked)
+        super().add_one(replace(asked, not_after=math.inf))
+        return answer
+
+
+class Immortal(FakeBackend):
+    def add_one(self, asked: Placement) -> Answer:
+        return super().add_one(replace(asked, lifetime_s=0.0))
+
+
+class RenewsNothing(FakeBackend):
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        late = time.monotonic()
+        return [
+            Answer(address=each.address, late=late >= each.not_after, error="late" * (late >= each.not_after))
+            for each in placements
+        ]
+
+
+class Backwards(FakeBackend):
+    """Takes a lifetime of 0 for one that has ended."""
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        answers = await super().renew(placements)
+        self.machine.ends_at.update((each.address, 0.0) for each in placements if not each.lifetime_s)
+        return answers
+
+
+class Lifeless(FakeBackend):
+    has_lifetimes = False
+
+
+async def test_a_backend_without_lifetimes_is_not_asked_for_them(autojump_clock: trio.testing.MockClock) -> None:
+    machine = FakeMachine()
+    await check_backend(lambda: Lifeless(machine), PLACE)
+
+
+async def test_a_backend_in_memory_passes(autojump_clock: trio.testing.MockClock) -> None:
     machine = FakeMachine()
     await check_backend(lambda: FakeBackend(machine), PLACE)
     assert machine.rows == FakeMachine().rows
@@ -157,15 +215,22 @@ async def test_a_backend_in_memory_passes() -> None:
         (Blocks, "no other task"),
         (AnyInterface, "put on 'eth1'"),
         (UndoesNothing, "no way to take 10.0.0.51 off"),
+        (DoesItLate, "not answered as late"),
+        (SaysLateAndDoesIt, "carried out a late order"),
+        (Immortal, "still there without renewal"),
+        (RenewsNothing, "renewed all the time and is gone|its lifetime was ended"),
+        (Backwards, "its lifetime was ended"),
     ],
 )
-async def test_a_broken_backend_is_found_out(broken: Callable[[FakeMachine], FakeBackend], complaint: str) -> None:
+async def test_a_broken_backend_is_found_out(
+    broken: Callable[[FakeMachine], FakeBackend], complaint: str, autojump_clock: trio.testing.MockClock
+) -> None:
     machine = FakeMachine()
     with pytest.raises(AssertionError, match=complaint):
         await check_backend(lambda: broken(machine), PLACE)
 
 
-async def test_the_fake_that_other_tests_use_passes() -> None:
+async def test_the_fake_that_other_tests_use_passes(autojump_clock: trio.testing.MockClock) -> None:
     fake = MemoryBackend(own=FakeMachine().rows)
     await check_backend(lambda: fake, PLACE)
     assert fake.on == {row.address: row for row in FakeMachine().rows}
