@@ -76,9 +76,7 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
         machine = look(link)
         index_of, plumbed = machine.index_of, machine.plumbed
     else:
-        named = {asked.interface for asked in placements if asked.interface}
-        numbers = {name: rtnetlink.index_of(link, name) for name in named}
-        index_of, plumbed = {name: index for name, index in numbers.items() if index is not None}, ()
+        index_of, plumbed = _named(link, placements), ()
 
     places: list[tuple[str, str]] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
     requests: list[bytes] = []
@@ -105,7 +103,7 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
 
 def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
     """Raises OSError when the kernel's answer is lost. Which siblings are kept was settled when they were added."""
-    index_of = {row.name: row.index for row in rtnetlink.links(link)}
+    index_of = _named(link, placements)
     places: list[tuple[str, str]] = []
     requests: list[bytes] = []
     for asked in placements:
@@ -116,6 +114,13 @@ def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str
             objection = f"cannot renew {asked.address}: there is no interface {interface} on this machine"
         places.append((interface, objection))
     return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion={})
+
+
+def _named(link: socket.socket, placements: Sequence[Placement]) -> dict[str, int]:
+    """The interfaces that are asked for and exist."""
+    names = {asked.interface for asked in placements if asked.interface}
+    numbers = {name: rtnetlink.index_of(link, name) for name in names}
+    return {name: index for name, index in numbers.items() if index is not None}
 
 
 def _request(asked: Placement, index: int, sequence: int, lifetime_s: float) -> bytes:
