@@ -32,6 +32,7 @@ class GuardedBackend:
     def __init__(self, backend: GuardableBackend, guard: GuardLike) -> None:
         self._backend = backend
         self._guard = guard
+        self.has_lifetimes = backend.has_lifetimes
 
     def __repr__(self) -> str:
         return f"<GuardedBackend {self._backend!r}>"
@@ -56,6 +57,10 @@ class GuardedBackend:
         # that the guard cannot take off would keep it from saying LEAVE.
         self._guard.forget([answer.address for answer in answers if answer.error and not undoing[answer.address]])
         return answers
+
+    async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        """What is renewed was added: the guard knows of it."""
+        return await self._backend.renew(placements)
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
         answers = await self._backend.remove(placements)
