@@ -36,6 +36,8 @@ class Subscription:
         self._lost = 0
         self._lost_in_all = 0
         self._lot = trio.lowlevel.ParkingLot()
+        self._in_hand = False
+        self._dealt_with = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
         return f"<Subscription {len(self._queue)} of {self._size} waiting, {self._lost_in_all} lost>"
@@ -47,16 +49,13 @@ class Subscription:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bus._drop(self)
+        self._queue.clear()
+        self._let_go()
 
     @property
     def lost_in_all(self) -> int:
         """How many events this subscriber never saw, since it subscribed."""
         return self._lost_in_all
-
-    @property
-    def waiting(self) -> int:
-        """How many events `receive` would give at once."""
-        return len(self._queue)
 
     def take_lost(self) -> int:
         """How many were dropped since the last call; all of them are older than what `receive` gives next."""
@@ -67,11 +66,23 @@ class Subscription:
         return self._queue.popleft() if self._queue else None
 
     async def receive(self) -> Stamped:
-        """Waits for the next event."""
+        """Waits for the next event. Asking for it says that the one before is dealt with."""
+        self._let_go()
         await trio.lowlevel.checkpoint()
         while not self._queue:
             await self._lot.park()
+        self._in_hand = True
         return self._queue.popleft()
+
+    async def wait_dealt_with(self) -> None:
+        """Until the subscriber has dealt with all there was, or has left."""
+        while self._in_hand or self._queue:
+            await self._dealt_with.park()
+
+    def _let_go(self) -> None:
+        self._in_hand = False
+        if not self._queue:
+            self._dealt_with.unpark_all()
 
     def _put(self, stamped: Stamped) -> None:
         if len(self._queue) >= self._size:
@@ -138,6 +149,11 @@ class Bus:
         subscription = Subscription(self, size, past)
         self._subscriptions.append(subscription)
         return subscription
+
+    async def wait_dealt_with(self) -> None:
+        """Until every subscriber has dealt with all that was published. It may be never: the caller limits it."""
+        for subscription in tuple(self._subscriptions):
+            await subscription.wait_dealt_with()
 
     def _drop(self, subscription: Subscription) -> None:
         if subscription in self._subscriptions:

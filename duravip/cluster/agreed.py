@@ -122,7 +122,8 @@ class AgreedState:
                 Candidate(
                     name=name,
                     mature=name in self.mature,
-                    drained=self.status[name].drained or self.status[name].leaving,
+                    drained=self.status[name].drained,
+                    leaving=self.status[name].leaving,
                     blocked=self.status[name].blocked,
                     weight=self.status[name].weight,
                     previous=self.previous[name],

@@ -22,6 +22,11 @@ class Departure:
         self._said = 0
         self._next_at = math.inf
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a LEAVE was said: the others may go on without this node."""
+        return self._said > 0
+
     def ask(self, now: float) -> None:
         if self.asked_at is None:
             self.asked_at = now

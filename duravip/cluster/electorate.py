@@ -19,12 +19,12 @@ NOTHING_BLOCKED = Blocked()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is agreed about one member. `drained` also while leaving. `previous`: the view it was in before
-    this one."""
+    """What is agreed about one member. `previous`: the view it was in before this one."""
 
     name: NodeName
     mature: bool = True
     drained: bool = False
+    leaving: bool = False
     blocked: Blocked = NOTHING_BLOCKED
     weight: float = 1.0
     previous: ViewId | None = None
@@ -61,7 +61,7 @@ class Electorate:
         self._able = {
             candidate.name
             for candidate in given.candidates
-            if candidate.mature and not candidate.drained and not candidate.blocked.everything
+            if candidate.mature and not (candidate.drained or candidate.leaving or candidate.blocked.everything)
         }
         self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
         self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
@@ -86,6 +86,8 @@ class Electorate:
             return f"{node} without it in its table"
         if candidate.blocked.everything:
             return f"{node} blocked ({candidate.blocked.everything})"
+        if candidate.leaving:
+            return f"{node} leaving"
         if candidate.drained:
             return f"{node} drained"
         if not candidate.mature:

@@ -416,7 +416,12 @@ class Node:
         if heartbeat.view == view.id:
             self._agreement.confirmed(sender)
             self._compare(sender, heartbeat, now)
-        elif heartbeat.view > view.id and not lists(peer, self.me) and not self._standing.suspended:
+        elif (
+            heartbeat.view > view.id
+            and not lists(peer, self.me)
+            and not self._standing.suspended
+            and not self._departure.has_begun  # they are right: it has said that it leaves
+        ):
             self._standing.expelled = True
             self._joined_at.clear()
             self._suspend()

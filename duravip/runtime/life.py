@@ -38,7 +38,7 @@ from duravip.runtime.status import Status
 from duravip.wire.link import Link
 
 LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
-LAST_WORDS_S = 1.0  # for the notifiers, when the addresses are with others already
+LAST_WORDS_S = 1.0  # for notifiers and followers of events, when the addresses are with others already
 LOG_QUEUE_EVENTS = 20_000
 LOG_DELAY_S = 0.01
 
@@ -156,8 +156,7 @@ class Life:
         if patience.cancelled_caught:
             log.warning("the hand-over did not end in time; leaving without it")
         with trio.move_on_after(LAST_WORDS_S):
-            for notifying in self._notifying:
-                await notifying.wait_told()
+            await self._bus.wait_dealt_with()
         self._nursery.cancel_scope.cancel()
 
     async def reload(self) -> Reread:

@@ -36,9 +36,7 @@ class Notifying:
         self._limit_s: float = getattr(notifier, "limit_s", NOTIFY_LIMIT_S)
         self._publish = publish
         self._subscription = bus.subscribe(size=QUEUE_EVENTS)
-        self._in_hand = False
         self._pause_s = FIRST_PAUSE_S
-        self._waiting_for_silence = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
         return f"<Notifying {self._name}: {self._subscription}>"
@@ -52,11 +50,6 @@ class Notifying:
                 await trio.sleep(self._pause_s)
                 self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
 
-    async def wait_told(self) -> None:
-        """Until everything that was published has been told. Never, while the notifier fails: the caller limits it."""
-        while self._in_hand or self._subscription.waiting:
-            await self._waiting_for_silence.park()
-
     async def _run_once(self) -> str:
         """From entering to the first failure, which it gives in words."""
         stack = AsyncExitStack()
@@ -67,9 +60,7 @@ class Notifying:
                     return f"it cannot be started: {failure}"
             while True:
                 stamped = await self._next()
-                self._in_hand = True
                 failure = await _attempt(partial(self._notifier.notify, stamped), self._limit_s)
-                self._in_hand = False
                 if failure:
                     return f"{stamped.event.id} was not told: {failure}"
                 self._pause_s = FIRST_PAUSE_S
@@ -80,8 +71,6 @@ class Notifying:
     async def _next(self) -> Stamped:
         """The next event that is to be told."""
         while True:
-            if not self._subscription.waiting:
-                self._waiting_for_silence.unpark_all()
             stamped = await self._subscription.receive()
             if lost := self._subscription.take_lost():
                 self._publish(PluginFailed(plugin=self._name, text=f"too slow: {lost} events were never told"))

@@ -388,7 +388,7 @@ async def test_events_stay_in_order_while_one_is_tried_again(autojump_clock: tri
         nursery.start_soon(notifying.run)
         for name in ("a", "b", "c"):
             bus.publish(NodeJoined(name=NodeName(name), node_incarnation="1.1"))
-        await notifying.wait_told()
+        await bus.wait_dealt_with()
         nursery.cancel_scope.cancel()
     assert [body.split(b'"seq":')[1][:1] for body in answers.bodies] == [b"1", b"1", b"1", b"1", b"2", b"3"]
     assert failures == []

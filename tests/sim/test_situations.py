@@ -13,6 +13,7 @@ from duravip.cluster.messages import Leave, Propose
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
+from duravip.sim.network import Weather
 from duravip.sim.world import World
 from duravip.testing.situation import VIPS, Situation, entry, table
 
@@ -217,6 +218,19 @@ def test_a_planned_leave_hands_over_inside_the_view_before_it_says_leave() -> No
     assert max(leaves) - min(leaves) < 0.006
     proposals = [at for at, _, message in situation.diary.said if isinstance(message, Propose) and at >= began]
     assert min(proposals) > min(leaves)
+    situation.mend()
+
+
+def test_who_hears_of_the_view_that_its_leaving_makes_was_not_expelled_from_it() -> None:
+    situation = Situation("a", "b").booted()
+    situation.world.network.weather = Weather(delay_s=0.000_02)  # the new view is there before the last LEAVE is said
+    began = situation.now
+    situation["b"].leave()
+    situation.run(0.5)
+    leaves = [at for at, _, message in situation.diary.said if isinstance(message, Leave)]
+    installed = [at for at, _, event in situation.diary.events if isinstance(event, ViewInstalled) and at >= began]
+    assert installed[0] < max(leaves)
+    assert situation.seen(Expelled, began) == []
     situation.mend()
 
 

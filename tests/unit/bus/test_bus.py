@@ -1,6 +1,7 @@
 import datetime
 
 import trio
+import trio.testing
 
 from duravip.bus import Bus, Subscription
 from duravip.events import LinkDown, LinkUp, Stamped
@@ -91,3 +92,29 @@ async def test_nothing_is_queued_for_a_subscriber_that_left() -> None:
         pass
     bus.publish(down(0))
     assert subscription.receive_nowait() is None
+
+
+async def test_waiting_for_subscribers_ends_when_each_has_dealt_with_all_or_has_left(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bus = make_bus()
+    seen: list[float] = []
+
+    async def listen(each_s: float, events: int, task_status: trio.TaskStatus[None]) -> None:
+        with bus.subscribe() as subscription:
+            task_status.started()
+            for _ in range(events):
+                await subscription.receive()
+                await trio.sleep(each_s)
+                seen.append(trio.current_time() - began)
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await bus.wait_dealt_with()
+        await nursery.start(listen, 1.0, 10)
+        await nursery.start(listen, 2.5, 1)
+        bus.publish(down(0))
+        bus.publish(down(1))
+        await bus.wait_dealt_with()
+        assert seen == [1.0, 2.0, 2.5]
+        nursery.cancel_scope.cancel()

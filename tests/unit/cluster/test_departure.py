@@ -33,10 +33,13 @@ def test_the_copies_follow_each_other_closely_and_then_it_is_over() -> None:
     departure = Departure()
     departure.ask(0.0)
     now, said = 0.5, 0
+    assert not departure.has_begun
     while True:
         assert departure.is_due(now, holds=False, is_expected=False)
         said += 1
-        if departure.say(now):
+        is_over = departure.say(now)
+        assert departure.has_begun
+        if is_over:
             break
         assert not departure.is_due(now, holds=False, is_expected=False)
         now = departure.deadline(now)

@@ -128,10 +128,11 @@ def test_a_vip_whose_holder_may_not_own_it_any_more_counts_as_unheld() -> None:
     [
         Candidate(name=N2, mature=False),
         Candidate(name=N2, drained=True),
+        Candidate(name=N2, leaving=True),
         Candidate(name=N2, blocked=Blocked(everything="no carrier on eth0")),
         Candidate(name=N2, blocked=Blocked(addresses=AddressSet([A]))),
     ],
-    ids=["immature", "drained", "blocked", "blocked for the address"],
+    ids=["immature", "drained", "leaving", "blocked", "blocked for the address"],
 )
 def test_a_preference_for_a_node_that_may_not_own_means_ordinary_election(preferred: Candidate) -> None:
     landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
@@ -308,6 +309,12 @@ def test_the_reason_names_why_nobody_may_own_it() -> None:
     )
 
 
+def test_a_node_that_leaves_is_not_called_drained() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    given = circumstances(Candidate(name=N1, leaving=True), Candidate(name=N2, leaving=True, drained=True))
+    assert words(A, elect(landscape, given)[A], landscape, given) == "no eligible member: n1 leaving, n2 leaving"
+
+
 def test_the_reason_says_that_a_node_is_preferred() -> None:
     landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
     given = circumstances(N1, N2)
@@ -363,6 +370,7 @@ def situations(draw: st.DrawFn) -> tuple[dict[NodeName, Table], Circumstances]:
             name=name,
             mature=draw(st.integers(0, 5)) > 0,
             drained=draw(st.integers(0, 5)) == 0,
+            leaving=draw(st.integers(0, 5)) == 0,
             blocked=Blocked(addresses=AddressSet(draw(st.lists(st.sampled_from(addresses), max_size=1)))),
             weight=draw(st.sampled_from([1.0, 1.0, 2.0])),
             previous=draw(st.sampled_from([None, OLD, OTHER])),
@@ -393,7 +401,7 @@ def test_every_owner_may_own_and_every_vip_that_can_be_owned_is(situation) -> No
     cluster, given_ = situation
     landscape = survey(cluster)
     decisions = elect(landscape, given_)
-    able = {c.name: c for c in given_.candidates if c.mature and not c.drained}
+    able = {c.name: c for c in given_.candidates if c.mature and not c.drained and not c.leaving}
     assert tuple(decisions) == landscape.universe
     for address, decision in decisions.items():
         eligible = {n for n in landscape.members[address] if n in able and address not in able[n].blocked.addresses}

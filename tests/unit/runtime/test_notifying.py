@@ -42,13 +42,13 @@ class Rig:
         self.bus.publish(event)
 
     @asynccontextmanager
-    async def running(self, teller: Teller, **options: object) -> AsyncIterator[Notifying]:
+    async def running(self, teller: Teller, **options: object) -> AsyncIterator[None]:
         stanza = PluginStanza(plugin="pigeon", name="ops", options=options)
         notifying = Notifying(stanza, teller, self.bus, self.publish)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(notifying.run)
             await trio.testing.wait_all_tasks_blocked()
-            yield notifying
+            yield
             nursery.cancel_scope.cancel()
 
 
@@ -153,20 +153,20 @@ async def test_one_may_ask_for_more_time_than_the_usual(autojump_clock: trio.tes
 
 async def test_waiting_until_all_is_told_takes_no_longer_than_that(autojump_clock: trio.testing.MockClock) -> None:
     rig, teller = Rig(), Teller()
-    async with rig.running(teller, events=("*.link_up",)) as notifying:
-        await notifying.wait_told()
+    async with rig.running(teller, events=("*.link_up",)):
+        await rig.bus.wait_dealt_with()
         rig.bus.publish(LinkUp(interface="a"))
         rig.bus.publish(LinkUp(interface="b"))
         rig.bus.publish(LinkDown(interface="b"))
         began = trio.current_time()
-        await notifying.wait_told()
+        await rig.bus.wait_dealt_with()
         assert (len(teller.told), trio.current_time() - began) == (2, 0)
 
 
 async def test_waiting_until_all_is_told_does_not_end_while_one_hangs(autojump_clock: trio.testing.MockClock) -> None:
     rig, teller = Rig(), Teller(hang=True)
-    async with rig.running(teller) as notifying:
+    async with rig.running(teller):
         rig.bus.publish(LinkUp(interface="a"))
         with trio.move_on_after(5) as patience:
-            await notifying.wait_told()
+            await rig.bus.wait_dealt_with()
         assert patience.cancelled_caught
