@@ -22,6 +22,7 @@ MAX_PINS = 20_000
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it
+MAX_NEIGHBOURS = 40  # in one message; one datagram has room for them
 
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
 
@@ -201,6 +202,20 @@ class TableChunk(Message, frozen=True, kw_only=True):
     data: Annotated[bytes, Meta(max_length=CHUNK_BYTES)]
 
 
+class NeighbourSeen(msgspec.Struct, frozen=True, array_like=True):
+    """A host that the sender's kernel knows: its IP address (4 or 16 bytes) and its hardware address."""
+
+    address: Annotated[bytes, Meta(min_length=4, max_length=16)]
+    hardware_address: Annotated[bytes, Meta(min_length=6, max_length=6)]
+
+
+class Neighbours(Message, frozen=True, kw_only=True):
+    """Hosts that should hear who has which address, if not everybody shall. Advice for those who announce: nothing is
+    agreed about it, nobody answers, and no machine decides by it."""
+
+    neighbours: Annotated[tuple[NeighbourSeen, ...], Meta(min_length=1, max_length=MAX_NEIGHBOURS)]
+
+
 # --- agreed messages: bodies that the coordinator numbers ---------------------------------------------------------
 
 
@@ -325,5 +340,6 @@ AnyMessage = (
     | Resend
     | TableWanted
     | TableChunk
+    | Neighbours
     | Numbered
 )

@@ -70,6 +70,7 @@ from duravip.cluster.messages import (
     Install,
     Leave,
     MemberState,
+    Neighbours,
     Numbered,
     Pinned,
     Probe,
@@ -392,6 +393,8 @@ class Node:
                     if self._agreed is not None:
                         self._agreed.learn_tables()
                     self._beat_soon(now)
+            case Neighbours():
+                pass  # for whoever announces; no concern of the machine's
             case _:
                 assert_never(message)
 

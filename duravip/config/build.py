@@ -104,6 +104,7 @@ def _local(
         state_dir=_path(cluster, "state_dir", node),
         arp_all_hosts=cluster.get("arp_all_hosts"),
         announce_refresh=cluster.get("announce_refresh"),
+        announce_rate=cluster.get("announce_rate"),
         if_check_interval=cluster.get("if_check_interval"),
         disable_plugins=cluster.get("disable_plugins"),
     )

@@ -43,6 +43,7 @@ class LocalSettings:
     state_dir: str = ""
     arp_all_hosts: bool = True
     announce_refresh: float = 60.0
+    announce_rate: int = 10_000
     if_check_interval: float = 30.0
     disable_plugins: tuple[str, ...] = ()
 

@@ -161,8 +161,9 @@ CLUSTER: tuple[Option, ...] = (
         name="arp_all_hosts",
         kind=Kind.BOOLEAN,
         default=True,
-        doc="Announce addresses to everybody; false: only to the gateway and known neighbours.",
-        idle=(False,),
+        doc="Announce addresses to everybody; false: only to the gateways and the neighbours that this node or another "
+        "member knows, and to everybody where nobody is known.",
+        trade_off="false: no broadcasts, but a host that nobody has heard of keeps what it remembers.",
     ),
     Option(
         name="announce_refresh",
@@ -173,6 +174,18 @@ CLUSTER: tuple[Option, ...] = (
         high=86_400,
         doc="How often an owner announces its addresses again; 0 is never.",
         trade_off="Shorter: switches that forget are reminded sooner, more broadcast packets.",
+    ),
+    Option(
+        name="announce_rate",
+        kind=Kind.INTEGER,
+        default=10_000,
+        unit="packets/s",
+        low=10,
+        high=1_000_000,
+        doc="How fast announcements may leave: two packets for an IPv4 address, one for an IPv6 address, to each that "
+        "is told. New addresses go before repetitions.",
+        trade_off="Lower: kinder to switches that drop what comes too fast; the last of many addresses is announced "
+        "later when they are taken over together.",
     ),
     Option(
         name="ownership",

@@ -3,13 +3,16 @@
 `announce` sends the first announcement before it returns (some ten microseconds); `run`, a task, sends the
 rest as `schedule` has it. What cannot be sent is lost and repeated at the next turn: an interface may be
 down, gone, or come back with another hardware address.
+
+A system call for each frame: sendmmsg, which takes many, was measured with 2,000 frames and saves 0.3 of the 5.4 us
+that a frame costs here, the building of it included.
 """
 
 from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -17,7 +20,7 @@ import trio
 
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.net.frames import announcement_frames
+from duravip.net.frames import announcement_frames, frame_count
 from duravip.net.schedule import Schedule
 
 _ARPHRD_ETHER = 1
@@ -39,15 +42,16 @@ class PacketSockets:
                 "run duravip as root, or grant it (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in the unit)"
             ) from error
 
-    def announce(self, address: Address, interface: str) -> bool:
-        """One announcement with the interface's present hardware address. False: could not be sent (interface
-        down, gone or without Ethernet, or a full queue). Does not wait and never raises."""
+    def announce(self, address: Address, interface: str, *, to: Sequence[bytes] | None = None) -> bool:
+        """One announcement with the interface's present hardware address, to all or to these hardware addresses.
+        False: could not be sent (interface down, gone or without Ethernet, or a full queue). Does not wait and never
+        raises."""
         try:
             link = self._open.get(interface) or self._bind(interface)
             _, _, _, kind, hardware_address = link.getsockname()
             if kind != _ARPHRD_ETHER:
                 return False
-            for frame in announcement_frames(address, hardware_address):
+            for frame in announcement_frames(address, hardware_address, to=to):
                 link.send(frame)
         except BlockingIOError:
             return False
@@ -83,20 +87,27 @@ class PacketSockets:
         return link
 
 
+def everybody(address: Address, interface: str) -> None:
+    """The audience of those who tell all."""
+
+
 class Announcer:
     """An async context manager; entering raises BackendError without CAP_NET_RAW. `lost` counts announcements
-    that could not be sent. All methods belong to the event loop's thread."""
+    that could not be sent. `audience` says, each time, which hardware addresses are told; None is everybody. All
+    methods belong to the event loop's thread."""
 
     def __init__(
         self,
         *,
         refresh_s: float = 60.0,
         packets_per_s: float = 10_000.0,
+        audience: Callable[[Address, str], Sequence[bytes] | None] = everybody,
         sockets: PacketSockets | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.lost = 0
-        self._schedule = Schedule(refresh_s=refresh_s, packets_per_s=packets_per_s)
+        self._audience = audience
+        self._schedule = Schedule(refresh_s=refresh_s, packets_per_s=packets_per_s, packets=self._packets)
         self._sockets = sockets if sockets is not None else PacketSockets()
         self._clock = clock
         self._woken = trio.Event()
@@ -137,5 +148,10 @@ class Announcer:
 
     def _send_due(self) -> None:
         for due in self._schedule.due(self._clock()):
-            if not self._sockets.announce(due.address, due.interface):
+            to = self._audience(due.address, due.interface)
+            if not self._sockets.announce(due.address, due.interface, to=to):
                 self.lost += 1
+
+    def _packets(self, address: Address, interface: str) -> int:
+        to = self._audience(address, interface)
+        return frame_count(address, hosts=None if to is None else len(to))

@@ -1,13 +1,15 @@
 """The Ethernet frames that tell a segment who has an address now. Bytes in, bytes out.
 
 Source: RFC 826 and RFC 5227 section 3 (ARP announcements), RFC 4861 sections 4.4 and 7.2.6 (unsolicited
-neighbour advertisements), RFC 2464 section 7 (multicast over Ethernet).
+neighbour advertisements), RFC 2464 section 7 (multicast over Ethernet), RFC 6085 (a multicast packet to one host's
+hardware address).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Sequence
 
 from duravip.model import Address
 
@@ -22,15 +24,30 @@ _OVERRIDE = 0x20000000
 _TARGET_LINK_LAYER_ADDRESS = 2
 
 
-def announcement_frames(address: Address, hardware_address: bytes) -> tuple[bytes, ...]:
+def announcement_frames(
+    address: Address, hardware_address: bytes, *, to: Sequence[bytes] | None = None
+) -> tuple[bytes, ...]:
     """All frames of one announcement. IPv4: the request form and the reply form, for either is ignored by
-    some switches and hosts. IPv6: one advertisement. `hardware_address` is six bytes."""
+    some switches and hosts. IPv6: one advertisement. `hardware_address` is six bytes.
+
+    `to`: the hardware addresses of the only hosts that are told, None for all. What they are told is the same:
+    an answer to a host by name is ignored by Linux within a second of the last update, an announcement is not.
+    """
     if ":" in address:
-        return (neighbour_advertisement(address, hardware_address),)
-    return (
-        gratuitous_arp_request(address, hardware_address),
-        gratuitous_arp_reply(address, hardware_address),
-    )
+        frames: tuple[bytes, ...] = (neighbour_advertisement(address, hardware_address),)
+    else:
+        frames = (
+            gratuitous_arp_request(address, hardware_address),
+            gratuitous_arp_reply(address, hardware_address),
+        )
+    if to is None:
+        return frames
+    return tuple(one + frame[len(one) :] for one in to for frame in frames)
+
+
+def frame_count(address: Address, *, hosts: int | None = None) -> int:
+    """How many frames one announcement is: to everybody, or to so many hosts."""
+    return (1 if ":" in address else 2) * (1 if hosts is None else hosts)
 
 
 def gratuitous_arp_request(address: Address, hardware_address: bytes) -> bytes:

@@ -7,9 +7,9 @@ Theory of operation. `start` puts an address at the first of `OFFSETS_S`; each t
 to the next, and after the last to the slow refresh, which a hash of the address spreads over the whole period
 so that thousands of addresses do not announce together. `start` for a known address begins again (a rival has
 gone, a view was merged). Handing out costs tokens (packets); they come back at `packets_per_s`, and at most
-`burst_packets` are saved up. When several addresses are due, first announcements go before repetitions, then
-the one that has waited longest. A repetition whose time went by while an earlier one waited for tokens is
-left out.
+`burst_packets` are saved up; an announcement that costs more than that waits for all of them and leaves a debt.
+When several addresses are due, first announcements go before repetitions, then the one that has waited longest.
+A repetition whose time went by while an earlier one waited for tokens is left out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from __future__ import annotations
 import heapq
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from duravip.model import Address
+from duravip.net.frames import frame_count
 
 OFFSETS_S = (0.0, 0.1, 0.3, 1.1, 2.0, 5.0)
 """After the start. Past one second on purpose: Linux ignores a change within a second of the last
@@ -46,15 +48,22 @@ class _Entry:
 
 
 class Schedule:
-    """`refresh_s` 0: no slow refresh."""
+    """`refresh_s` 0: no slow refresh. `packets`: how many one announcement of an address on an interface is now."""
 
     def __init__(
-        self, *, refresh_s: float = 60.0, packets_per_s: float = 10_000.0, burst_packets: float = 256.0
+        self,
+        *,
+        refresh_s: float = 60.0,
+        packets_per_s: float = 10_000.0,
+        burst_packets: float = 256.0,
+        packets: Callable[[Address, str], int] = lambda address, interface: frame_count(address),
     ) -> None:
         self._refresh_s = refresh_s
         self._packets_per_s = packets_per_s
         self._burst = burst_packets
         self._tokens = burst_packets
+        self._packets = packets
+        self._wanted = 0.0  # tokens, by the one that waits
         self._counted = -math.inf  # when the tokens were last counted
         self._entries: dict[Address, _Entry] = {}
         self._turns = 0
@@ -91,8 +100,9 @@ class Schedule:
             if entry is None or entry.turn != turn:
                 heapq.heappop(self._ready)
                 continue
-            cost = _packets(address)
-            if self._tokens < cost - _ROUNDING:
+            cost = self._packets(address, entry.interface)
+            if self._tokens < min(cost, self._burst) - _ROUNDING:
+                self._wanted = min(cost, self._burst)
                 break
             heapq.heappop(self._ready)
             self._tokens -= cost
@@ -103,7 +113,7 @@ class Schedule:
     def next_deadline(self) -> float | None:
         """When `due` will have something; None: never, unless started again. May be early, never late."""
         if self._ready:
-            return self._counted + max(0.0, _packets(self._ready[0][3]) - self._tokens) / self._packets_per_s
+            return self._counted + max(0.0, self._wanted - self._tokens) / self._packets_per_s
         return self._later[0][0] if self._later else None
 
     def _advance(self, address: Address, entry: _Entry, now: float) -> None:
@@ -128,10 +138,6 @@ class Schedule:
                 gained = (now - self._counted) * self._packets_per_s
                 self._tokens = min(self._burst, self._tokens + gained)
             self._counted = now
-
-
-def _packets(address: Address) -> int:
-    return 1 if ":" in address else 2
 
 
 def _fraction(address: Address) -> float:

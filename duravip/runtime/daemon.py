@@ -24,7 +24,8 @@ import trio
 from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import ConfigurationError, DuravipError
 from duravip.model import Member, Table
-from duravip.net.announce import Announcer
+from duravip.net.announce import Announcer, everybody
+from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Farewell, FarewellTransport, Transport, TransportContext, UndoingBackend
 from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
@@ -41,15 +42,16 @@ SWEEP_LIMIT_S = 5.0
 log = logging.getLogger("duravip")
 
 
-def _real_announcer(local: LocalSettings) -> AnnouncerLike:
-    return Announcer(refresh_s=local.announce_refresh)
+def _real_announcer(local: LocalSettings, neighbourhood: Neighbourhood | None) -> AnnouncerLike:
+    audience = neighbourhood.audience if neighbourhood is not None else everybody
+    return Announcer(refresh_s=local.announce_refresh, packets_per_s=local.announce_rate, audience=audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations."""
 
-    announcer: Callable[[LocalSettings], AnnouncerLike] = _real_announcer
+    announcer: Callable[[LocalSettings, Neighbourhood | None], AnnouncerLike] = _real_announcer
     has_interface: Callable[[str], bool] = machine.has_interface
 
 
@@ -103,7 +105,8 @@ class Daemon:
                 )
                 path = f"{stanza.plugin}:{stanza.name}" if stanza.name else stanza.plugin
                 transports[path] = await stack.enter_async_context(kind.open(context))
-            announcer = await stack.enter_async_context(self._host.announcer(local))
+            neighbourhood = None if local.arp_all_hosts else Neighbourhood()
+            announcer = await stack.enter_async_context(self._host.announcer(local, neighbourhood))
             for address in await machine.clean(backend, config.table):
                 log.info("took off %s, which an earlier run had left", address)
             link = Link(
@@ -123,6 +126,7 @@ class Daemon:
                 backend=guarded,
                 guard=guard,
                 announcer=announcer,
+                neighbourhood=neighbourhood,
                 control=control,
                 notifiers=notifiers,
                 reread=self._reread,

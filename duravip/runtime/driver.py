@@ -34,9 +34,10 @@ from duravip.cluster.effects import (
     TakeAddress,
 )
 from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
+from duravip.cluster.messages import Neighbours
 from duravip.errors import TransportError
 from duravip.events import Event
-from duravip.model import NodeName
+from duravip.model import Member, NodeName
 from duravip.plugin.api import PromptTransport, Transport
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
@@ -80,8 +81,9 @@ class DriverCounters:
 
 
 class Driver:
-    """`order`, `switch` and `publish` take what they are given and return at once; none may call back into
-    `feed`. `path_timeout_s`: after how long without a sign a path to a living node is lost."""
+    """`order`, `switch`, `publish` and `advise` take what they are given and return at once; none may call back into
+    `feed`. `advise` gets what members say to each other that is no business of the machine's. `path_timeout_s`: after
+    how long without a sign a path to a living node is lost."""
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class Driver:
         switch: Callable[[SwitchOrder], None],
         publish: Callable[[Event], object],
         path_timeout_s: float,
+        advise: Callable[[Member, Neighbours], object] = lambda sender, advice: None,
         suspended_s: Callable[[], float] = suspended_s,
     ) -> None:
         self._suspended_s = suspended_s
@@ -104,6 +107,7 @@ class Driver:
         self._order = order
         self._switch = switch
         self._publish = publish
+        self._advise = advise
         self._alarm = trio.CancelScope()
         self._left = trio.Event()
         self._feeding = False
@@ -139,6 +143,10 @@ class Driver:
             self._alarm.deadline = self._core.next_deadline()
         finally:
             self._feeding = False
+
+    def say(self, advice: Neighbours) -> None:
+        """To all members, beside what the machine says. Never waits."""
+        self._give_to_network(Send(messages=(advice,)))
 
     def paths_of(self, name: NodeName, *, within_s: float) -> tuple[str, ...]:
         """The transports on which the node was heard in the last `within_s` seconds, sorted."""
@@ -179,6 +187,9 @@ class Driver:
             self.counters.datagrams_in += 1
             opened = self._link.open(datagram)
             if isinstance(opened, Received):
+                for message in opened.messages:
+                    if isinstance(message, Neighbours):
+                        self._advise(opened.sender, message)
                 self.feed(PacketHeard(sender=opened.sender, messages=tuple(opened.messages), path=path))
             if opened.sender is not None:  # also of a second copy: the path leads to this node
                 for event in self._paths.arrived(opened.sender.name, path, now=trio.current_time()):

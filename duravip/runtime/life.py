@@ -19,13 +19,16 @@ from duravip import __version__
 from duravip.bus import Bus, Subscription
 from duravip.cluster.departure import LEAVE_LIMIT_S
 from duravip.cluster.inputs import Input, LeaveRequested
+from duravip.cluster.messages import Neighbours
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.node_config import NodeConfig, PluginStanza
 from duravip.events import Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
+from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Notifier, Transport
 from duravip.runtime.acting import Acting
+from duravip.runtime.audience import Audience
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
@@ -57,15 +60,17 @@ class AnnouncerLike(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a life stands on: all open, and closed by whoever opened it. `reread` reads the configuration
-    again (in a thread); `fits` raises ConfigurationError when this machine could not run it; `keep_drained` writes
-    to the disk whether the node is drained (in a thread). `guard`, if there is one, is told by `backend` what is on."""
+    """What a life stands on: all open, and closed by whoever opened it. `neighbourhood` is there when not everybody
+    is told who has an address. `reread` reads the configuration again (in a thread); `fits` raises ConfigurationError
+    when this machine could not run it; `keep_drained` writes to the disk whether the node is drained (in a thread).
+    `guard`, if there is one, is told by `backend` what is on."""
 
     link: Link
     transports: Mapping[str, Transport]
     backend: Backend
     guard: Guard | None
     announcer: AnnouncerLike
+    neighbourhood: Neighbourhood | None = None
     control: ControlServer
     notifiers: Sequence[tuple[PluginStanza, Notifier]]
     reread: Callable[[], NodeConfig]
@@ -101,7 +106,9 @@ class Life:
             switch=self._reloading.order,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
+            advise=self._advised,
         )
+        self._audience = Audience(around.neighbourhood, say=self._driver.say) if around.neighbourhood else None
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
         self._acting = Acting(
@@ -142,6 +149,8 @@ class Life:
                 for notifying in self._notifying:
                     self._nursery.start_soon(notifying.run)
                 self._nursery.start_soon(self._around.announcer.run)
+                if self._audience is not None:
+                    self._nursery.start_soon(self._audience.run)
                 self._nursery.start_soon(self._driver.run)
                 await self._nursery.start(self._serve)
                 task_status.started()
@@ -191,6 +200,7 @@ class Life:
                 "pass_s": round(self._node.lease.pass_s, 6),
             },
             "orders_waiting": self._plumber.waiting,
+            "announced_to": self._audience.as_json() if self._audience is not None else "everybody",
             "events": self._bus.published,
             "counters": asdict(self._driver.counters),
             "dropped": {reason.name.lower(): n for reason, n in self._around.link.counters.items() if n},
@@ -216,6 +226,11 @@ class Life:
     def _members(self) -> tuple[NodeName, ...]:
         view = self._node.view
         return view.names() if view is not None else ()
+
+    def _advised(self, sender: Member, advice: Neighbours) -> None:
+        view = self._node.view
+        if self._audience is not None and view is not None and sender in view.members:
+            self._audience.hear(sender, advice)
 
     def _paths_of(self, name: NodeName) -> tuple[str, ...]:
         if name == self._config.name:

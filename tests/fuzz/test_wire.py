@@ -28,8 +28,8 @@ def any_of(info: inspect.Type) -> st.SearchStrategy[object]:
         case inspect.StrType(min_length=low, max_length=high):
             low, high = low or 0, min(high or 40, max(low or 0, 40))
             return st.text(st.characters(exclude_categories=["Cs"]), min_size=low, max_size=high)
-        case inspect.BytesType(max_length=high):
-            return st.binary(max_size=high)
+        case inspect.BytesType(min_length=low, max_length=high):
+            return st.binary(min_size=low or 0, max_size=high)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():

@@ -1,6 +1,7 @@
 """What really goes over the wire when an address is announced, captured raw on another host of the segment.
 
 owner: eth0 02:77:00:00:00:01 ── br0 ── peer: eth0, capturing
+                                  └──── third: eth0
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -17,6 +19,8 @@ import trio
 from duravip.model import Address
 from duravip.net import frames
 from duravip.net.announce import Announcer
+from duravip.net.kernel_neighbours import KernelNeighbours
+from duravip.net.neighbourhood import Neighbourhood
 from duravip.net.schedule import OFFSETS_S
 from duravip.testing.netns import Lan
 
@@ -30,15 +34,15 @@ _LATE_S = 0.08  # what a busy machine may add to a wake-up
 
 @pytest.fixture
 def lan() -> Iterator[Lan]:
-    with Lan(("owner", "peer"), prefix="dvwa") as built:
+    with Lan(("owner", "peer", "third"), prefix="dvwa") as built:
         yield built
 
 
 class Capture:
-    """All frames that reach the peer: (monotonic seconds, bytes)."""
+    """All frames that reach the host: (monotonic seconds, bytes)."""
 
-    def __init__(self, lan: Lan) -> None:
-        with lan.inside("peer"):
+    def __init__(self, lan: Lan, host: str = "peer") -> None:
+        with lan.inside(host):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
             self._socket.bind(("eth0", _ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)  # nothing may be lost here
@@ -84,6 +88,70 @@ async def test_both_arp_forms_and_the_advertisement_are_on_the_wire_on_schedule(
     assert set(ours) == {expected["request"], expected["reply"]}
 
 
+async def test_every_field_on_the_wire_is_what_the_rfcs_say(lan: Lan) -> None:
+    """Taken apart here, byte by byte, without the code that made them."""
+    hardware = bytes.fromhex("027700000001")
+    capture = Capture(lan)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(capture.run)
+        with lan.inside("owner"):
+            async with Announcer() as announcer:
+                announcer.announce(VIP, "eth0")
+                announcer.announce(VIP6, "eth0")
+                await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    arps = [frame for _, frame in capture.seen if frame[12:14] == b"\x08\x06"]  # no VLAN tag before the type
+    vip = bytes((10, 77, 0, 51))
+    for frame, operation, target in zip(arps, (1, 2), (bytes(6), hardware), strict=True):
+        assert (frame[0:6], frame[6:12]) == (b"\xff" * 6, hardware)
+        assert struct.unpack("!HHBBH", frame[14:22]) == (1, 0x0800, 6, 4, operation)  # Ethernet, IPv4
+        assert (frame[22:28], frame[28:32]) == (hardware, vip)  # sender
+        assert (frame[32:38], frame[38:42]) == (target, vip)
+    (advertisement,) = [frame for _, frame in capture.seen if frame[12:14] == b"\x86\xdd" and frame[54:55] == b"\x88"]
+    packed = bytes.fromhex("fd770000000000000000000000000051")
+    assert (advertisement[0:6], advertisement[6:12]) == (bytes.fromhex("333300000001"), hardware)
+    version, length, following, hop_limit = struct.unpack("!IHBB", advertisement[14:22])
+    assert (version >> 28, length, following, hop_limit) == (6, 32, 58, 255)
+    assert advertisement[22:38] == packed  # source
+    assert advertisement[38:54] == bytes.fromhex("ff020000000000000000000000000001")
+    kind, code, _, flags = struct.unpack("!BBHI", advertisement[54:62])
+    assert (kind, code, flags) == (136, 0, 0x2000_0000)  # override; neither router nor solicited
+    assert advertisement[62:78] == packed  # target
+    assert advertisement[78:86] == b"\x02\x01" + hardware  # option: target link-layer address
+
+
+async def test_directed_announcements_reach_known_neighbours_and_the_gateway_and_nobody_else(lan: Lan) -> None:
+    """The peer is the owner's gateway, and not in its neighbour table before it is looked for."""
+    hardware = bytes.fromhex(lan["owner"].hardware_address.replace(":", ""))
+    gateway = bytes.fromhex(lan["peer"].hardware_address.replace(":", ""))
+    for ip in (("-4", lan["peer"].address), ("-6", lan["peer"].address6)):
+        lan.run("owner", "ip", ip[0], "route", "add", "default", "via", ip[1])
+    at_peer, at_third = Capture(lan), Capture(lan, "third")
+    neighbourhood = Neighbourhood()
+    with lan.inside("owner"):
+        kernel = KernelNeighbours()
+        announcer = Announcer(audience=neighbourhood.audience)
+    async with announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(at_peer.run)
+        nursery.start_soon(at_third.run)
+        with kernel, lan.inside("owner"):
+            with trio.fail_after(5):
+                while not all(neighbourhood.audience(vip, "eth0") for vip in (VIP, VIP6)):
+                    neighbourhood.saw(await kernel.look())
+                    await trio.sleep(0.02)
+            networks = {str(network) for name, network in (await kernel.look()).networks if name == "eth0"}
+            assert networks == {"10.77.0.0/24", "fd77::/64", "fe80::/64"}
+            announcer.announce(VIP, "eth0")
+            announcer.announce(VIP6, "eth0")
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    for vip in (VIP, VIP6):
+        for frame in frames.announcement_frames(vip, hardware, to=[gateway]):
+            assert len(at_peer.times_of(frame)) == 1
+    vips = (bytes((10, 77, 0, 51)), bytes.fromhex("fd770000000000000000000000000051"))
+    assert not [frame for _, frame in at_third.seen if any(vip in frame for vip in vips)]
+
+
 async def test_an_announcement_again_begins_the_schedule_again_and_a_withdrawal_ends_it(lan: Lan) -> None:
     hardware = bytes.fromhex(lan["owner"].hardware_address.replace(":", ""))
     capture = Capture(lan)
@@ -108,8 +176,9 @@ async def test_an_announcement_again_begins_the_schedule_again_and_a_withdrawal_
 
 
 @pytest.mark.parametrize("address", [VIP, VIP6])
+@pytest.mark.parametrize("directed", [False, True])
 async def test_a_neighbour_that_remembers_another_owner_believes_the_first_announcement(
-    lan: Lan, address: Address
+    lan: Lan, address: Address, directed: bool
 ) -> None:
     """The neighbour's entry was refreshed a moment ago: the case that a reply with a zero target does not
     mend."""
@@ -118,8 +187,9 @@ async def test_a_neighbour_that_remembers_another_owner_believes_the_first_annou
     remember = lan.command("peer", "ip", *entry)
     await trio.run_process(remember)
     assert lan.neighbour("peer", address) == other
+    peer = bytes.fromhex(lan["peer"].hardware_address.replace(":", ""))
     with lan.inside("owner"):
-        async with Announcer() as announcer:
+        async with Announcer(audience=lambda address, interface: [peer] if directed else None) as announcer:
             announcer.announce(address, "eth0")
     for _ in range(50):  # the frame has left; the neighbour may need a moment
         if lan.neighbour("peer", address) != other:

@@ -208,7 +208,6 @@ def test_the_balance_set_size_is_at_least_one(momentum, size) -> None:
         "if_check_interval = 30",
         "if_down_limit = 4",
         "if_flap_limit = 5",
-        "arp_all_hosts = false",
         "tie_breaker = a",
         "members = ( a b )",
         "control_group = x",
@@ -249,6 +248,7 @@ def test_a_virtual_mac_is_an_error(momentum) -> None:
     "written",
     [
         "arp_all_hosts = true",
+        "arp_all_hosts = false",
         "ownership = available",
         "fail_back = when-mature",
         "on_isolation = hold",
@@ -289,6 +289,7 @@ def test_the_cluster_listener_is_no_service_of_a_vip(momentum) -> None:
         ("on_isolation = release", "on_isolation", "hold", "release"),
         ("weight = 2.5", "weight", 1.0, 2.5),
         ("announce_refresh = 0", "announce_refresh", 60.0, 0.0),
+        ("announce_rate = 500", "announce_rate", 10_000, 500),
         ("arp_all_hosts = off", "arp_all_hosts", True, False),
         ("if_check_interval = 5s", "if_check_interval", 30.0, 5.0),
         ('key_file = "/k"', "key_file", None, "/k"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 import trio.testing
@@ -16,14 +18,16 @@ class NotedSockets(PacketSockets):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[tuple[float, Address, str]] = []
+        self.told: list[Sequence[bytes] | None] = []
         self.broken: set[str] = set()
         self.closed = False
 
     def check(self) -> None:
         pass
 
-    def announce(self, address: Address, interface: str) -> bool:
+    def announce(self, address: Address, interface: str, *, to: Sequence[bytes] | None = None) -> bool:
         self.sent.append((round(trio.current_time(), 3), address, interface))
+        self.told.append(to)
         return interface not in self.broken
 
     def close(self) -> None:
@@ -73,6 +77,25 @@ async def test_an_interface_that_fails_is_counted_and_kills_nothing(
         nursery.cancel_scope.cancel()
     assert announcer.lost == 6
     assert len([sent for sent in sockets.sent if sent[1] == B]) == 6
+
+
+async def test_each_announcement_goes_to_those_who_should_hear_it_then(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Two hosts need four frames: at ten a second the second address waits for the first one's debt."""
+    sockets = NotedSockets()
+    hosts: list[bytes] = [b"one...", b"two..."]
+    announcer = Announcer(
+        sockets=sockets, refresh_s=0, packets_per_s=10, audience=lambda address, interface: hosts or None
+    )
+    async with announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth0")
+        assert sockets.told == [hosts]
+        hosts.clear()
+        await trio.sleep(0.15)
+        assert sockets.told[-1] is None
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_slow_refresh_is_sent_for_ever(autojump_clock: trio.testing.MockClock) -> None:

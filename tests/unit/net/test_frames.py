@@ -49,6 +49,17 @@ def test_the_advertisements_checksum_adds_up_to_all_ones(address: str) -> None:
     assert total == 0xFFFF
 
 
+def test_a_directed_announcement_says_the_same_to_one_host_alone() -> None:
+    one, two = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
+    for address in (V4, V6):
+        to_all = frames.announcement_frames(address, HARDWARE)
+        assert frames.announcement_frames(address, HARDWARE, to=[one, two]) == tuple(
+            host + frame[6:] for host in (one, two) for frame in to_all
+        )
+        assert frames.frame_count(address) == len(to_all)
+        assert frames.frame_count(address, hosts=2) == 2 * len(to_all)
+
+
 def test_an_ipv4_announcement_is_both_forms_and_an_ipv6_one_a_single_frame() -> None:
     assert frames.announcement_frames(V4, HARDWARE) == (
         frames.gratuitous_arp_request(V4, HARDWARE),

@@ -100,6 +100,28 @@ def test_the_pace_is_kept_and_an_ipv4_announcement_counts_as_two_packets() -> No
     assert len(six.due(0.0)) == 10
 
 
+def test_an_announcement_to_many_hosts_waits_for_a_full_burst_and_pays_for_all() -> None:
+    schedule = Schedule(refresh_s=0, packets_per_s=100, burst_packets=10, packets=lambda address, interface: 50)
+    schedule.start(A, "eth0", 0.0)
+    schedule.start(B, "eth0", 0.0)
+    assert [due.address for due in schedule.due(0.0)] == [A]
+    assert schedule.next_deadline() == pytest.approx(0.5)
+    assert schedule.due(0.4) == ()
+    assert [due.address for due in schedule.due(0.5)] == [B]
+
+
+def test_a_new_address_goes_before_the_refreshes_that_wait() -> None:
+    """Twenty addresses want four packets a second for their refresh alone; there are three."""
+    schedule = Schedule(refresh_s=10, packets_per_s=3, burst_packets=2)
+    for number in range(20):
+        schedule.start(Address(f"10.1.0.{number}"), "eth0", 0.0)
+    times_sent(schedule, 100.0)
+    schedule.start(A, "eth0", 100.0)
+    first, second, *_ = times_sent(schedule, 103.0)
+    assert first[1] == Due(address=A, interface="eth0", step=0)
+    assert second[1].address != A
+
+
 def test_the_first_announcement_of_every_address_goes_before_any_repetition() -> None:
     schedule = Schedule(refresh_s=0, packets_per_s=20, burst_packets=2)
     for number in range(10):

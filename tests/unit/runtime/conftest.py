@@ -87,7 +87,9 @@ class Memory:
             self.configs[node],
             self.plugins(),
             reread=lambda: self.configs[node],
-            host=Host(announcer=lambda local: self.announcers[node], has_interface=lambda name: name == "eth0"),
+            host=Host(
+                announcer=lambda local, neighbourhood: self.announcers[node], has_interface=lambda name: name == "eth0"
+            ),
         )
 
     @asynccontextmanager
