@@ -1,14 +1,13 @@
 """Keeps the neighbourhood up to date where announcements are not for everybody, and shares it with the members.
 
-Rules of this file: what others say is advice (`net.neighbourhood`), and whoever calls `hear` takes it from members of
-the view only.
+Rules of this file: what others say is advice (`net.neighbourhood`), and is taken from members of the view only.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 import trio
@@ -19,23 +18,25 @@ from duravip.net.kernel_neighbours import KernelNeighbours
 from duravip.net.neighbourhood import Neighbour, Neighbourhood
 
 LOOK_EVERY_S = 5.0
-TELL_EVERY_S = 30.0  # and as soon as somebody new is known, at the next look
+TELL_EVERY_S = 30.0  # and at the next look after somebody new is known, or a member
 
 log = logging.getLogger("duravip")
 
 
 class Audience:
-    """`say` gives one message to all members and returns at once."""
+    """`say` gives one message to all members and returns at once; `members` are those of the view."""
 
     def __init__(
         self,
         neighbourhood: Neighbourhood,
         *,
         say: Callable[[Neighbours], None],
+        members: Callable[[], Collection[Member]],
         kernel: Callable[[], KernelNeighbours] = KernelNeighbours,
     ) -> None:
         self._neighbourhood = neighbourhood
         self._say = say
+        self._members = members
         self._kernel = kernel
 
     def __repr__(self) -> str:
@@ -46,13 +47,16 @@ class Audience:
         return {"own_neighbours": len(self._neighbourhood.own()), "others_neighbours": len(self._neighbourhood.told())}
 
     def hear(self, sender: Member, advice: Neighbours) -> None:
-        """What a member of the view knows."""
+        """What a sender knows; who is no member of the view is not listened to."""
+        if sender not in self._members():
+            return
         told = (Neighbour(_text(one.address), one.hardware_address) for one in advice.neighbours)
         self._neighbourhood.heard(sender.name, told, now=trio.current_time())
 
     async def run(self) -> NoReturn:
         """Looks and tells, until cancelled."""
         told_at = -TELL_EVERY_S
+        told: frozenset[Member] = frozenset()
         with self._kernel() as kernel:
             while True:
                 now = trio.current_time()
@@ -62,8 +66,9 @@ class Audience:
                 except OSError as error:
                     log.warning("the kernel does not tell its neighbours (%s): the old ones count on", error.strerror)
                     is_new = False
-                if is_new or now - told_at >= TELL_EVERY_S:
-                    told_at = now
+                present = frozenset(self._members())
+                if is_new or present - told or now - told_at >= TELL_EVERY_S:
+                    told_at, told = now, present
                     self._tell()
                 await trio.sleep(LOOK_EVERY_S)
 

@@ -108,7 +108,11 @@ class Life:
             path_timeout_s=config.local.failure_timeout,
             advise=self._advised,
         )
-        self._audience = Audience(around.neighbourhood, say=self._driver.say) if around.neighbourhood else None
+        self._audience = (
+            Audience(around.neighbourhood, say=self._driver.say, members=self._view_members)
+            if around.neighbourhood is not None
+            else None
+        )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
         self._acting = Acting(
@@ -227,9 +231,12 @@ class Life:
         view = self._node.view
         return view.names() if view is not None else ()
 
-    def _advised(self, sender: Member, advice: Neighbours) -> None:
+    def _view_members(self) -> tuple[Member, ...]:
         view = self._node.view
-        if self._audience is not None and view is not None and sender in view.members:
+        return view.members if view is not None else ()
+
+    def _advised(self, sender: Member, advice: Neighbours) -> None:
+        if self._audience is not None:
             self._audience.hear(sender, advice)
 
     def _paths_of(self, name: NodeName) -> tuple[str, ...]:

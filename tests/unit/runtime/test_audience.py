@@ -16,6 +16,7 @@ from duravip.runtime.audience import LOOK_EVERY_S, TELL_EVERY_S, Audience
 from tests.unit.runtime.conftest import Memory
 
 PEER = Member(NodeName("node2"), Incarnation(1, 7))
+STRANGER = Member(NodeName("node3"), Incarnation(1, 7))
 CLIENT = NeighbourSeen(bytes((10, 77, 0, 4)), bytes.fromhex("020000000004"))
 NETWORKS = (("eth0", ipaddress.ip_network("10.77.0.0/16")),)
 
@@ -41,7 +42,10 @@ class Rig:
         self.kernel = ScriptedKernel()
         self.neighbourhood = Neighbourhood()
         self.said: list[tuple[float, Neighbours]] = []
-        self.audience = Audience(self.neighbourhood, say=self.say, kernel=lambda: self.kernel)
+        self.members = [PEER]
+        self.audience = Audience(
+            self.neighbourhood, say=self.say, members=lambda: self.members, kernel=lambda: self.kernel
+        )
 
     def say(self, message: Neighbours) -> None:
         self.said.append((trio.current_time(), message))
@@ -59,6 +63,9 @@ async def test_what_the_kernel_knows_is_told_at_once_then_rarely_and_news_at_the
         await trio.sleep(LOOK_EVERY_S)
         assert len(rig.said) == 4
         assert len(rig.said[-1][1].neighbours) == 2
+        rig.members = [PEER, STRANGER]
+        await trio.sleep(LOOK_EVERY_S)
+        assert len(rig.said) == 5
         nursery.cancel_scope.cancel()
 
 
@@ -86,10 +93,12 @@ async def test_a_kernel_that_does_not_answer_leaves_what_is_known(
     assert "does not tell its neighbours" in caplog.text
 
 
-async def test_what_a_member_says_is_in_the_audience_and_nonsense_is_not() -> None:
+async def test_what_a_member_says_is_in_the_audience_and_nonsense_or_a_strangers_word_is_not() -> None:
     rig = Rig()
     rig.neighbourhood.saw(Seen(networks=NETWORKS))
     nonsense = NeighbourSeen(b"12345", CLIENT.hardware_address)
+    rig.audience.hear(STRANGER, Neighbours(neighbours=(CLIENT,)))
+    assert rig.neighbourhood.told() == ()
     rig.audience.hear(PEER, Neighbours(neighbours=(CLIENT, nonsense)))
     assert rig.neighbourhood.audience(Address("10.77.0.51"), "eth0") == (CLIENT.hardware_address,)
     assert rig.audience.as_json() == {"own_neighbours": 0, "others_neighbours": 1}
