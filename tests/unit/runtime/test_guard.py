@@ -17,7 +17,7 @@ import trio
 from duravip.events import GuardReplaced
 from duravip.model import Address
 from duravip.plugin.api import Farewell
-from duravip.runtime.guard import Guard
+from duravip.runtime.guard import DESCRIPTOR, Guard
 
 LIMIT_S = 10.0
 LEAVE = b"\x01sealed\n"
@@ -136,10 +136,12 @@ async def test_signals_that_end_a_daemon_do_not_end_it(stage: Stage) -> None:
     assert stage.heard() == [LEAVE] * 3
 
 
-async def test_no_other_process_holds_its_stream_open(stage: Stage) -> None:
+async def test_no_other_process_holds_its_stream_open_and_the_kernel_closes_it_before_other_files(stage: Stage) -> None:
     async with stage.guard() as guard:
         assert guard._end is not None
-        assert not os.get_inheritable(guard._end.fileno())
+        stream = guard._end.fileno()
+        assert not os.get_inheritable(stream)
+        assert stream >= DESCRIPTOR > max(stage.sending.fileno(), stage.lock)
 
 
 async def test_one_that_was_killed_is_replaced_by_one_that_knows_everything(
