@@ -7,6 +7,9 @@ IPv4 addresses of one subnet hang together in the kernel: the later ones go when
 interface has `promote_secondaries` = 1. So a prefix shorter than 32 is touched only on interfaces that the
 caller says keep siblings (`keeping`); others are reported back in `Outcome.wants_promotion`, and their
 addresses left alone.
+
+An IPv6 address with a prefix shorter than 128 must have its lifetime from the beginning: when one that lives for ever
+is given a lifetime, the kernel (6.18) lets the route to its network expire, also if the host's own address needs it.
 """
 
 from __future__ import annotations
@@ -95,7 +98,8 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
             wants[asked.address] = interface
             objection = _UNFIT
         else:
-            lifetime_s = 0.0 if ":" in asked.address else asked.lifetime_s  # renewing it is cheaper
+            renewed = ":" in asked.address and asked.prefix == 128  # a lifetime is cheaper when it follows
+            lifetime_s = 0.0 if renewed else asked.lifetime_s
             requests.append(_request(asked, index_of[interface], len(requests), lifetime_s))
         places.append((interface, objection))
     return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion=wants)

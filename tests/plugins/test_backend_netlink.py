@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,30 @@ async def test_short_prefixes_make_the_interface_keep_siblings_until_the_end(lan
         assert promote_secondaries() == "1"
         await backend.remove([on("192.0.2.1", prefix=24)])
     assert promote_secondaries() == "0"
+
+
+async def test_mortal_addresses_leave_the_route_of_the_hosts_own_network_immortal(lan: Lan) -> None:
+    """The kernel gives the network's route the lifetime of an address that becomes mortal, whoever else needs it."""
+    asked = replace(on("fd77::51", prefix=64), lifetime_s=10.0)
+    async with NetlinkBackend() as backend:
+        await backend.add([asked])
+        await backend.renew([asked])
+        assert "expires" not in ip("-6 route show fd77::/64 dev eth0")
+        await backend.remove([asked])
+    assert "metric 256" in ip("-6 route show fd77::/64 dev eth0")
+    assert "expires" not in ip("-6 route show fd77::/64 dev eth0")
+
+
+async def test_the_route_of_a_network_that_only_vips_have_lives_as_long_as_they_are_renewed(lan: Lan) -> None:
+    asked = replace(on("fd99::51", prefix=64), lifetime_s=10.0)
+    async with NetlinkBackend() as backend:
+        await backend.add([asked])
+        await backend.renew([replace(asked, lifetime_s=1000.0)])
+        assert re.search(r"expires (\d+)sec", ip("-6 route show fd99::/64 dev eth0")).group(1) in {"999", "1000"}
+        await backend.renew([replace(asked, lifetime_s=0.0)])
+        assert "expires" not in ip("-6 route show fd99::/64 dev eth0")
+        await backend.remove([asked])
+    assert not ip("-6 route show fd99::/64 dev eth0")
 
 
 async def test_a_single_host_prefix_leaves_the_interface_setting_alone(lan: Lan) -> None:
