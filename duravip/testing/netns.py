@@ -192,11 +192,15 @@ class Lan:
 
     def kill_all(self, host: str) -> None:
         """SIGKILL for every process on the host. All are stopped first, so that none sees another die."""
+        self.signal_all(host, signal.SIGSTOP)
+        self.signal_all(host, signal.SIGKILL)
+
+    def signal_all(self, host: str, number: int) -> None:
+        """For every process on the host, one after the other."""
         shown = _run("ip", "netns", "pids", self.hosts[host].namespace)
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in shown.split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), number)
+        for pid in shown.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def silence(self, *names: str) -> None:
         """From now on every frame to and from these hosts vanishes; their carrier stays."""
