@@ -205,10 +205,13 @@ class BrokenBinding(_Conflict, frozen=True, kw_only=True):
 
 
 class DuplicateAddress(_Conflict, frozen=True, kw_only=True):
-    """A stranger on the wire claims an address that this node holds."""
+    """Somebody else says on the network that it has an address that this node holds, or was about to take. `claimant`:
+    the node of this group that tells the hardware address as its own, though this node does not hear it; None: a
+    stranger. Several at once are in the evidence."""
 
     id = "conflict.duplicate"
     hardware_address: str = ""
+    claimant: NodeName | None = None
 
 
 # --- interface, configuration, plugins ----------------------------------------------------------------------------

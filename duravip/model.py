@@ -187,6 +187,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody says on a network segment that it has an address. `hardware_address` is six bytes."""
+
+    address: Address
+    hardware_address: bytes
+
+
 class Reason(enum.Enum):
     """Why a VIP has the owner it has, or none. The value goes over the wire; words are in `cluster.election`."""
 

@@ -27,6 +27,7 @@ from duravip.cluster.messages import (
     ViewAged,
 )
 from duravip.cluster.news import News
+from duravip.cluster.rivals import Rivals
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
@@ -36,12 +37,22 @@ from duravip.model import Address, Decision, NodeName
 class Delivery:
     """`merged`: the present view has members that the one before it had not."""
 
-    def __init__(self, me: NodeName, *, news: News, wishes: Wishes, switching: Switching, tenure: Tenure) -> None:
+    def __init__(
+        self,
+        me: NodeName,
+        *,
+        news: News,
+        wishes: Wishes,
+        switching: Switching,
+        tenure: Tenure,
+        rivals: Rivals,
+    ) -> None:
         self._me = me
         self._news = news
         self._wishes = wishes
         self._switching = switching
         self._tenure = tenure
+        self._rivals = rivals
         self.merged = False
 
     def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
@@ -90,6 +101,8 @@ class Delivery:
         agreed.apply(number, body)
         for address in sorted(told):
             effects += self._owner_named(address, told[address])
+            if told[address].owner == self._me and not self._was_held(agreed, address):
+                self._rivals.ask_first(address)
         effects += self._news.owners(agreed, given, told, tells_moves=coordinates)
         if body.balancing:
             effects.append(Publish(event=events.Balanced(moves=len(told))))
@@ -102,6 +115,14 @@ class Delivery:
             # A merge may be won without any change here, and clients may still know the loser.
             return [AnnounceAddress(address=address)]
         return []
+
+    def _was_held(self, agreed: AgreedState, address: Address) -> bool:
+        """Whether some member, this one perhaps, is known to have it or to have had it last."""
+        return (
+            address in self._tenure.holdings
+            or address in agreed.claimed_at_install
+            or self._news.last_owner(address) is not None
+        )
 
 
 def _disagreements(agreed: AgreedState, body: Assigned, told: dict[Address, Decision]) -> list[Publish]:

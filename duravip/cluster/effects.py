@@ -80,6 +80,22 @@ class SwitchEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DefendAddress:
+    """Somebody else says that it has an address held here: one announcement, at once."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAddress:
+    """Ask on the segment who has the address; answers come as `inputs.AddressesClaimed`. `hardware_address`: only the
+    one with that (six bytes); None: everybody."""
+
+    address: Address
+    hardware_address: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     event: Event
 
@@ -95,6 +111,8 @@ Effect = (
     | RenewAddresses
     | ReleaseAddress
     | AnnounceAddress
+    | DefendAddress
+    | ProbeAddress
     | ReadConfiguration
     | SwitchEnded
     | Publish

@@ -64,10 +64,13 @@ class Electorate:
             if candidate.mature and not (candidate.drained or candidate.leaving or candidate.blocked.everything)
         }
         self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
+        self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
         self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
 
     def eligible(self, address: Address) -> tuple[NodeName, ...]:
         """Sorted by name."""
+        if address in self._claimed:
+            return ()
         members = self.landscape.members.get(address, ())
         found = self._by_members.get(members)
         if found is None:
@@ -84,6 +87,10 @@ class Electorate:
             return f"{node} not in the view"
         if node not in self.landscape.members.get(address, ()):
             return f"{node} without it in its table"
+        if address in candidate.blocked.claimed:
+            return f"{node} leaves it to a stranger on the network"
+        if address in self._claimed:
+            return f"{node} waits until the stranger has gone"
         if candidate.blocked.everything:
             return f"{node} blocked ({candidate.blocked.everything})"
         if candidate.leaving:

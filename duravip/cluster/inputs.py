@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from duravip.cluster.messages import AnyMessage, Blocked, Round
-from duravip.model import Address, Member, NodeName, Table
+from duravip.model import Address, Claim, Member, NodeName, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,20 @@ class BlockedChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesClaimed:
+    """Somebody, perhaps a member, perhaps this node, was heard to say on the network that it has these."""
+
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareSeen:
+    """The hardware addresses of this machine's interfaces are now these, six bytes each, the most important first."""
+
+    hardware_addresses: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainChanged:
     drained: bool
 
@@ -146,6 +160,8 @@ Input = (
     | KernelAnswered
     | AddressesRenewed
     | BlockedChanged
+    | AddressesClaimed
+    | HardwareSeen
     | DrainChanged
     | TableLoaded
     | SwitchRequested

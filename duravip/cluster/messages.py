@@ -19,6 +19,7 @@ from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDi
 
 MAX_MEMBERS = 256
 MAX_PINS = 20_000
+MAX_HARDWARE = 64  # hardware addresses of one node
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it
@@ -28,6 +29,7 @@ Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
 
 
 AddressText = Annotated[Address, Meta(min_length=2, max_length=45)]
+HardwareAddress = Annotated[bytes, Meta(min_length=6, max_length=6)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
@@ -50,7 +52,8 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
     delivered in `view`; `state` digests (view, number, assignment); `table` is its own. `beat` grows by one with
     every heartbeat of the sender's incarnation: peers echo it, which dates what they say. `complete`: the sender has
-    the content of every table that the heartbeats it hears name. `version` is its software's."""
+    the content of every table that the heartbeats it hears name. `version` is its software's. `hardware` are the
+    hardware addresses of its interfaces: who speaks from one of them is no stranger."""
 
     beat: Count
     view: ViewId | None
@@ -61,6 +64,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     complete: bool
     version: Annotated[str, Meta(max_length=40)]
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
+    hardware: Annotated[tuple[HardwareAddress, ...], Meta(max_length=MAX_HARDWARE)] = ()
 
 
 class Probe(Message, frozen=True, kw_only=True):
@@ -74,10 +78,12 @@ class Leave(Message, frozen=True, kw_only=True):
 
 
 class Blocked(msgspec.Struct, frozen=True, array_like=True):
-    """What a member may not own, and why: `everything` (a reason, "" for no), and single addresses."""
+    """What a member may not own, and why: `everything` (a reason, "" for no), and single addresses. `claimed`: what it
+    leaves to a stranger on the network, and nobody may own."""
 
     everything: Annotated[str, Meta(max_length=200)] = ""
     addresses: AddressSet = AddressSet()
+    claimed: AddressSet = AddressSet()
 
 
 class Round(msgspec.Struct, frozen=True, array_like=True):

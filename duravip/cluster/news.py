@@ -27,6 +27,10 @@ class News:
         self._owners: dict[Address, NodeName] = {}
         self._settings: dict[tuple[NodeName, str], tuple[str, str]] = {}
 
+    def last_owner(self, address: Address) -> NodeName | None:
+        """By the assignment that was told last, in whatever view."""
+        return self._owners.get(address)
+
     def view(self, view: View, before: set[Member], peers: Mapping[NodeName, Peer]) -> list[Publish]:
         """A view was installed; `before` are the members of the one it replaces."""
         told: list[events.Event] = [

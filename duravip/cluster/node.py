@@ -38,6 +38,7 @@ from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesClaimed,
     AddressesRenewed,
     AddressLapsed,
     AddressRemoved,
@@ -46,6 +47,7 @@ from duravip.cluster.inputs import (
     BlockedChanged,
     ConfigurationRead,
     DrainChanged,
+    HardwareSeen,
     Input,
     KernelAnswer,
     KernelAnswered,
@@ -62,6 +64,7 @@ from duravip.cluster.leadership import Leadership
 from duravip.cluster.lease import Lease
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
+    MAX_HARDWARE,
     MAX_REFUSAL,
     AnyBody,
     AnyMessage,
@@ -87,13 +90,14 @@ from duravip.cluster.messages import (
 )
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
+from duravip.cluster.rivals import Rivals
 from duravip.cluster.sequencer import Sequencer
 from duravip.cluster.shadow import cast, lists
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
-from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest, View, ViewId
+from duravip.model import Address, Decision, Evidence, Member, NodeName, Table, TableDigest, View, ViewId
 
 
 class Node:
@@ -121,12 +125,14 @@ class Node:
         )
         self._wishes = Wishes(self.me.name, self._interval)
         self._news = News(self.me.name)
+        self._rivals = Rivals(parameters)
         self._delivery = Delivery(
             self.me.name,
             news=self._news,
             wishes=self._wishes,
             switching=self._switching,
             tenure=self._tenure,
+            rivals=self._rivals,
         )
         self._agreed: AgreedState | None = None
         self._sequencer: Sequencer | None = None
@@ -143,6 +149,7 @@ class Node:
         self._asked_at = -math.inf
         self._differed_at: tuple[ViewId, int] | None = None
         self._departure = Departure()
+        self._hardware: tuple[bytes, ...] = ()
         self._held_basis: object = None
         self._left = False
         self._digest_of: tuple[int, bytes] = (-1, b"")
@@ -221,6 +228,10 @@ class Node:
             self._digest_of = (self._agreed.number, self._agreed.digest())
         return self._digest_of[1]
 
+    def duplicates(self) -> Mapping[Address, tuple[Evidence, ...]]:
+        """Who else says on the network that it has an address of this node's, as told by `conflict.duplicate`."""
+        return self._rivals.evidence()
+
     def pins(self) -> Mapping[Address, NodeName]:
         """Operators' choices that are in force."""
         return self._agreed.circumstances().pins if self._agreed is not None else {}
@@ -258,6 +269,7 @@ class Node:
             self._declaration.due_at,
             self._wishes.deadline() if self._agreed is not None and self._coordinator is None else math.inf,
             self._departure.deadline(self._last),
+            self._rivals.deadline(),
         ]
         if self._coordinator is not None:
             times.append(self._coordinator.deadline(self._last))
@@ -289,6 +301,12 @@ class Node:
                 self._on_renewed(given, now)
             case BlockedChanged():
                 self._standing.external = given.blocked
+            case AddressesClaimed():
+                self._rivals.heard(given.claims, holds=self._holds, friends=self._friends(), now=now)
+            case HardwareSeen():
+                self._rivals.learn(self.me.name, given.hardware_addresses)
+                self._hardware = given.hardware_addresses[:MAX_HARDWARE]
+                self._beat_soon(now)
             case DrainChanged():
                 self._standing.drained = given.drained
             case TableLoaded():
@@ -413,6 +431,7 @@ class Node:
         if peer is None or peer.heartbeat is not heartbeat:
             return
         self._agreement.saw_epoch(heartbeat.promised)
+        self._rivals.learn(sender.name, heartbeat.hardware)
         view = self._agreement.view
         if heartbeat.view is None or view is None or sender not in self._agreement.members():
             return
@@ -521,6 +540,7 @@ class Node:
 
     def _step(self, now: float) -> None:
         self._watch_links(now)
+        self._watch_rivals(now)
         self._say += self._leadership.act(self._member_state, now)
         self._say += self._agreement.tick(now)
         self._finish_proposal(now)
@@ -557,6 +577,19 @@ class Node:
             self._timeout,
             now,
         )
+
+    def _watch_rivals(self, now: float) -> None:
+        if self._rivals.is_quiet():
+            return
+        self._out += self._rivals.act(holds=self._holds, friends=self._friends(), now=now)
+        self._standing.claimed = self._rivals.claimed()
+
+    def _holds(self, address: Address) -> bool:
+        return self._tenure.holdings.state(address) in {HoldState.TAKING, HoldState.HELD}
+
+    def _friends(self) -> set[NodeName]:
+        """This node, and the members that are alive or in the view."""
+        return {self.me.name, *(m.name for m in self._alive), *(m.name for m in self._agreement.members())}
 
     def _finish_proposal(self, now: float) -> None:
         install = self._agreement.complete()
@@ -609,7 +642,10 @@ class Node:
         standing = self._standing
         may_take = self._agreement.may_take() and not standing.drained and not standing.leaving
         blocked = standing.blocked(self._tenure.refused(), now)
-        narrowed = (self._may_hold(blocked), may_take, blocked, standing.shadow.avoided)
+        avoided = standing.shadow.avoided
+        if not self._rivals.is_quiet():
+            avoided = avoided | self._rivals.unanswered()
+        narrowed = (self._may_hold(blocked), may_take, blocked, avoided)
         basis = ((self._agreed.basis(), self._tenure.holdings.revision), self._tenure.revision, narrowed)
         if basis == self._held_basis and now < self._tenure.deadline():
             return
@@ -618,7 +654,7 @@ class Node:
             may_hold=narrowed[0],
             may_take=may_take,
             blocked=blocked,
-            avoided=standing.shadow.avoided,
+            avoided=avoided,
             now=now,
         )
         self._held_basis = ((self._agreed.basis(), self._tenure.holdings.revision), self._tenure.revision, narrowed)
@@ -747,6 +783,7 @@ class Node:
                 complete=self._library.complete(),
                 version=__version__,
                 heard=self._detector.heard(self._agreement.members()),
+                hardware=self._hardware,
             )
         )
 

@@ -10,7 +10,9 @@ from duravip.model import Incarnation, NodeName
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold or release.
-    `renews`: addresses have lifetimes in this machine's kernel."""
+    `renews`: addresses have lifetimes in this machine's kernel.
+    `on_duplicate`: defend or yield. `probe_before_taking`: ask the network for an address that no member was known to
+    have."""
 
     name: NodeName
     incarnation: Incarnation
@@ -20,3 +22,5 @@ class Parameters:
     on_isolation: str = "hold"
     drained: bool = False
     renews: bool = True
+    on_duplicate: str = "defend"
+    probe_before_taking: bool = False

@@ -18,9 +18,9 @@ NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was he
 
 
 class Standing:
-    """`external`: what the host cannot own. `suspended`: nothing until a view is installed. `expelled`: the others went
-    on without this node, and its maturity is lost. `leaving`: it has been asked to go. `alone`: it is the only member
-    of its view."""
+    """`external`: what the host cannot own. `claimed`: what it leaves to strangers on the network. `suspended`: nothing
+    until a view is installed. `expelled`: the others went on without this node, and its maturity is lost. `leaving`: it
+    has been asked to go. `alone`: it is the only member of its view."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._name = parameters.name
@@ -29,6 +29,7 @@ class Standing:
         self._namesake_s = NAMESAKE_TIMEOUTS * parameters.failure_timeout_s
         self._namesake_until = -math.inf
         self.external = Blocked()
+        self.claimed = AddressSet()
         self.shadow = NO_SHADOW
         self.drained = parameters.drained
         self.suspended = False
@@ -53,9 +54,9 @@ class Standing:
         """What it may not own now. `refused`: by the kernel."""
         lasting = self.lasting_blocks(refused, now)
         if self.suspended:
-            return Blocked("stalled or expelled", lasting.addresses)
+            return Blocked("stalled or expelled", lasting.addresses, lasting.claimed)
         if self.is_isolated():
-            return Blocked(lasting.everything or "isolated", lasting.addresses)
+            return Blocked(lasting.everything or "isolated", lasting.addresses, lasting.claimed)
         return lasting
 
     def lasting_blocks(self, refused: AddressSet, now: float) -> Blocked:
@@ -66,7 +67,7 @@ class Standing:
         addresses = self.external.addresses
         if len(refused) or len(self.shadow.given_up):
             addresses = addresses | refused | self.shadow.given_up
-        return Blocked(everything, addresses)
+        return Blocked(everything, addresses, self.claimed)
 
     def status(
         self, table: TableDigest, has: tuple[TableDigest, ...], blocked: Blocked, prepared: Prepared | None

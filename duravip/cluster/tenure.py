@@ -104,7 +104,7 @@ class Tenure:
             entry = entries.get(address)
             if entry is None or is_broken(agreed, address):
                 continue
-            if address in blocked.addresses or address in self._refused:
+            if address in blocked.addresses or address in blocked.claimed or address in self._refused:
                 continue
             decision = agreed.decisions.get(address)
             if decision is not None and decision.owner != self._me:

@@ -105,6 +105,8 @@ def _local(
         arp_all_hosts=cluster.get("arp_all_hosts"),
         announce_refresh=cluster.get("announce_refresh"),
         announce_rate=cluster.get("announce_rate"),
+        on_duplicate=cluster.get("on_duplicate"),
+        probe_before_taking=cluster.get("probe_before_taking"),
         if_check_interval=cluster.get("if_check_interval"),
         disable_plugins=cluster.get("disable_plugins"),
     )

@@ -44,6 +44,8 @@ class LocalSettings:
     arp_all_hosts: bool = True
     announce_refresh: float = 60.0
     announce_rate: int = 10_000
+    on_duplicate: str = "defend"
+    probe_before_taking: bool = False
     if_check_interval: float = 30.0
     disable_plugins: tuple[str, ...] = ()
 

@@ -188,6 +188,22 @@ CLUSTER: tuple[Option, ...] = (
         "later when they are taken over together.",
     ),
     Option(
+        name="on_duplicate",
+        kind=Kind.CHOICE,
+        default="defend",
+        choices=("defend", "yield"),
+        doc="When a stranger on the network says that it has a VIP: announce it again, at most every 10 s; or leave it "
+        "to the stranger, on all nodes, until that has gone.",
+        trade_off="yield ends the quarrel for the clients, and lets whoever can send ARP take a VIP off the cluster.",
+    ),
+    Option(
+        name="probe_before_taking",
+        kind=Kind.BOOLEAN,
+        default=False,
+        doc="Ask the network for an address that no member was known to have, and take it only if nobody answers.",
+        trade_off="On: no stranger is disturbed, and such an address comes 0.3 s later.",
+    ),
+    Option(
         name="ownership",
         kind=Kind.CHOICE,
         default="available",

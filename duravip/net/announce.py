@@ -131,6 +131,10 @@ class Announcer:
         self._send_due()
         self._woken.set()
 
+    def defend(self, address: Address, interface: str) -> None:
+        """One announcement at once, beside the schedule: somebody else has said that it has the address."""
+        self._tell(address, interface)
+
     def withdraw(self, address: Address) -> None:
         """Stop announcing it. An unknown address is no error."""
         self._schedule.stop(address)
@@ -148,9 +152,11 @@ class Announcer:
 
     def _send_due(self) -> None:
         for due in self._schedule.due(self._clock()):
-            to = self._audience(due.address, due.interface)
-            if not self._sockets.announce(due.address, due.interface, to=to):
-                self.lost += 1
+            self._tell(due.address, due.interface)
+
+    def _tell(self, address: Address, interface: str) -> None:
+        if not self._sockets.announce(address, interface, to=self._audience(address, interface)):
+            self.lost += 1
 
     def _packets(self, address: Address, interface: str) -> int:
         to = self._audience(address, interface)

@@ -69,7 +69,7 @@ def neighbour_advertisement(address: Address, hardware_address: bytes) -> bytes:
     length = 4 + len(body)
     pseudo_header = struct.pack("!16s16sIxxxB", packed, _ALL_NODES, length, _NEXT_HEADER_ICMPV6)
     unsummed = struct.pack("!BBH", _NEIGHBOUR_ADVERTISEMENT, 0, 0) + body
-    summed = struct.pack("!BBH", _NEIGHBOUR_ADVERTISEMENT, 0, _checksum(pseudo_header + unsummed)) + body
+    summed = struct.pack("!BBH", _NEIGHBOUR_ADVERTISEMENT, 0, checksum(pseudo_header + unsummed)) + body
     ip = struct.pack("!IHBB16s16s", 6 << 28, length, _NEXT_HEADER_ICMPV6, _HOP_LIMIT, packed, _ALL_NODES)
     return _ethernet(_ALL_NODES_ETHERNET, hardware_address, _ETHERTYPE_IPV6) + ip + summed
 
@@ -85,7 +85,7 @@ def _ethernet(destination: bytes, source: bytes, ethertype: int) -> bytes:
     return struct.pack("!6s6sH", destination, source, ethertype)
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071) of an even number of bytes."""
     total: int = sum(word for (word,) in struct.iter_unpack("!H", data))
     while total > 0xFFFF:

@@ -29,10 +29,11 @@ from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Farewell, FarewellTransport, Transport, TransportContext, UndoingBackend
 from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
+from duravip.runtime.claim_watch import ClaimWatch
 from duravip.runtime.control import ControlServer
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
-from duravip.runtime.life import AnnouncerLike, Life, Surroundings
+from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundings
 from duravip.runtime.ready import notify
 from duravip.runtime.state_dir import StateDir
 from duravip.wire.link import Link, read_keys
@@ -52,6 +53,7 @@ class Host:
     """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations."""
 
     announcer: Callable[[LocalSettings, Neighbourhood | None], AnnouncerLike] = _real_announcer
+    claim_watch: Callable[[], ClaimWatchLike] = ClaimWatch
     has_interface: Callable[[str], bool] = machine.has_interface
 
 
@@ -127,6 +129,7 @@ class Daemon:
                 guard=guard,
                 announcer=announcer,
                 neighbourhood=neighbourhood,
+                claim_watch=self._host.claim_watch(),
                 control=control,
                 notifiers=notifiers,
                 reread=self._reread,

@@ -23,8 +23,10 @@ import trio
 
 from duravip.cluster.effects import (
     AnnounceAddress,
+    DefendAddress,
     Effect,
     Left,
+    ProbeAddress,
     Publish,
     ReadConfiguration,
     ReleaseAddress,
@@ -55,7 +57,7 @@ def suspended_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-KernelOrder = TakeAddress | RenewAddresses | ReleaseAddress | AnnounceAddress
+KernelOrder = TakeAddress | RenewAddresses | ReleaseAddress | AnnounceAddress | DefendAddress
 SwitchOrder = ReadConfiguration | SwitchEnded
 
 
@@ -81,9 +83,9 @@ class DriverCounters:
 
 
 class Driver:
-    """`order`, `switch`, `publish` and `advise` take what they are given and return at once; none may call back into
-    `feed`. `advise` gets what members say to each other that is no business of the machine's. `path_timeout_s`: after
-    how long without a sign a path to a living node is lost."""
+    """`order`, `ask`, `switch`, `publish` and `advise` take what they are given and return at once; none may call back
+    into `feed`. `advise` gets what members say to each other that is no business of the machine's. `path_timeout_s`:
+    after how long without a sign a path to a living node is lost."""
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class Driver:
         transports: Mapping[str, Transport],
         order: Callable[[KernelOrder], None],
         switch: Callable[[SwitchOrder], None],
+        ask: Callable[[ProbeAddress], None],
         publish: Callable[[Event], object],
         path_timeout_s: float,
         advise: Callable[[Member, Neighbours], object] = lambda sender, advice: None,
@@ -106,6 +109,7 @@ class Driver:
         self._prompt = {path: one for path, one in transports.items() if isinstance(one, PromptTransport)}
         self._order = order
         self._switch = switch
+        self._ask = ask
         self._publish = publish
         self._advise = advise
         self._alarm = trio.CancelScope()
@@ -223,10 +227,12 @@ class Driver:
             match effect:
                 case Send():
                     self._give_to_network(effect)
-                case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress():
+                case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress() | DefendAddress():
                     self._order(effect)
                 case ReadConfiguration() | SwitchEnded():
                     self._switch(effect)
+                case ProbeAddress():
+                    self._ask(effect)
                 case Publish():
                     events.append(effect.event)
                 case Left():

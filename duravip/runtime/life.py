@@ -18,17 +18,20 @@ import trio
 from duravip import __version__
 from duravip.bus import Bus, Subscription
 from duravip.cluster.departure import LEAVE_LIMIT_S
+from duravip.cluster.effects import ProbeAddress
 from duravip.cluster.inputs import Input, LeaveRequested
 from duravip.cluster.messages import Neighbours
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.node_config import NodeConfig, PluginStanza
+from duravip.errors import BackendError
 from duravip.events import Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.net.neighbourhood import Neighbourhood
-from duravip.plugin.api import Backend, Notifier, Transport
+from duravip.plugin.api import Backend, Notifier, Transport, connected_interface
 from duravip.runtime.acting import Acting
 from duravip.runtime.audience import Audience
+from duravip.runtime.claim_watch import Homes
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
@@ -55,7 +58,15 @@ class AnnouncerLike(Protocol):
     async def __aexit__(self, kind: Any, value: Any, trace: Any, /) -> None: ...
     async def run(self) -> None: ...
     def announce(self, address: Address, interface: str) -> None: ...
+    def defend(self, address: Address, interface: str) -> None: ...
     def withdraw(self, address: Address) -> None: ...
+
+
+class ClaimWatchLike(Protocol):
+    """What a life needs of `runtime.claim_watch.ClaimWatch`."""
+
+    async def run(self, homes: Callable[[], Awaitable[Homes]], feed: Callable[[Input], None], /) -> None: ...
+    def ask(self, question: ProbeAddress, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,7 @@ class Surroundings:
     backend: Backend
     guard: Guard | None
     announcer: AnnouncerLike
+    claim_watch: ClaimWatchLike
     neighbourhood: Neighbourhood | None = None
     control: ControlServer
     notifiers: Sequence[tuple[PluginStanza, Notifier]]
@@ -104,6 +116,7 @@ class Life:
             transports=around.transports,
             order=self._plumber.order,
             switch=self._reloading.order,
+            ask=around.claim_watch.ask,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
             advise=self._advised,
@@ -122,6 +135,8 @@ class Life:
             keep_drained=around.keep_drained,
             drained=drained,
         )
+        self._homes_of: Table | None = None
+        self._homes_now: Homes = {}
         self._notifying = tuple(
             Notifying(stanza, notifier, self._bus, self._publish) for stanza, notifier in around.notifiers
         )
@@ -156,6 +171,7 @@ class Life:
                 if self._audience is not None:
                     self._nursery.start_soon(self._audience.run)
                 self._nursery.start_soon(self._driver.run)
+                self._nursery.start_soon(self._around.claim_watch.run, self._homes, self._feed)
                 await self._nursery.start(self._serve)
                 task_status.started()
                 await trio.sleep_forever()
@@ -205,10 +221,31 @@ class Life:
             },
             "orders_waiting": self._plumber.waiting,
             "announced_to": self._audience.as_json() if self._audience is not None else "everybody",
+            "duplicates": {
+                address: [one.text for one in evidence] for address, evidence in self._node.duplicates().items()
+            },
             "events": self._bus.published,
             "counters": asdict(self._driver.counters),
             "dropped": {reason.name.lower(): n for reason, n in self._around.link.counters.items() if n},
         }
+
+    async def _homes(self) -> Homes:
+        """Where each address of the table read last belongs on this machine, as far as is known."""
+        table = self.table
+        if table is self._homes_of:
+            return self._homes_now
+        unplaced = any(vip.interface is None for vip in table.vips)
+        try:
+            plumbed = await self._around.backend.list() if unplaced else ()
+        except BackendError:
+            return self._homes_now  # it is asked again in a moment
+        homes: dict[str, set[Address]] = {}
+        for vip in table.vips:
+            interface = vip.interface or connected_interface(vip.address, plumbed)
+            if interface is not None:
+                homes.setdefault(interface, set()).add(vip.address)
+        self._homes_of, self._homes_now = table, homes
+        return homes
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
         await self._around.control.serve(
@@ -254,6 +291,8 @@ def parameters_of(config: NodeConfig, me: Member, *, drained: bool, renews: bool
         failure_timeout_s=local.failure_timeout,
         weight=local.weight,
         on_isolation=local.on_isolation,
+        on_duplicate=local.on_duplicate,
+        probe_before_taking=local.probe_before_taking,
         drained=drained,
         renews=renews,
     )

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import trio
 
-from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, RenewAddresses, TakeAddress
+from duravip.cluster.effects import AnnounceAddress, DefendAddress, ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
@@ -55,6 +55,8 @@ class Announcing(Protocol):
     """What the plumber needs of `net.announce.Announcer`."""
 
     def announce(self, address: Address, interface: str) -> None: ...
+
+    def defend(self, address: Address, interface: str) -> None: ...
 
     def withdraw(self, address: Address) -> None: ...
 
@@ -87,12 +89,13 @@ class Plumber:
         placement = self._on.get(address)
         return placement.interface if placement is not None else None
 
-    def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress | RenewAddresses) -> None:
+    def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress | DefendAddress | RenewAddresses) -> None:
         """Takes an order; returns at once."""
-        if isinstance(order, AnnounceAddress):
+        if isinstance(order, AnnounceAddress | DefendAddress):
             interface = self.interface_of(order.address)
             if interface is not None and not self._removal_ordered(order.address):
-                self._announcer.announce(order.address, interface)
+                say = self._announcer.announce if isinstance(order, AnnounceAddress) else self._announcer.defend
+                say(order.address, interface)
             return
         if isinstance(order, RenewAddresses):
             self._renewals.append(order)

@@ -17,8 +17,10 @@ from typing import Protocol, assert_never
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import (
     AnnounceAddress,
+    DefendAddress,
     Effect,
     Left,
+    ProbeAddress,
     Publish,
     ReadConfiguration,
     ReleaseAddress,
@@ -30,6 +32,7 @@ from duravip.cluster.effects import (
 from duravip.cluster.flags import Landscape
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
+    AddressesClaimed,
     BlockedChanged,
     ConfigurationRead,
     DrainChanged,
@@ -43,7 +46,7 @@ from duravip.cluster.inputs import (
 )
 from duravip.cluster.messages import Blocked, Round
 from duravip.cluster.parameters import Parameters
-from duravip.model import Address, Decision, Incarnation, Member, NodeName, Table, View
+from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, View
 from duravip.sim.clock import Clock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
@@ -126,12 +129,16 @@ class Host:
         failure_timeout_s: float = 3.5,
         weight: float = 1.0,
         on_isolation: str = "hold",
+        on_duplicate: str = "defend",
+        probe_before_taking: bool = False,
     ) -> None:
         self.name = name
         self.table = table
         self.drained = False
         self.blocked = Blocked()
         self.on_isolation = on_isolation
+        self.on_duplicate = on_duplicate
+        self.probe_before_taking = probe_before_taking
         self.unreadable = ""
         self.reading_s = READING_S
         self.process: Process | None = None
@@ -250,6 +257,11 @@ class Host:
         if self.process is not None and not self.process.frozen:
             self._feed(self.process, MoveRequested(address=address, node=node))
 
+    def hear(self, *claims: Claim) -> None:
+        """Somebody says on the host's segment that it has these."""
+        if self.process is not None and not self.process.frozen:
+            self._feed(self.process, AddressesClaimed(claims=claims))
+
     # --- its process ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -263,6 +275,8 @@ class Host:
             failure_timeout_s=self._failure_timeout_s,
             weight=self._weight,
             on_isolation=self.on_isolation,
+            on_duplicate=self.on_duplicate,
+            probe_before_taking=self.probe_before_taking,
             drained=self.drained,
         )
         process = Process(
@@ -359,6 +373,8 @@ class Host:
                 if process.aside is not None and process.aside[0] == effect.round and not effect.refusal:
                     process.table = process.aside[1]
                 process.aside = None
+            case DefendAddress() | ProbeAddress():
+                self._clock.note(repr(effect).encode())
             case Publish():
                 self._clock.note(effect.event.id.encode())
                 self._observer.published(self, effect.event)

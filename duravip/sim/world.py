@@ -41,6 +41,8 @@ class World:
         failure_timeout_s: float = 3.5,
         weight: float = 1.0,
         on_isolation: str = "hold",
+        on_duplicate: str = "defend",
+        probe_before_taking: bool = False,
     ) -> Host:
         """A machine whose daemon is not started yet."""
         host = Host(
@@ -54,6 +56,8 @@ class World:
             failure_timeout_s=failure_timeout_s,
             weight=weight,
             on_isolation=on_isolation,
+            on_duplicate=on_duplicate,
+            probe_before_taking=probe_before_taking,
         )
         self.hosts[name] = host
         return host

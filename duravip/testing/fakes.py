@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import trio
 
+from duravip.cluster.effects import ProbeAddress
+from duravip.cluster.inputs import Input
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
 from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
@@ -188,5 +190,24 @@ class RecordingAnnouncer:
     def announce(self, address: Address, interface: str) -> None:
         self.asked.append(("announce", address, interface))
 
+    def defend(self, address: Address, interface: str) -> None:
+        self.asked.append(("defend", address, interface))
+
     def withdraw(self, address: Address) -> None:
         self.asked.append(("withdraw", address, ""))
+
+
+class RecordingClaimWatch:
+    """Takes the place of `runtime.claim_watch.ClaimWatch`: writes down what it was asked; `feed` gives the machine what
+    it is to hear."""
+
+    def __init__(self) -> None:
+        self.asked: list[ProbeAddress] = []
+        self.feed: Callable[[Input], None] | None = None
+
+    async def run(self, homes: object, feed: Callable[[Input], None]) -> None:
+        self.feed = feed
+        await trio.sleep_forever()
+
+    def ask(self, question: ProbeAddress) -> None:
+        self.asked.append(question)

@@ -6,8 +6,9 @@ Heartbeats every 0.1 s, failure_timeout 0.35 s, maturity after 2 s, fair network
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from duravip.cluster.effects import AnnounceAddress, Effect, RenewAddresses, SwitchEnded
+from duravip.cluster.effects import AnnounceAddress, Effect, ProbeAddress, RenewAddresses, SwitchEnded
 from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage
 from duravip.events import Event
@@ -36,7 +37,7 @@ def table(*entries: VipEntry) -> Table:
 
 
 class Diary(Checker):
-    """The checker, and everything that was published, said or announced, with its time."""
+    """The checker, and everything that was published, said, announced or asked, with its time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class Diary(Checker):
         self.said: list[tuple[float, NodeName, AnyMessage]] = []
         self.announced: list[tuple[float, NodeName, Address]] = []
         self.renewed: list[tuple[float, NodeName]] = []
+        self.probed: list[tuple[float, NodeName, Address]] = []
         self.switches: list[tuple[NodeName, SwitchEnded]] = []
 
     def published(self, host: Host, event: Event) -> None:
@@ -55,6 +57,7 @@ class Diary(Checker):
         super().sent(host, message)
 
     def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        self.probed += [(self._clock.now, host.name, e.address) for e in effects if isinstance(e, ProbeAddress)]
         self.announced += [(self._clock.now, host.name, e.address) for e in effects if isinstance(e, AnnounceAddress)]
         self.switches += [(host.name, effect) for effect in effects if isinstance(effect, SwitchEnded)]
         self.renewed += [(self._clock.now, host.name) for e in effects if isinstance(e, RenewAddresses)]
@@ -62,7 +65,8 @@ class Diary(Checker):
 
 
 class Situation:
-    def __init__(self, *names: str, tables: dict[str, Table] | None = None, on_isolation: str = "hold") -> None:
+    def __init__(self, *names: str, tables: dict[str, Table] | None = None, **policies: Any) -> None:
+        """`policies`: what `World.add_host` takes of them, for every node."""
         self.diary = Diary()
         self.world = World(1, observer=self.diary)
         self.diary.watch(self.world)
@@ -72,7 +76,7 @@ class Situation:
                 (tables or {}).get(name, table()),
                 heartbeat_interval_s=0.1,
                 failure_timeout_s=0.35,
-                on_isolation=on_isolation,
+                **policies,
             )
 
     def __getitem__(self, name: str) -> Host:

@@ -315,6 +315,17 @@ def test_a_node_that_leaves_is_not_called_drained() -> None:
     assert words(A, elect(landscape, given)[A], landscape, given) == "no eligible member: n1 leaving, n2 leaving"
 
 
+def test_what_one_member_leaves_to_a_stranger_nobody_may_own_and_the_reason_says_so() -> None:
+    landscape = survey(tables(n1=[vip(A), vip(B)], n2=[vip(A), vip(B)]))
+    given = circumstances(Candidate(name=N1, drained=True, blocked=Blocked(claimed=AddressSet([A]))), N2, pins={A: N2})
+    decided = elect(landscape, given)
+    assert decided[A] == Decision(None, Reason.NOBODY_ELIGIBLE)
+    assert decided[B].owner == N2
+    assert words(A, decided[A], landscape, given) == (
+        "no eligible member: n1 leaves it to a stranger on the network, n2 waits until the stranger has gone"
+    )
+
+
 def test_the_reason_says_that_a_node_is_preferred() -> None:
     landscape = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
     given = circumstances(N1, N2)

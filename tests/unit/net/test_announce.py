@@ -47,6 +47,23 @@ def test_the_first_announcement_has_left_when_announce_returns(
     trio.run(main, clock=autojump_clock)
 
 
+async def test_a_defence_is_one_announcement_at_once_beside_the_schedule(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sockets = NotedSockets()
+    async with Announcer(sockets=sockets, refresh_s=0) as announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth0")
+        await trio.sleep(20)
+        announcer.defend(A, "eth0")
+        sockets.broken.add("eth9")
+        announcer.defend(A, "eth9")
+        await trio.sleep(20)
+        nursery.cancel_scope.cancel()
+    assert [at for at, _, _ in sockets.sent] == pytest.approx([0, 0.1, 0.3, 1.1, 2, 5, 20, 20])
+    assert announcer.lost == 1
+
+
 async def test_the_task_repeats_on_schedule_and_stops_after_withdraw(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

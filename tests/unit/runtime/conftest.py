@@ -19,7 +19,7 @@ from duravip.plugin.api import BackendKind, TransportKind, hookimpl
 from duravip.plugin.manager import Found, PluginSet, load_plugins
 from duravip.runtime.daemon import Daemon, Host
 from duravip.runtime.life import Life
-from duravip.testing.fakes import MemoryBackend, MemoryNetwork, RecordingAnnouncer
+from duravip.testing.fakes import MemoryBackend, MemoryNetwork, RecordingAnnouncer, RecordingClaimWatch
 
 VIPS = tuple(Address(f"192.0.2.{number}") for number in (50, 51, 52))
 
@@ -43,6 +43,7 @@ class Memory:
         self.network = MemoryNetwork()
         self.backends: dict[NodeName, MemoryBackend] = {}
         self.announcers: dict[NodeName, SilentAnnouncer] = {}
+        self.claim_watches: dict[NodeName, RecordingClaimWatch] = {}
         self.configs: dict[NodeName, NodeConfig] = {}
         key = folder / "key"
         key.touch(0o600)
@@ -74,6 +75,7 @@ class Memory:
         )
         self.backends.setdefault(node, MemoryBackend(interface="eth0", delay_s=0.001))
         self.announcers.setdefault(node, SilentAnnouncer())
+        self.claim_watches.setdefault(node, RecordingClaimWatch())
         self.configs[node] = NodeConfig(
             name=node, file=f"{name}.conf", table=table or some_table(), local=replace(settings, **local)
         )
@@ -88,7 +90,9 @@ class Memory:
             self.plugins(),
             reread=lambda: self.configs[node],
             host=Host(
-                announcer=lambda local, neighbourhood: self.announcers[node], has_interface=lambda name: name == "eth0"
+                announcer=lambda local, neighbourhood: self.announcers[node],
+                claim_watch=lambda: self.claim_watches[node],
+                has_interface=lambda name: name == "eth0",
             ),
         )
 

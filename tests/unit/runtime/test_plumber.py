@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from duravip.cluster.effects import AnnounceAddress, ReleaseAddress, RenewAddresses, TakeAddress
+from duravip.cluster.effects import AnnounceAddress, DefendAddress, ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
@@ -153,6 +153,18 @@ async def test_an_order_to_announce_is_for_addresses_that_are_on(
         await trio.sleep(1)
         rig.plumber.order(AnnounceAddress(address=A))
     assert rig.announcer.asked == [("announce", A, "eth0")] * 2
+
+
+async def test_an_address_is_defended_once_and_only_while_it_is_on(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(DefendAddress(address=A))
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        rig.plumber.order(DefendAddress(address=A))
+        rig.plumber.order(release(A))
+        rig.plumber.order(DefendAddress(address=A))
+    assert [word for word, _, _ in rig.announcer.asked] == ["announce", "defend", "withdraw"]
 
 
 async def test_a_refusal_is_an_answer_for_that_address_only(autojump_clock: trio.testing.MockClock) -> None:
