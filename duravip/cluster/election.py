@@ -17,7 +17,7 @@ Source: domain.md sections 4 and 5, protocol.md section 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
@@ -25,7 +25,7 @@ from duravip.cluster.flags import Landscape
 from duravip.cluster.placement import place
 from duravip.model import Address, Decision, Flag, NodeName, Reason
 
-__all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "words"]
+__all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "wording", "words"]
 
 PREFERENCE_MOVES_IN_FLIGHT = 32
 """Held VIPs on their way to their preferred owners at one time."""
@@ -146,7 +146,17 @@ def reason_text(decision: Decision) -> str:
 def words(address: Address, decision: Decision, landscape: Landscape, given: Circumstances) -> str:
     """The reason in words, for people. A decision that is older than the tables it is asked about is no
     error."""
+    return wording(landscape, given)(address, decision)
+
+
+def wording(landscape: Landscape, given: Circumstances) -> Callable[[Address, Decision], str]:
+    """`words` for many addresses: what they have in common is worked out once."""
     electorate = Electorate(landscape, given)
+    return lambda address, decision: _words(electorate, address, decision)
+
+
+def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
+    landscape = electorate.landscape
     owner = decision.owner
     followed = landscape.follows.get(address, "another address")
     match decision.reason:

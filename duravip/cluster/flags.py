@@ -7,7 +7,7 @@ Nothing here depends on maturity, drain or eligibility: flags are about configur
 Theory of operation: `survey` reads each distinct table once (nodes with the same file share one), lines up
 the entries for each address and compares them. Only an address with two or more different entries can be
 flagged, except for a Binding name that different members bind to different addresses, which is looked for by
-name.
+name. Members that all share one table have no differences, so none are looked for.
 
 Source: founding document, domain.md sections 4 and 5.
 """
@@ -54,6 +54,8 @@ class _Shared:
 
 def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     """`tables`: for each online member whose table is in force, that table."""
+    if len({id(table) for table in tables.values()}) == 1:
+        return _survey_one(next(iter(tables.values())), tuple(sorted(tables)))
     distinct = _distinct(tables)
     members, lines = _line_up(distinct)
     universe = tuple(sorted(members))
@@ -93,6 +95,28 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
         follows=follows,
         followers=_reverse(follows),
         weights=weights,
+    )
+
+
+def _survey_one(table: Table, nodes: tuple[NodeName, ...]) -> Landscape:
+    """All members have the same table, as they should: nothing can be flagged, and after a failure this is what the
+    survivors wait for."""
+    entries = {entry.address: entry for entry in table.vips}
+    online = frozenset(nodes)
+    follows = _resolve({a: Address(e.follow.value) for a, e in entries.items() if e.follow is not None})
+    return Landscape(
+        universe=tuple(entries),
+        members=dict.fromkeys(entries, nodes),
+        entries=dict.fromkeys(nodes, entries),
+        flags={},
+        preferences={
+            address: NodeName(entry.preference.value)
+            for address, entry in entries.items()
+            if entry.preference is not None and entry.preference.value in online
+        },
+        follows=follows,
+        followers=_reverse(follows),
+        weights={address: entry.weight for address, entry in entries.items() if entry.weight != 1.0},
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from duravip.cluster.addresses import AddressSet
@@ -56,6 +56,10 @@ class Holdings:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[Address]:
+        """In no order."""
+        return iter(self._all)
+
     def __contains__(self, address: Address) -> bool:
         return address in self._all
 
@@ -91,17 +95,19 @@ class Holdings:
     ) -> list[Effect]:
         """Gives up what is not in `keep`, or is placed otherwise there, then starts taking what is in `take` and not
         here yet, on these terms. An address that is on its way out is taken again only when it is gone."""
-        orders: list[Effect] = []
-        for address in self.addresses():
-            holding = self._all[address]
+        leaving: list[Address] = []
+        for address, holding in self._all.items():
             if holding.state is HoldState.RELEASING:
                 if now >= self._retry_at.get(address, math.inf):
-                    del self._retry_at[address]
-                    orders.append(self._release(address, holding, now))
+                    leaving.append(address)
                 continue
             wanted = keep.get(address)
-            if wanted is None or (wanted.interface, wanted.prefix) != (holding.interface, holding.prefix):
-                orders.append(self._release(address, holding, now))
+            if wanted is None or wanted.interface != holding.interface or wanted.prefix != holding.prefix:
+                leaving.append(address)
+        orders: list[Effect] = []
+        for address in sorted(leaving):
+            self._retry_at.pop(address, None)
+            orders.append(self._release(address, self._all[address], now))
         for address in sorted(take):
             if address not in self._all:
                 entry = take[address]

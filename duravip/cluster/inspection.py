@@ -9,7 +9,7 @@ from duravip import __version__
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement
 from duravip.cluster.detector import Detector
-from duravip.cluster.election import words
+from duravip.cluster.election import wording
 from duravip.model import Address, Member, NodeName
 
 
@@ -62,10 +62,10 @@ def describer(agreed: AgreedState | None) -> Callable[[Address], str]:
     """Why an address has the owner it has, or none, in words; for many addresses, as things are now."""
     if agreed is None:
         return lambda address: "this node is in no view yet"
-    decisions, landscape, given = dict(agreed.decisions), agreed.landscape, agreed.circumstances()
+    decisions, say = dict(agreed.decisions), wording(agreed.landscape, agreed.circumstances())
 
     def describe(address: Address) -> str:
         decision = decisions.get(address)
-        return "no election yet" if decision is None else words(address, decision, landscape, given)
+        return "no election yet" if decision is None else say(address, decision)
 
     return describe

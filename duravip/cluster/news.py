@@ -8,7 +8,7 @@ from duravip import events
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.detector import Peer
 from duravip.cluster.effects import Publish
-from duravip.cluster.election import Circumstances, words
+from duravip.cluster.election import Circumstances, wording
 from duravip.model import Address, Decision, Evidence, Flag, Member, NodeName, View
 
 EVENT_OF_FLAG = {
@@ -77,11 +77,12 @@ class News:
         """The assignment has said who owns these; news are those that had another owner before, in whatever view.
         `given`: the circumstances that it was made in."""
         news: list[events.Event] = []
+        say = wording(agreed.landscape, given)
         for address in sorted(told):
             before, owner = self._owners.get(address), told[address].owner
             if before == owner:
                 continue
-            reason = words(address, told[address], agreed.landscape, given)
+            reason = say(address, told[address])
             news.append(events.OwnerElected(address=address, owner=owner, previous=before, reason=reason))
             if owner is None:
                 del self._owners[address]

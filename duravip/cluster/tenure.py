@@ -96,25 +96,23 @@ class Tenure:
         and not taken."""
         for address in [address for address, until in self._refused.items() if now >= until]:
             del self._refused[address]
+        me, holdings, decisions = self._me, self.holdings, agreed.decisions
+        entries = agreed.landscape.entries.get(me, {})
+        broken = {address for address in agreed.landscape.flags if is_broken(agreed, address)}
+        barred = broken.union(blocked.addresses, blocked.claimed, self._refused)
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
-        entries = agreed.landscape.entries.get(self._me, {})
-        mine = [address for address, decision in agreed.decisions.items() if decision.owner == self._me]
-        for address in (*self.holdings.addresses(), *mine) if may_hold else ():
-            entry = entries.get(address)
-            if entry is None or is_broken(agreed, address):
-                continue
-            if address in blocked.addresses or address in blocked.claimed or address in self._refused:
-                continue
-            decision = agreed.decisions.get(address)
-            if decision is not None and decision.owner != self._me:
-                continue
-            keep[address] = entry
-            if decision is None or not may_take or address in avoided:
-                continue
-            if not self._has_rival(agreed, address):
-                take[address] = entry
-        self.former |= {address for address in self.holdings.held() if is_broken(agreed, address)}
+        for address in holdings if may_hold else ():
+            entry, decision = entries.get(address), decisions.get(address)
+            if entry is not None and address not in barred and (decision is None or decision.owner == me):
+                keep[address] = entry
+        if may_hold and may_take:
+            mine = {address for address, decision in decisions.items() if decision.owner == me}
+            for address in mine.difference(holdings, barred, avoided):
+                entry = entries.get(address)
+                if entry is not None and not self._has_rival(agreed, address):
+                    take[address] = entry
+        self.former |= {a for a in broken if holdings.state(a) in (HoldState.TAKING, HoldState.HELD)}
         self.lease.settle(agreed.settings().address_lifetime, now)
         orders = self.holdings.reconcile(
             keep, take, now, lifetime_s=self.lease.lifetime_s, not_after=self.lease.not_after(now)
@@ -123,14 +121,18 @@ class Tenure:
 
     def _has_rival(self, agreed: AgreedState, address: Address) -> bool:
         """Whether somebody else's claim on the address stands, as far as this node has heard."""
+        claims = agreed.claims.get(address)
+        if claims is None or (len(claims) == 1 and self._me in claims):
+            return False
         return any(
-            name != self._me and number > self._released.get((address, name), -1)
-            for name, number in agreed.claims.get(address, {}).items()
+            name != self._me and number > self._released.get((address, name), -1) for name, number in claims.items()
         )
 
     def _announce_again(self, agreed: AgreedState) -> list[Effect]:
         said: list[Effect] = []
-        for address in self.holdings.held():
+        me = self._me
+        disputed = {address for address, claims in agreed.claims.items() if len(claims) > 1 or me not in claims}
+        for address in sorted(disputed | self._rivalled):
             if self.holdings.state(address) is not HoldState.HELD:
                 continue
             if self._has_rival(agreed, address):

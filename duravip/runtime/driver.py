@@ -15,6 +15,7 @@ still while the machine is suspended; `suspended_s` tells for how long it did.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, assert_never
@@ -47,6 +48,7 @@ from duravip.wire.link import Link, Received
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long
 SLOW_TURN_S = 0.005
+EVENTS_AT_ONCE = 50  # published within a turn; more wait until other tasks have run
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
 
@@ -123,6 +125,8 @@ class Driver:
         self._in_hand = 0  # datagrams that are queued or being sent
         self._quiet = trio.Event()  # set when that is 0
         self._quiet.set()
+        self._news: deque[Event] = deque()  # what is still to be published
+        self._has_news = trio.Event()
         self.counters = DriverCounters()
 
     def __repr__(self) -> str:
@@ -178,12 +182,25 @@ class Driver:
                 nursery.start_soon(self._send, path, transport)
                 nursery.start_soon(self._receive, path, transport)
             nursery.start_soon(self._keep_time)
+            nursery.start_soon(self._tell_the_rest)
 
     async def _keep_time(self) -> None:
         while True:
             with trio.CancelScope(deadline=self._core.next_deadline()) as self._alarm:
                 await trio.sleep_forever()
             self.feed(Ticked())
+
+    async def _tell_the_rest(self) -> None:
+        while True:
+            await self._has_news.wait()
+            self._has_news = trio.Event()
+            while self._news:
+                self._tell(EVENTS_AT_ONCE)
+                await trio.lowlevel.checkpoint()
+
+    def _tell(self, count: int) -> None:
+        for _ in range(min(count, len(self._news))):
+            self._publish(self._news.popleft())
 
     async def _receive(self, path: str, transport: Transport) -> None:
         while True:
@@ -222,7 +239,7 @@ class Driver:
             self.counters.datagrams_out += 1
 
     def _turn(self, input: Input, now: float) -> None:
-        events: list[Event] = []
+        is_behind = bool(self._news)
         for effect in self._core.handle(input, now=now):
             match effect:
                 case Send():
@@ -234,13 +251,17 @@ class Driver:
                 case ProbeAddress():
                     self._ask(effect)
                 case Publish():
-                    events.append(effect.event)
+                    self._news.append(effect.event)
                 case Left():
                     self._left.set()
                 case _:
                     assert_never(effect)
-        for event in events:
-            self._publish(event)
+        if self._left.is_set():
+            self._tell(len(self._news))
+        elif not is_behind:
+            self._tell(EVENTS_AT_ONCE)
+        if self._news:
+            self._has_news.set()
         took = trio.current_time() - now
         self.counters.turns += 1
         self.counters.slow_turns += took > SLOW_TURN_S

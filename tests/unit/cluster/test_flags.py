@@ -284,6 +284,14 @@ def renamed(table: Table, names: dict[str, str]) -> Table:
 
 
 @given(clusters)
+def test_members_with_one_table_are_surveyed_as_members_with_equal_tables_are(cluster: dict[NodeName, Table]) -> None:
+    for table in cluster.values():
+        equal = {node: make_table(table.vips) for node in cluster}
+        assert survey(dict.fromkeys(cluster, table)) == survey(equal)
+        assert list(survey(dict.fromkeys(cluster, table)).preferences) == list(survey(equal).preferences)
+
+
+@given(clusters)
 def test_other_names_for_the_nodes_give_the_same_flags(cluster: dict[NodeName, Table]) -> None:
     names = {"n1": "zoe", "n2": "adam", "n3": "mia"}
     before, after = survey(cluster), survey({NodeName(names[n]): renamed(t, names) for n, t in cluster.items()})
