@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from duravip.runtime.state_dir import StateDir
 from duravip.wire.link import Link, read_keys
 
 SWEEP_LIMIT_S = 5.0
+SWITCH_INTERVAL_S = 0.0005  # how long a thread that talks to the kernel may wait for a busy event loop; usually 5 ms
 
 log = logging.getLogger("duravip")
 
@@ -167,6 +169,7 @@ class Daemon:
 async def run_daemon(daemon: Daemon) -> None:
     """A daemon that obeys signals: SIGTERM and SIGINT hand over and leave, a second one takes everything off
     at once; SIGHUP reads the configuration again."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             life: Life | None = None

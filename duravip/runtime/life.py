@@ -47,6 +47,7 @@ LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then 
 LAST_WORDS_S = 1.0  # for notifiers and followers of events, when the addresses are with others already
 LOG_QUEUE_EVENTS = 20_000
 LOG_DELAY_S = 0.01
+LOG_PATIENCE_S = 1.0
 
 log = logging.getLogger("duravip")
 
@@ -158,7 +159,7 @@ class Life:
         """Until the node has left. `started` when everything is open and the control socket answers."""
         async with trio.open_nursery() as self._nursery:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
-                self._nursery.start_soon(_log_events, to_log)
+                self._nursery.start_soon(_log_events, to_log, self._plumber)
                 if self._around.guard is not None:
                     self._nursery.start_soon(self._around.guard.keep, self._publish)
                 if (interval_s := watchdog_interval_s()) is not None:
@@ -298,13 +299,15 @@ def parameters_of(config: NodeConfig, me: Member, *, drained: bool, renews: bool
     )
 
 
-async def _log_events(events: Subscription) -> None:
-    """A moment after they happened: a hand-over does not wait for its log."""
+async def _log_events(events: Subscription, plumber: Plumber) -> None:
+    """A moment after they happened, and after what the kernel has to do: a hand-over does not wait for its log."""
     try:
         while True:
             stamped: Stamped | None = await events.receive()
             with trio.CancelScope(shield=True):
                 await trio.sleep(LOG_DELAY_S)
+                with trio.move_on_after(LOG_PATIENCE_S):
+                    await plumber.wait_idle()
             while stamped is not None:
                 _log(stamped, lost=events.take_lost())
                 await trio.lowlevel.checkpoint()

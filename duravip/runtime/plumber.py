@@ -75,6 +75,8 @@ class Plumber:
         self._renewals: deque[RenewAddresses] = deque()
         self._batch_size = FIRST_BATCH
         self._work = trio.Event()
+        self._idle = trio.Event()
+        self._idle.set()
 
     def __repr__(self) -> str:
         return f"<Plumber {len(self._on)} addresses on, {self.waiting} orders waiting>"
@@ -99,7 +101,7 @@ class Plumber:
             return
         if isinstance(order, RenewAddresses):
             self._renewals.append(order)
-            self._work.set()
+            self._begin()
             return
         if isinstance(order, ReleaseAddress):
             self._announcer.withdraw(order.address)
@@ -107,7 +109,11 @@ class Plumber:
         queue.append(order)
         if len(queue) == 1:
             self._make_ready(order)
-            self._work.set()
+            self._begin()
+
+    async def wait_idle(self) -> None:
+        """Until nothing is ordered that is not done."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Until cancelled. Raises BackendError when the kernel does not answer at all."""
@@ -115,6 +121,7 @@ class Plumber:
             while self._removals or self._additions or self._renewals:
                 await self._carry_out_one_batch()
             self._batch_size = FIRST_BATCH
+            self._idle.set()
             self._work = trio.Event()
             await self._work.wait()
 
@@ -225,6 +232,11 @@ class Plumber:
 
     def _removal_ordered(self, address: Address) -> bool:
         return any(isinstance(order, ReleaseAddress) for order in self._orders.get(address, ()))
+
+    def _begin(self) -> None:
+        self._work.set()
+        if self._idle.is_set():
+            self._idle = trio.Event()
 
     def _make_ready(self, order: Order) -> None:
         (self._removals if isinstance(order, ReleaseAddress) else self._additions).append(order.address)

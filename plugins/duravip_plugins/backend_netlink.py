@@ -93,7 +93,7 @@ class NetlinkBackend:
     async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
         plumbed = await self.list() if any(asked.interface is None for asked in placements) else ()
         places = [asked.interface or connected_interface(asked.address, plumbed) or "" for asked in placements]
-        index_of = {interface: _index(interface) for interface in places}
+        index_of = {interface: _index(interface) for interface in set(places)}
         return [
             codec.delete_request(asked.address, index_of[interface], asked.prefix, sequence=0)
             if index_of[interface]

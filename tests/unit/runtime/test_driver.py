@@ -11,9 +11,9 @@ import trio.testing
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Leave, Probe, TableChunk
-from duravip.events import NodeLeft, PathLost, PathRestored, ViewMatured
+from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
-from duravip.runtime.driver import Driver
+from duravip.runtime.driver import EVENTS_AT_ONCE, Driver
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport
 from duravip.wire.link import Link
 
@@ -288,3 +288,31 @@ async def test_an_effect_answered_inside_its_own_turn_is_our_bug(
         driver._publish = lambda event: driver.feed(Ticked())
         with pytest.raises(RuntimeError, match="a bug in duravip"):
             driver.feed(LeaveRequested())
+
+
+def many(count: int) -> tuple[Effect, ...]:
+    return tuple(Publish(event=LinkUp(interface=f"eth{number}")) for number in range(count))
+
+
+async def test_of_many_events_the_first_are_published_at_once_and_the_rest_in_their_order_soon(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    count = 3 * EVENTS_AT_ONCE
+    batches = [many(count), (Publish(event=LinkDown(interface="eth0")),)]
+    core = ScriptedCore(lambda input: batches.pop(0))
+    rig = Rig(core)
+    async with rig.running() as driver:
+        driver.feed(Ticked())
+        assert len(rig.done) == EVENTS_AT_ONCE
+        driver.feed(Ticked())
+        assert len(rig.done) == EVENTS_AT_ONCE
+        await trio.testing.wait_all_tasks_blocked()
+    assert rig.done == [*(effect.event for effect in many(count)), LinkDown(interface="eth0")]  # type: ignore[union-attr]
+
+
+async def test_whoever_has_left_has_published_everything(autojump_clock: trio.testing.MockClock) -> None:
+    count = 3 * EVENTS_AT_ONCE
+    rig = Rig(ScriptedCore(lambda input: (*many(count), Left())))
+    async with rig.running() as driver:
+        driver.feed(Ticked())
+        assert len(rig.done) == count

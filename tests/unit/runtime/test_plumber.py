@@ -315,3 +315,15 @@ async def test_a_renewal_that_the_kernel_refuses_is_told_by_address(autojump_clo
         rig.plumber.order(renewal(A, B))
         await trio.sleep(1)
     assert rig.answers[-1] == AddressesRenewed(failed=((A, "no such device"),))
+
+
+async def test_it_is_idle_when_everything_ordered_is_done(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        await rig.plumber.wait_idle()
+        began = trio.current_time()
+        for order in (take(A), take(B), release(A), renewal(B)):
+            rig.plumber.order(order)
+        await rig.plumber.wait_idle()
+        assert trio.current_time() - began == pytest.approx(3)
+        assert rig.answers[-1] == AddressesRenewed(took_s=pytest.approx(1))
