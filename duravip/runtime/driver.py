@@ -5,9 +5,9 @@ Rules of this file: it decides nothing. One input at a time; all effects of an i
 the next input: datagrams and kernel orders first, in their order, then events, in theirs: nobody on the
 network waits for a log. Handing over never waits: the first few datagrams go straight to a transport that can
 take them at once, others to a bounded queue per transport; kernel orders to the plumber, events to the bus (of
-very many only the first at once, and the rest when other tasks have had their turn). A
-deadline that has passed goes before any datagram, so that no flood can starve the heartbeat; each transport
-gives way after every datagram.
+very many only the first at once, and the rest when other tasks have had their turn). A deadline that has passed
+goes before any datagram, so that no flood can starve the heartbeat; each transport gives way after every
+datagram.
 
 The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own. It stands
 still while the machine is suspended; `suspended_s` tells for how long it did.
