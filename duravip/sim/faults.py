@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.messages import Blocked
-from duravip.model import NodeName, Table
+from duravip.model import Claim, NodeName, Table
 from duravip.sim.host import Host
 from duravip.sim.kernel import CALM, MOODY
 from duravip.sim.network import FAIR, ROUGH, Weather
@@ -67,6 +67,7 @@ class Schedule:
         self._plan_calm()
         if chance.random() < 0.4:
             self._switch(chance.uniform(5, CALM_AT_S - 3))
+        self._plan_strangers()
         self.faults.sort(key=lambda fault: fault.at_s)
 
     def plant(self, happened: Callable[[str], None]) -> None:
@@ -111,6 +112,25 @@ class Schedule:
                 self._add(CALM_AT_S + 3.5, f"{host.name} undrained", _drain(host, False))
             if chance.random() < 0.7:
                 self._add(CALM_AT_S + 3.5, f"{host.name} unblocked", _block(host, Blocked()))
+
+    def _plan_strangers(self) -> None:
+        """In some worlds strangers say for a while that they have addresses; hosts differ in what they make of that."""
+        chance = self.world.clock.random("strangers")
+        if chance.random() < 0.6:
+            return
+        for host in self.world.hosts.values():
+            host.on_duplicate = chance.choice(("defend", "yield"))
+            host.probe_before_taking = chance.random() < 0.5
+        for number in range(chance.randint(1, 3)):
+            address = chance.choice(self._plan).entry.address
+            claim = Claim(address=address, hardware_address=bytes((2, 0, 0, 0, 0, number)))
+            hearing = chance.sample(self.names, chance.randint(1, len(self.names)))
+            at_s = chance.uniform(0, CALM_AT_S - 1)
+            until_s = min(CALM_AT_S, at_s + chance.choice((0.1, 5.0, 20.0)))
+            while at_s < until_s:
+                for name in hearing:
+                    self._add(at_s, f"{name} hears a stranger that has {address}", _hear(self.world.hosts[name], claim))
+                at_s += chance.uniform(0.1, 2.0)
 
     # --- trouble --------------------------------------------------------------------------------------------
 
@@ -253,6 +273,10 @@ def _telling(fault: Fault, happened: Callable[[str], None]) -> Callable[[], None
 
 def _drain(host: Host, drained: bool) -> Callable[[], None]:
     return lambda: host.drain(drained)
+
+
+def _hear(host: Host, claim: Claim) -> Callable[[], None]:
+    return lambda: host.hear(claim)
 
 
 def _reload(host: Host, table: Table) -> Callable[[], None]:
