@@ -3,8 +3,9 @@
     python docs/generate.py            write what is out of date
     python docs/generate.py --check    say what is out of date; exit 1 if anything is
 
-Whole pages: docs/reference/. Parts: what stands between `<!-- generated: NAME -->` and `<!-- end -->` in any other
-page. A test compares what is committed with what this script gives. duravip must be installed (`pip install -e .`).
+Whole pages: those of docs/reference/ that PAGES names. Parts: what stands between `<!-- generated: NAME -->` and
+`<!-- end -->` in any other page. A test compares what is committed with what this script gives. duravip must be
+installed (`pip install -e .`).
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def events_page() -> str:
     return page(
         "Events",
         "Source: `duravip/events.py`. `duravip events --follow` prints them, `--filter GLOB` picks by id, `--format "
-        "json` gives one object a line.",
+        "json` gives one object a line. Which of them follow one another, and when, is told in [a day](a-day.md).",
         "## Every event",
         envelope,
         *sections,

@@ -247,6 +247,8 @@ class AddressLost(Event, frozen=True, kw_only=True):
 
 
 class ConfigReloaded(Event, frozen=True, kw_only=True):
+    """This node goes by its file as it has just been read. `digest`: of its table."""
+
     id = "config.reloaded"
     digest: str
 
@@ -276,6 +278,8 @@ class GuardReplaced(Event, frozen=True, kw_only=True):
 
 
 class PluginFailed(Event, frozen=True, kw_only=True):
+    """A plugin did not do what it should: what, in `text`. It is tried again."""
+
     id = "plugin.failed"
     plugin: str
     text: str
