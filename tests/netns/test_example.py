@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_it_is_installed_and_its_own_tests_pass(installed: Path, tmp_path: Path)
 def test_a_cluster_lives_on_them(cluster: Cluster) -> None:
     """
     node1 ─┐
-    node2 ─┼─ br0        the owner of .51 leaves
+    node2 ─┼─ br0        the owner of .51 leaves, the next one's daemon is killed
     node3 ─┘
     """
     vip = "10.77.0.51"
@@ -93,3 +94,10 @@ def test_a_cluster_lives_on_them(cluster: Cluster) -> None:
     cluster.until(lambda: told(second) == remembered(second), "the file has what the daemon remembers")
     assert told(second)[-1] == "election.address_acquired"
     assert told(first)[-1] == "election.address_released"
+
+    cluster.crash(second, signal.SIGKILL)
+    [third] = {*NODES} - {first, second}
+    cluster.until(
+        lambda: cluster.events(third, "membership.node_left")[-1]["name"] == second, "the guard's farewell is heard"
+    )
+    assert cluster.events(third, "membership.node_left")[-1]["cause"] == "left"

@@ -12,7 +12,7 @@ import trio
 from duravip.config.options import Kind, Option
 from duravip.errors import TransportError
 from duravip.model import NodeName
-from duravip.plugin.api import Transport, TransportContext, TransportKind, hookimpl
+from duravip.plugin.api import Farewell, Transport, TransportContext, TransportKind, hookimpl
 
 OPTIONS = (
     Option(name="address", kind=Kind.ADDRESS, required=True, doc="The broadcast address of the network: 192.0.2.255."),
@@ -67,6 +67,9 @@ class Broadcast:
 
     def source_address(self) -> str:
         return str(self._sender.getsockname()[0])
+
+    def farewell(self) -> Farewell:
+        return Farewell(descriptor=self._sender.fileno(), destinations=(self._to,))
 
     def _close(self) -> None:
         self._receiver.close()
