@@ -168,7 +168,7 @@ async def test_telling_never_waits_and_one_that_does_not_read_is_replaced(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("duravip.runtime.guard.RESTART_PAUSE_S", 0.0)
-    monkeypatch.setattr("duravip.runtime.guard.READ_LIMIT_S", 0.05)
+    monkeypatch.setattr("duravip.runtime.guard.READ_LIMIT_S", 1.0)  # the next one, too, must start within it
     guard = stage.guard()
     many = {Address(f"10.{a}.{b}.1"): bytes(40) for a in range(256) for b in range(40)}
     async with kept(guard) as said:
