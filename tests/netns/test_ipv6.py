@@ -66,6 +66,8 @@ def test_a_cluster_lives_without_ipv4_and_clients_follow_its_addresses(cluster: 
         cluster.until(lambda: believes("node2"), "the client is back at node2")
     assert probe.answered_by() == tuple(cluster.lan[node].hardware_address for node in ("node2", heir, "node2"))
     assert probe.longest_gap_ms() < 8_000
+    for node in NODES:
+        assert not cluster.events(node, "conflict.duplicate"), "a member's advertisements are no stranger's"
 
     hardware = {node: bytes.fromhex(cluster.lan[node].hardware_address.replace(":", "")) for node in NODES}
     of_vip = [frame for frame in heard if frame[62:78] == ipaddress.IPv6Address(vip).packed]

@@ -84,6 +84,8 @@ def test_each_address_lands_on_its_interface_and_followers_stay_with_what_they_f
 
     cluster.heal()
     assert cluster.settled() == owners
+    for node in NODES:
+        assert not cluster.events(node, "conflict.duplicate"), "members are no strangers, on whichever link"
 
 
 FAMILIES = (("192.0.2.51", "192.0.2.52"), ("fd99::51", "fd99::52"))
