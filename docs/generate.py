@@ -10,6 +10,8 @@ installed (`pip install -e .`).
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import importlib
 import inspect
 import re
@@ -22,10 +24,10 @@ import from_code as code
 import msgspec
 import sample_json
 
-from duravip import events, model
+from duravip import errors, events, model
 from duravip.cli.main import COMMANDS
 from duravip.cluster import agreement, holdings, messages
-from duravip.config import diagnostics, schema
+from duravip.config import diagnostics, document, options, schema
 from duravip.plugin import api, hookspecs
 from duravip.wire.dropped import DropReason
 
@@ -75,8 +77,8 @@ def options_page() -> str:
     parts = []
     for scope, title in SCOPE_TITLES.items():
         parts += [f"## {title}", code.options_table(schema.SCOPES[scope])]
-    for stanza, options in sorted(code.plugin_options().items()):
-        parts += [f"## `{stanza}`: the stanza of the plugin", code.options_table(options) if options else "No options."]
+    for stanza, own in sorted(code.plugin_options().items()):
+        parts += [f"## `{stanza}`: the stanza of the plugin", code.options_table(own) if own else "No options."]
     profiles = code.table(
         ("profile", "heartbeat_interval", "failure_timeout"),
         [(code.code(name), f"{beat:g} s", f"{limit:g} s") for name, (beat, limit) in schema.PROFILES.items()],
@@ -143,6 +145,26 @@ def diagnostics_page() -> str:
     )
 
 
+VALUES = (
+    options.Option,
+    options.Kind,
+    document.Document,
+    document.Stanza,
+    document.Assignment,
+    document.Value,
+    model.Origin,
+    diagnostics.Diagnostic,
+    diagnostics.Severity,
+    events.Stamped,
+)
+KITS = (
+    ("parser_kit", "check_parser", "Sample"),
+    ("transport_kit", "check_transport", None),
+    ("backend_kit", "check_backend", "Place"),
+    ("notifier_kit", "check_notifier", "Receiver"),
+)
+
+
 def hooks_page() -> str:
     hooks = []
     for name, hook in sorted(vars(hookspecs).items()):
@@ -158,12 +180,54 @@ def hooks_page() -> str:
         "Source: `duravip/plugin/hookspecs.py` and `duravip/plugin/api.py`. A plugin is a module named by an entry "
         "point in the group `duravip`; it marks functions with `duravip.plugin.api.hookimpl`. Hooks register things, "
         "once, at start; the objects they return are called directly afterwards. The stanza that bears a plugin's name "
-        "configures it, by the options that it declares.",
+        "configures it, by the options that it declares. How to write one is in the "
+        "[tutorial](../tutorial/write-a-plugin.md).",
         "## Hooks",
         *hooks,
         "## What they return, and what those must do",
+        "All of it is in `duravip.plugin.api`.",
         *kinds,
+        f"### Change\n\n`{code.type_text(api.Change)}`: what `Backend.watch` gives.",
+        f"### connected_interface\n\n`connected_interface{_signature(api.connected_interface)}` "
+        + code.one_line(api.connected_interface.__doc__),
+        "## What those are made of",
+        "`Address` and `NodeName` (`duravip.model`) are `str`: a canonical IP address, as "
+        "`str(ipaddress.ip_address(text))` gives it, and a node's whole name.",
+        *(part for kind in VALUES for part in _value(kind)),
+        "## What may be raised",
+        "From `open`, and from entering what it gives, these (`duravip.errors`) end the start with their one sentence. "
+        "Anything else that is raised there ends it as `PluginError`: a sentence with the plugin's name, its "
+        "distribution and version, and the place in its source. What happens later, and to whom, is said in [find out "
+        "why one fails](../how-to/plugins.md#why-a-plugin-fails).",
+        code.table(
+            ("error", "says", "exit status"),
+            [
+                (code.code(error.__name__), code.one_line(error.__doc__), str(error.exit_code))
+                for error in (errors.ConfigurationError, errors.TransportError, errors.BackendError)
+            ],
+        ),
+        "## The conformance kits",
+        "In `duravip.testing`, for your tests; none needs a test framework. Each raises AssertionError, with a "
+        "sentence, when the contract is broken, and is made of smaller checks that can be called one by one "
+        "(`duravip.testing.parser_kit.check_sniffing`). [How to use them](../how-to/plugins.md).",
+        *(part for kit in KITS for part in _kit(*kit)),
     )
+
+
+def _value(kind: type) -> list[str]:
+    return [f"### {kind.__name__}", f"From `{kind.__module__}`. {code.one_line(kind.__doc__)}", *_members(kind)]
+
+
+def _kit(module_name: str, check: str, helper: str | None) -> list[str]:
+    module = importlib.import_module(f"duravip.testing.{module_name}")
+    function = getattr(module, check)
+    star = "async " if inspect.iscoroutinefunction(function) else ""
+    words = "\n\n".join(code.one_line(part) for part in inspect.cleandoc(module.__doc__ or "").split("\n\n")[2:])
+    parts = [f"### {check}", f"`{star}{check}{_signature(function)}`: {words}"]
+    if helper:
+        kind = getattr(module, helper)
+        parts += [f"`{helper}`: {code.one_line(kind.__doc__)}", *_members(kind)]
+    return parts
 
 
 def _members(kind: type) -> list[str]:
@@ -173,8 +237,23 @@ def _members(kind: type) -> list[str]:
             continue
         star = "async " if inspect.iscoroutinefunction(member) else ""
         found.append(f"- `{star}{name}{_signature(member)}` {code.one_line(member.__doc__)}".rstrip())
-    fields = [f"- `{name}: {hint}`" for name, hint in vars(kind).get("__annotations__", {}).items()]
-    return ["\n".join([*fields, *found])] if fields or found else []
+    defaults = _defaults(kind)
+    fields = [
+        f"- `{name}: {hint}{defaults.get(name, '')}`" for name, hint in vars(kind).get("__annotations__", {}).items()
+    ]
+    members = [f"- `{member.name}`" for member in kind] if issubclass(kind, enum.Enum) else []
+    return ["\n".join([*members, *fields, *found])] if members or fields or found else []
+
+
+def _defaults(kind: type) -> dict[str, str]:
+    """Field -> ` = default`, of those that need not be given."""
+    if not dataclasses.is_dataclass(kind):
+        return {}
+    return {
+        field.name: f" = {field.default_factory() if callable(field.default_factory) else field.default!r}"
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    }
 
 
 def _signature(function: Callable[..., object]) -> str:

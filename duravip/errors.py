@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class DuravipError(Exception):
     """Root of the tree. A command turns it into one sentence and `exit_code`, never a traceback."""
@@ -56,3 +58,12 @@ class ControlError(DuravipError):
 
 class ImpossibleTransitionError(AssertionError):
     """A state machine was asked for a move that its table does not have: a bug of ours, never of the user."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions that a group, however nested, is made of; of any other, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -308,7 +308,8 @@ class Stamped(msgspec.Struct, frozen=True, kw_only=True):
     view: str
 
     def to_json_object(self) -> dict[str, Any]:
-        """The object of contract.md section 2: id, incarnation, seq, time, node, view, then the event's fields."""
+        """`id`, `incarnation`, `seq`, `time` (RFC 3339), `node`, `view`, then the event's fields, as plain values that
+        `json` can write."""
         return {
             "id": self.event.id,
             "incarnation": self.incarnation,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from duravip.cli.with_plugins import plugin_option, plugins_for
-from duravip.errors import DuravipError, UsageError
+from duravip.errors import DuravipError, UsageError, leaves
 
 if TYPE_CHECKING:
     from duravip.config.node_config import NodeConfig
@@ -87,12 +87,3 @@ def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfi
                 raise known[0] from None
             logging.getLogger("duravip").critical("a bug in duravip ends this daemon", exc_info=error)
             raise DuravipError("ended by a bug in duravip; the log says where. Please report it") from None
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions that a group, however nested, is made of."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error

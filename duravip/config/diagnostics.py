@@ -10,6 +10,8 @@ from duravip.model import Origin
 
 
 class Severity(enum.Enum):
+    """How bad it is: with an ERROR nothing starts; a WARNING is probably a mistake; an INFO is worth knowing."""
+
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
@@ -17,8 +19,9 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """`code` is stable: DV1xx syntax, DV2xx files, DV3xx values, DV4xx within one node, DV5xx between
-    nodes."""
+    """`code` is stable: DV1xx syntax, DV2xx files, DV3xx values, DV4xx within one node, DV5xx between nodes; a plugin's
+    own begin with letters of its own. `message`: what is wrong, in a sentence without full stop. `hint`: what to
+    do."""
 
     severity: Severity
     code: str
@@ -87,6 +90,7 @@ CODES: dict[str, str] = {
     "DV204": "The file is not text in UTF-8.",
     "DV205": "No installed plugin reads this kind of file.",
     "DV206": "An `include` is not supported yet in this version.",
+    "DV207": "The plugin that should have read the file has failed.",
     "DV301": "A value is of the wrong kind.",
     "DV302": "A number is out of its range.",
     "DV303": "A value is none of the choices.",

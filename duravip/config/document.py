@@ -37,7 +37,8 @@ class Assignment:
 
 @dataclass(slots=True)
 class Stanza:
-    """`keyword "name" { ... }`, or the root (keyword ""). `items` keeps the order of the text."""
+    """`keyword "name" { ... }`, or the root (keyword "", name None). `name`: the text after the keyword, or None.
+    `items` keeps the order of the text."""
 
     keyword: str
     name: str | None
@@ -53,8 +54,12 @@ class Stanza:
 
 @dataclass(slots=True)
 class Document:
-    """`strict`: an unknown option in a scope of ours is an error (TOML) rather than a warning (Momentum).
-    `fold_case`: keywords and option names compare case-insensitively."""
+    """The tree has the same shape for every language: below the root stand `cluster`, `topology` (named by its network;
+    inside `cluster`, too), `binding` and `binding_group` (named; bindings may stand inside), `KIND_listener` with a
+    `listen` (named `address:port`) for each address inside, and a stanza for each plugin, named or not. All keywords
+    and options in small letters, unless `fold_case` says that they compare case-insensitively.
+
+    `strict`: an unknown option in a scope of ours is an error (TOML) rather than a warning (Momentum)."""
 
     file: str
     root: Stanza

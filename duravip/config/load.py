@@ -138,7 +138,13 @@ def parse_text(text: str, *, file: str, parsers: Sequence[ConfigParser]) -> Docu
             file,
             _diagnostic("DV205", "no plugin that reads configurations is installed", file, "see `duravip plugins`"),
         )
-    return parser.parse(text, file=file)
+    try:
+        document: object = parser.parse(text, file=file)
+    except Exception as error:  # a plugin's: problems should be diagnostics, never exceptions
+        return _failed(parser, f"{type(error).__name__}: {error}", file)
+    if not isinstance(document, Document):
+        return _failed(parser, f"it gave {type(document).__name__}, no document", file)
+    return document
 
 
 def _parser(text: str, file: str, parsers: Sequence[ConfigParser]) -> ConfigParser | None:
@@ -146,7 +152,26 @@ def _parser(text: str, file: str, parsers: Sequence[ConfigParser]) -> ConfigPars
     for parser in parsers:
         if lowered.endswith(parser.suffixes):
             return parser
-    return max(parsers, key=lambda parser: parser.sniff(text), default=None)
+    return max(parsers, key=lambda parser: _sniffed(parser, text), default=None)
+
+
+def _sniffed(parser: ConfigParser, text: str) -> float:
+    try:
+        return float(parser.sniff(text))
+    except Exception:  # a plugin's: what fails at this would not read the text either
+        return 0.0
+
+
+def _failed(parser: ConfigParser, why: str, file: str) -> Document:
+    return _empty(
+        file,
+        _diagnostic(
+            "DV207",
+            f"the language {parser.name} failed on this file: {why}",
+            file,
+            "a bug in its plugin: `duravip plugins` says whose it is",
+        ),
+    )
 
 
 def system_resolve(name: str) -> tuple[str, ...]:

@@ -21,6 +21,11 @@ class PluginStanza:
     options: Mapping[str, Any]
     origin: Origin = field(default_factory=Origin)
 
+    @property
+    def title(self) -> str:
+        """What people call it: `webhook pager`."""
+        return f"{self.plugin} {self.name}" if self.name else self.plugin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:

@@ -9,7 +9,10 @@ from typing import Any
 
 
 class Kind(enum.Enum):
-    """What a value may be. DURATION is seconds (float; `"250ms"`, `"5s"`, `"2m"` accepted)."""
+    """What a value may be, and what arrives in `options` for it: TEXT, CHOICE, NODE a `str`; ADDRESS a `str` in
+    canonical form; BOOLEAN a `bool`; INTEGER an `int`; NUMBER a `float`; DURATION seconds as a `float` (`"250ms"`,
+    `"5s"`, `"2m"` accepted); TEXTS a tuple of `str`, of one for a single text. An option that is not written arrives
+    as its `default`, unchanged."""
 
     TEXT = "text"
     BOOLEAN = "boolean"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -35,7 +35,8 @@ class ConfigParser(Protocol):
     suffixes: tuple[str, ...]
 
     def sniff(self, text: str) -> float:
-        """How likely (0.0 to 1.0) the text is in this language; asked when no suffix decides. Never raises."""
+        """How likely (0.0 to 1.0) the text is in this language; asked when no suffix decides, and the surest parser
+        reads it: of equals, the first by the plugin's name. Never raises."""
         ...
 
     def parse(self, text: str, *, file: str) -> Document:
@@ -45,8 +46,8 @@ class ConfigParser(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportContext:
-    """What a transport may know. `options` holds the validated stanza; `vips` must never be bound or joined from;
-    `node_address` is the configured `nodeaddr` or None."""
+    """What a transport may know. `node`: this node's name. `options`: the validated stanza, every declared option in
+    it. `node_address`: the configured `nodeaddr` or None. `vips`: never bind to one, never send from one."""
 
     node: NodeName
     options: Mapping[str, Any]
@@ -77,7 +78,9 @@ class Transport(Protocol):
         ...
 
     def source_address(self) -> str:
-        """The local address that datagrams leave from."""
+        """The IP address, in text, that datagrams leave from; asked when the transport is open. A transport that
+        has no addresses of its own gives `TransportContext.node_address`, and refuses to open without. If it is a
+        VIP, the start is refused."""
         ...
 
 
@@ -111,16 +114,19 @@ class FarewellTransport(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportKind:
-    """What `duravip_transports` returns: a name (its stanza), its options, and how to open one."""
+    """What `duravip_transports` returns. `open`: called at a start, once for each stanza that bears the `name` (each
+    is a path of its own), or once with the defaults if `transports` in the stanza `cluster` names it. It gives the
+    transport, not entered yet."""
 
     name: str
     options: tuple[Option, ...]
-    open: Any  # Callable[[TransportContext], Transport]
+    open: Callable[[TransportContext], Transport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where an address is, or should be. `interface` None: choose the one whose connected subnet contains it.
+    """Where an address is, or should be. `interface` None: choose the one whose connected subnet contains it, as
+    `connected_interface` does. `prefix` in bits.
 
     `lifetime_s`: after so long without renewal the kernel is to drop the address; 0: never. `not_after`: the time of
     `time.monotonic` from which on the order must not be carried out any more."""
@@ -134,7 +140,9 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plumbed:
-    """An address found on an interface. `ours`: it bears this software's mark."""
+    """An address found on an interface. `ours`: it bears the backend's mark, which every address gets that it adds, and
+    which outlives the daemon: at each start what is `ours` is taken off. `hardware_address`: the interface's, `""` if
+    unknown."""
 
     address: Address
     interface: str
@@ -145,8 +153,10 @@ class Plumbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of one address of a batch. `error` "" is success; `interface` is where it is or was. `late`: it was
-    not tried, because its `not_after` had passed (`error` says so too)."""
+    """What became of one address of a batch. `error` "" is success; else a sentence with the interface, or where there
+    is none the address, in it. `interface` is where it is or was: announcements leave from there. `late`: it was not
+    tried, because its `not_after` had passed (`error` says so too). `extra` is for logs and tests; nothing depends on
+    it."""
 
     address: Address
     error: str = ""
@@ -249,11 +259,12 @@ class UndoingBackend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendKind:
-    """What `duravip_backends` returns."""
+    """What `duravip_backends` returns. `open`: called at a start, for the one backend that `backend` in the stanza
+    `cluster` names, with the options of its stanza, every one of them there. It gives the backend, not entered yet."""
 
     name: str
     options: tuple[Option, ...]
-    open: Any  # Callable[[Mapping[str, Any]], Backend]
+    open: Callable[[Mapping[str, Any]], Backend]
 
 
 class Notifier(Protocol):
@@ -272,8 +283,10 @@ class Notifier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifierKind:
-    """What `duravip_notifiers` returns."""
+    """What `duravip_notifiers` returns. `open`: called at a start, once for each stanza that bears the `name` (a
+    notifier without a stanza is not used), with the stanza's own name ("" if it has none) and its options. It gives the
+    notifier, not entered yet."""
 
     name: str
     options: tuple[Option, ...]
-    open: Any  # Callable[[str, Mapping[str, Any]], Notifier]
+    open: Callable[[str, Mapping[str, Any]], Notifier]

@@ -13,10 +13,11 @@ import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, EntryPoint
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pluggy
 
+from duravip.config import schema
 from duravip.config.options import Option
 from duravip.errors import PluginError
 from duravip.model import NodeName
@@ -24,6 +25,7 @@ from duravip.plugin import hookspecs
 from duravip.plugin.api import BackendKind, ConfigParser, NotifierKind, TransportKind
 
 GROUP = "duravip"
+COMMAND_LINE = "--plugin"  # in place of a distribution, of a plugin that the command line names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class PluginSet:
         self._transports: dict[str, TransportKind] = {}
         self._backends: dict[str, BackendKind] = {}
         self._notifiers: dict[str, NotifierKind] = {}
+        self._providers: dict[str, str] = {}  # transport, backend or notifier -> the plugin that offers it
 
     def __repr__(self) -> str:
         return f"<PluginSet {sorted(self._records)}>"
@@ -150,6 +153,10 @@ class PluginSet:
     def notifier(self, name: str) -> NotifierKind:
         return self._named(name, self._notifiers, "notifier")
 
+    def provider(self, name: str) -> PluginRecord:
+        """Of the plugin that offers the transport, backend or notifier of this name."""
+        return self._records[self._providers[name]]
+
     def _named(self, name: str, kinds: Mapping[str, K], word: str) -> K:
         if name in kinds:
             return kinds[name]
@@ -220,6 +227,7 @@ class PluginSet:
         transports = self._offered(name, "duravip_transports", "open", "options")
         backends = self._offered(name, "duravip_backends", "open", "options")
         notifiers = self._offered(name, "duravip_notifiers", "open", "options")
+        namers = [one for one in self._pluggy.hook.duravip_nodename.get_hookimpls() if one.plugin_name == name]
         if not self._records[name].loaded:
             return
         for word, offered in (
@@ -227,14 +235,17 @@ class PluginSet:
             ("transport", transports),
             ("backend", backends),
             ("notifier", notifiers),
+            ("node name", namers),
         ):
             if offered:
                 kinds.append(word)
-        taken = {**self._transports, **self._backends, **self._notifiers}
+        taken = {*self._transports, *self._backends, *self._notifiers}
         for kind in (*transports, *backends, *notifiers):
             if kind.name in taken:
-                self._fail(name, f"offers {kind.name!r}, which another plugin offers already")
+                self._fail(name, f"offers {kind.name!r}, which is offered already")
                 return
+            taken.add(kind.name)
+        self._providers |= dict.fromkeys((kind.name for kind in (*transports, *backends, *notifiers)), name)
         self._parsers += parsers
         self._transports |= {kind.name: kind for kind in transports}
         self._backends |= {kind.name: kind for kind in backends}
@@ -253,6 +264,8 @@ class PluginSet:
                 missing = [attribute for attribute in ("name", *needed) if not hasattr(item, attribute)]
                 if missing:
                     self._fail(plugin, f"{hook} returned {item!r}, which lacks {', '.join(missing)}")
+                elif mistake := _mistake(item):
+                    self._fail(plugin, f"{hook} returned {item!r}: {mistake}")
                 else:
                     offered.append(item)
         return offered
@@ -264,7 +277,7 @@ class PluginSet:
                 continue
             try:
                 answer = implementation.function()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._fail(name, f"{hook} failed: {_words(error)}")
                 continue
             if hasattr(answer, "close") and hasattr(answer, "send"):  # a coroutine that nobody would ever await
@@ -295,7 +308,7 @@ def load_plugins(disabled: Iterable[str] = (), *, found: Iterable[Found] | None 
 def plugin_at(place: str) -> Found:
     """What stands at `module` or `module:object`, as if it were installed under that name: for `--plugin`."""
     point = EntryPoint(name=place, value=place, group=GROUP)
-    return Found(name=place, distribution="--plugin", version=place, module=place.partition(":")[0], load=point.load)
+    return Found(name=place, distribution=COMMAND_LINE, version=place, module=place.partition(":")[0], load=point.load)
 
 
 def find_plugins(distributions: Iterable[Distribution] | None = None) -> tuple[Found, ...]:
@@ -344,6 +357,23 @@ def _identity(distribution: Distribution) -> tuple[str, str]:
         return distribution.metadata["Name"] or "?", distribution.version or "?"
     except Exception:
         return "?", "?"
+
+
+def _mistake(item: Any) -> str:
+    """What is wrong with the parts of something that a plugin offers; "" when nothing is."""
+    if not isinstance(item.name, str) or not item.name:
+        return "its name is no text"
+    if hasattr(item, "suffixes") and not (
+        isinstance(item.suffixes, tuple) and all(isinstance(one, str) for one in item.suffixes)
+    ):
+        return "its suffixes are no tuple of texts"
+    if hasattr(item, "options") and not (
+        isinstance(item.options, tuple) and all(isinstance(one, Option) for one in item.options)
+    ):
+        return "its options are no tuple of Option"
+    if hasattr(item, "options") and (item.name in schema.STANZAS or item.name.endswith("_listener")):
+        return f"the stanza {item.name} has a meaning already"
+    return ""
 
 
 def _module(point: EntryPoint) -> str:

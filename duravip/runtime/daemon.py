@@ -17,8 +17,9 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -35,6 +36,7 @@ from duravip.runtime.control import ControlServer
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
 from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundings
+from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
 from duravip.runtime.state_dir import StateDir
 from duravip.wire.link import Link, read_keys
@@ -84,23 +86,23 @@ class Daemon:
         when it cannot start or go on."""
         config, local = self._config, self._config.local
         keys = cluster_keys(local)
-        kinds = [(stanza, self._plugins.transport(stanza.plugin)) for stanza in local.transports]
-        notifiers = [
-            (stanza, self._plugins.notifier(stanza.plugin).open(stanza.name or "", stanza.options))
-            for stanza in local.notifiers
-        ]
-        backend_kind = self._plugins.backend(local.backend.plugin)
+        notifiers = [(stanza, open_notifier(self._plugins, stanza)) for stanza in local.notifiers]
+        opening_backend = open_backend(self._plugins, local.backend)
+        kernel = partial(blaming, self._plugins.provider(local.backend.plugin), f"the backend {local.backend.title}")
         async with AsyncExitStack() as stack:
             state = stack.enter_context(StateDir(local.state_dir))
             control = stack.enter_context(ControlServer(local.control))
-            backend: Backend = await stack.enter_async_context(backend_kind.open(local.backend.options))
+            backend = await stack.enter_async_context(opening_backend)
+            transports: dict[str, Transport] = {}
 
             async def fits(candidate: NodeConfig) -> None:
-                machine.refuse_impossible(candidate, await backend.list(), has_interface=self._host.has_interface)
+                with kernel("cannot list this machine's addresses"):
+                    plumbed = await backend.list()
+                    machine.refuse_impossible(candidate, plumbed, has_interface=self._host.has_interface)
+                machine.refuse_own_addresses(candidate, self._sources(transports))
 
             await fits(config)
-            transports: dict[str, Transport] = {}
-            for stanza, kind in kinds:
+            for stanza in local.transports:
                 context = TransportContext(
                     node=config.name,
                     options=stanza.options,
@@ -108,11 +110,13 @@ class Daemon:
                     vips=frozenset(vip.address for vip in config.table.vips),
                 )
                 path = f"{stanza.plugin}:{stanza.name}" if stanza.name else stanza.plugin
-                transports[path] = await stack.enter_async_context(kind.open(context))
+                transports[path] = await stack.enter_async_context(open_transport(self._plugins, stanza, context))
+            machine.refuse_own_addresses(config, self._sources(transports))
             neighbourhood = None if local.arp_all_hosts else Neighbourhood()
             announcer = await stack.enter_async_context(self._host.announcer(local, neighbourhood))
-            for address in await machine.clean(backend, config.table):
-                log.info("took off %s, which an earlier run had left", address)
+            with kernel("cannot clear this machine"):
+                for address in await machine.clean(backend, config.table):
+                    log.info("took off %s, which an earlier run had left", address)
             link = Link(
                 me=Member(config.name, state.next_incarnation()),
                 cluster_group=local.cluster_group,
@@ -145,10 +149,16 @@ class Daemon:
                     self._say_ready(around)
                     task_status.started(self._life)
             finally:
-                await _sweep(backend, self._life.table)
+                await _sweep(backend, self._life.table, kernel("cannot clear this machine"))
             if guard is not None and self._life.left:
                 guard.dismiss()
             log.info("left")
+
+    def _sources(self, transports: Mapping[str, Transport]) -> dict[str, str]:
+        """The addresses of this node's own that it talks from, as long as it lives -> what they are."""
+        sources = {one.source_address(): f"the transport {path} sends from it" for path, one in transports.items()}
+        nodeaddr = self._config.local.nodeaddr
+        return {**sources, nodeaddr: "it is the nodeaddr"} if nodeaddr is not None else sources
 
     def _say_ready(self, around: Surroundings) -> None:
         me = around.link.me
@@ -215,12 +225,13 @@ def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:
     return [transport.farewell() for transport in transports.values() if isinstance(transport, FarewellTransport)]
 
 
-async def _sweep(backend: Backend, table: Table) -> None:
+async def _sweep(backend: Backend, table: Table, blame: AbstractContextManager[None]) -> None:
     """The last thing of every life: nothing of ours stays on. Tried for some seconds, whatever else ends."""
     with trio.move_on_after(SWEEP_LIMIT_S, shield=True) as patience:
         try:
-            for address in await machine.clean(backend, table):
-                log.info("took off %s", address)
+            with blame:
+                for address in await machine.clean(backend, table):
+                    log.info("took off %s", address)
         except DuravipError as error:
             log.error("%s", error)  # noqa: TRY400 (its one sentence says it all)
     if patience.cancelled_caught:

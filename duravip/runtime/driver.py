@@ -39,10 +39,11 @@ from duravip.cluster.effects import (
 )
 from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Neighbours
-from duravip.errors import TransportError
+from duravip.errors import PluginError, TransportError
 from duravip.events import Event
 from duravip.model import Member, NodeName
 from duravip.plugin.api import PromptTransport, Transport
+from duravip.runtime.foreign import in_words
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
 
@@ -205,7 +206,12 @@ class Driver:
 
     async def _receive(self, path: str, transport: Transport) -> None:
         while True:
-            datagram = await transport.receive()
+            try:
+                datagram = await transport.receive()
+            except TransportError:
+                raise
+            except Exception as error:
+                raise _failure(path, "receiving", error) from error
             self.counters.datagrams_in += 1
             opened = self._link.open(datagram)
             if isinstance(opened, Received):
@@ -224,6 +230,8 @@ class Driver:
                 await transport.send(datagram)
             except TransportError:
                 self.counters.unsent += 1
+            except Exception as error:
+                raise _failure(path, "sending", error) from error
             else:
                 self.counters.datagrams_out += 1
             finally:
@@ -231,11 +239,13 @@ class Driver:
                 if not self._in_hand:
                     self._quiet.set()
 
-    def _send_now(self, transport: PromptTransport, datagram: bytes) -> None:
+    def _send_now(self, path: str, transport: PromptTransport, datagram: bytes) -> None:
         try:
             transport.send_nowait(datagram)
         except TransportError:
             self.counters.unsent += 1
+        except Exception as error:
+            raise _failure(path, "sending", error) from error
         else:
             self.counters.datagrams_out += 1
 
@@ -273,7 +283,7 @@ class Driver:
         for number, datagram in enumerate(self._link.pack(effect.messages)):
             for path, outbox in self._outboxes.items():
                 if number < PROMPT_DATAGRAMS and path in prompt:
-                    self._send_now(prompt[path], datagram)
+                    self._send_now(path, prompt[path], datagram)
                     continue
                 try:
                     outbox.send_nowait(datagram)
@@ -283,3 +293,8 @@ class Driver:
                     self._in_hand += 1
                     if self._in_hand == 1:
                         self._quiet = trio.Event()
+
+
+def _failure(path: str, doing: str, error: Exception) -> PluginError:
+    """Of a transport that raises what is no passing failure: the daemon ends by its name."""
+    return PluginError(f"the transport {path} failed while {doing}: {in_words(error)}", plugin=path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from duravip.config.node_config import NodeConfig
 from duravip.errors import BackendError, ConfigurationError
@@ -48,6 +48,18 @@ def refuse_impossible(
                 vip,
                 f"no Topology names the interface for {vip.address}, and none here has its network",
                 "add a Topology for it",
+            )
+
+
+def refuse_own_addresses(config: NodeConfig, own: Mapping[str, str]) -> None:
+    """Raises ConfigurationError, with the place, for the first VIP that is among `own`: addresses that this node's
+    daemon has in use -> for what, as a sentence."""
+    for vip in config.table.vips:
+        if vip.address in own:
+            raise _refusal(
+                vip,
+                f"{vip.address} is this node's own address ({own[vip.address]}) and cannot be a DuraVIP",
+                "a DuraVIP must be free to leave; give the service an address of its own",
             )
 
 

@@ -30,7 +30,7 @@ class Notifying:
     it, is a list of globs over event ids."""
 
     def __init__(self, stanza: PluginStanza, notifier: Notifier, bus: Bus, publish: Callable[[Event], None]) -> None:
-        self._name = f"{stanza.plugin} {stanza.name}" if stanza.name else stanza.plugin
+        self._name = stanza.title
         self._globs: tuple[str, ...] = stanza.options.get("events") or ("*",)
         self._notifier = notifier
         self._limit_s: float = getattr(notifier, "limit_s", NOTIFY_LIMIT_S)

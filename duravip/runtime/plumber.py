@@ -41,6 +41,7 @@ from duravip.cluster.inputs import (
 from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.plugin.api import Answer, Backend, Placement
+from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
 LARGEST_BATCH = 512
@@ -186,7 +187,7 @@ class Plumber:
             try:
                 answers.update((answer.address, answer) for answer in await call(asked))
             except Exception as error:  # a plugin's: whatever it was, these addresses are not done
-                log.exception("the interface backend failed")
+                log.error("the interface backend failed: %s", in_words(error))  # noqa: TRY400 (no bug of ours)
                 text = str(error) or type(error).__name__
                 answers.update((each.address, Answer(address=each.address, error=text)) for each in asked)
             return answers

@@ -2,8 +2,9 @@
 
     await check_backend(open_backend, place)
 
-raises AssertionError with a sentence when the backend breaks its contract (`duravip.plugin.api.Backend`). The
-place must be one where addresses may really come and go: a network namespace, an account for tests, a fake.
+raises AssertionError with a sentence when the backend breaks its contract (`duravip.plugin.api.Backend`).
+`open_backend` gives a new backend, not entered yet. The place must be one where addresses may really come and go: a
+network namespace, an account for tests, a fake.
 """
 
 from __future__ import annotations

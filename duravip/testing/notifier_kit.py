@@ -2,8 +2,9 @@
 
     await check_notifier(open_notifier, receiver)
 
-raises AssertionError with a sentence when the notifier breaks its contract (`duravip.plugin.api.Notifier`). The
-receiver is the real thing, or something that behaves as it does, on this machine.
+raises AssertionError with a sentence when the notifier breaks its contract (`duravip.plugin.api.Notifier`).
+`open_notifier` gives a new notifier, not entered yet. The receiver is the real thing, or something that behaves as it
+does, on this machine.
 """
 
 from __future__ import annotations

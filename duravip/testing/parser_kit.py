@@ -27,8 +27,10 @@ _NASTY = ("", "\n", "\0", "\ufeff", "\u2028", "é" * 10, "{" * 5_000, "[" * 5_00
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """`text`: some ten lines, correct, with stanzas and assignments. `tree`: what it means, as `plain` gives it.
-    `broken`: at least one text with a mistake of syntax."""
+    """`text`: some ten lines, correct, with stanzas and assignments. `tree`: what it means, as `plain` gives
+    it: a list of `(key, content)` for assignments and `(keyword, name, [...])` for stanzas, in the order of the text;
+    keys and keywords in small letters, scalars as text (`"0.3"`, `"true"`), an array as a list, a dictionary as a
+    list of pairs. `broken`: at least one text with a mistake of syntax."""
 
     text: str
     tree: list[Any]

@@ -1,5 +1,5 @@
 from duravip.config.diagnostics import Severity
-from duravip.testing.parser_kit import Sample, check_parser
+from duravip.testing import Sample, check_parser
 from duravip_example.ini import IniParser
 
 SAMPLE = Sample(

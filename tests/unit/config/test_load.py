@@ -83,6 +83,30 @@ def test_the_suffix_decides_and_else_the_looks_of_the_text(file, text, strict) -
     assert parse_text(text, file=file, parsers=PARSERS).strict is strict
 
 
+class Broken:
+    name = "broken"
+    suffixes = (".broken",)
+
+    def sniff(self, text: str) -> float:
+        raise ValueError("no nose")
+
+    def parse(self, text: str, *, file: str) -> None:
+        if text:
+            raise ValueError("no eyes")
+
+
+@pytest.mark.parametrize(("text", "why"), [("x", "ValueError: no eyes"), ("", "it gave NoneType, no document")])
+def test_a_language_that_fails_is_an_error_in_the_file_and_never_raises(text: str, why: str) -> None:
+    found = parse_text(text, file="a.broken", parsers=[Broken()]).diagnostics
+    assert [(one.code, one.message) for one in found] == [
+        ("DV207", f"the language broken failed on this file: {why}"),
+    ]
+
+
+def test_a_language_that_cannot_guess_is_passed_over() -> None:
+    assert not parse_text("[cluster]\nnodename = 'a'\n", file="a", parsers=[Broken(), *PARSERS]).diagnostics
+
+
 def test_names_that_no_resolver_takes_are_os_errors() -> None:
     with pytest.raises(OSError):
         system_resolve("a" * 64 + ".")

@@ -55,6 +55,34 @@ class Wrong:
         return [SimpleNamespace(name="half")]
 
 
+class Offering:
+    """Anything at all as a transport."""
+
+    def __init__(self, *offered: object) -> None:
+        self._offered = offered
+
+    @hookimpl
+    def duravip_transports(self) -> list[object]:
+        return [*self._offered]
+
+
+class Leaving:
+    @hookimpl
+    def duravip_transports(self) -> list[TransportKind]:
+        raise SystemExit(4)
+
+
+class Listing:
+    name = "list"
+    suffixes = [".list"]  # noqa: RUF012 (the mistake that is tested)
+
+    def parse(self) -> None: ...
+
+    @hookimpl
+    def duravip_config_parsers(self) -> list[object]:
+        return [self]
+
+
 class Namer:
     @hookimpl
     def duravip_nodename(self) -> str:
@@ -95,6 +123,14 @@ def test_a_plugin_is_offered_under_the_name_of_its_stanza_with_its_options() -> 
         (Raising(), "OSError: no pigeons here"),
         (Asynchronous(), "must not be an `async def`"),
         (Wrong(), "lacks open, options"),
+        (Leaving(), "duravip_transports failed: SystemExit: 4"),
+        (Offering(SimpleNamespace(name=7, options=(), open=None)), "its name is no text"),
+        (Offering(SimpleNamespace(name="x", options=[PORT], open=None)), "its options are no tuple of Option"),
+        (Offering(SimpleNamespace(name="x", options=("port",), open=None)), "its options are no tuple of Option"),
+        (Offering(Transport("binding").kind), "the stanza binding has a meaning already"),
+        (Offering(Transport("smtp_listener").kind), "the stanza smtp_listener has a meaning already"),
+        (Offering(Transport("twice").kind, Transport("twice").kind), "offers 'twice', which is offered already"),
+        (Listing(), "its suffixes are no tuple of texts"),
     ],
 )
 def test_one_broken_plugin_harms_nobody_and_its_record_says_why(broken: object, error: str) -> None:
@@ -162,7 +198,7 @@ def test_a_plugin_can_be_named_by_module_and_object(monkeypatch: pytest.MonkeyPa
 
 def test_of_two_plugins_that_offer_one_name_the_second_is_refused() -> None:
     plugins = load(first=Transport("pigeons"), second=Transport("pigeons"))
-    assert plugins.records()[1].error == "offers 'pigeons', which another plugin offers already"
+    assert plugins.records()[1].error == "offers 'pigeons', which is offered already"
     assert list(plugins.transports()) == ["pigeons"]
 
 
@@ -176,6 +212,7 @@ def test_of_two_distributions_with_one_entry_point_name_the_second_is_refused() 
 def test_a_plugin_may_name_the_node() -> None:
     assert load(cloud=Namer()).nodename() == "from-the-cloud"
     assert load().nodename() is None
+    assert [record.kind for record in load(cloud=Namer()).records()] == ["node name"]
 
 
 def distribution(folder: Path, name: str, entry_points: bytes) -> None:

@@ -180,6 +180,28 @@ async def test_a_vip_that_is_the_nodeaddr_is_refused(memory: Memory) -> None:
     assert "192.0.2.51 is this machine's own address" in str(await refusal(memory))
 
 
+async def test_a_vip_that_a_transport_sends_from_is_refused(memory: Memory, table: Callable[..., Any]) -> None:
+    source = memory.network.transport(NodeName("node1")).source_address()
+    memory.config("node1", table(VIP, Address(source)))
+    error = await refusal(memory)
+    assert f"{source} is this node's own address (the transport memory sends from it)" in str(error)
+
+
+async def test_a_reload_may_not_take_the_addresses_that_the_running_daemon_uses(
+    memory: Memory, table: Callable[..., Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    """Not even those that the new file does not speak of any more."""
+    memory.config("node1", nodeaddr="198.51.100.1")
+    async with memory.running("node1") as lives:
+        source = memory.network.transport(NodeName("node1")).source_address()
+        for own, what in ((source, "the transport memory sends from it"), ("198.51.100.1", "it is the nodeaddr")):
+            before = lives["node1"].table
+            memory.config("node1", table(VIP, Address(own)))
+            refused = (await lives["node1"].reload()).refusal
+            assert f"{own} is this node's own address ({what})" in refused
+            assert lives["node1"].table == before
+
+
 async def test_a_topology_on_an_interface_that_does_not_exist_is_refused_with_its_place(
     memory: Memory, table: Callable[..., Any]
 ) -> None:
