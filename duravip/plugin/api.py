@@ -253,7 +253,7 @@ class UndoingBackend(Protocol):
 
     async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
         """For each, in order, what takes it off: one rtnetlink request that asks for acknowledgement, its sequence
-        number left 0. Empty where it cannot be said. Asked right before each `add` of the same placements."""
+        number left 0. Empty where it cannot be said. Asked before each `add` and `renew` of the same placements."""
         ...
 
 

@@ -103,8 +103,9 @@ class Guard:
 
     def expect(self, requests: Mapping[Address, bytes]) -> None:
         """These are about to be put on, and so they are taken off. An empty request: they cannot be, by the guard."""
-        self._known.update(requests)
-        self._tell(b"".join(_on(address, request) for address, request in requests.items()))
+        new = {address: request for address, request in requests.items() if self._known.get(address) != request}
+        self._known.update(new)
+        self._tell(b"".join(_on(address, request) for address, request in new.items()))
 
     def forget(self, addresses: Sequence[Address]) -> None:
         """These are off, for certain."""

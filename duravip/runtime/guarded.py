@@ -59,7 +59,10 @@ class GuardedBackend:
         return answers
 
     async def renew(self, placements: Sequence[Placement]) -> Sequence[Answer]:
-        """What is renewed was added: the guard knows of it."""
+        """A renewal puts back what is gone, and by then its interface may be another one of the same name."""
+        requests = await self._backend.undo(placements)
+        undoing = {asked.address: request for asked, request in zip(placements, requests, strict=True)}
+        self._guard.expect({address: request for address, request in undoing.items() if request})
         return await self._backend.renew(placements)
 
     async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:

@@ -104,6 +104,17 @@ async def test_an_address_that_it_cannot_take_off_keeps_it_from_saying_leave(
     assert "the daemon has died, and these cannot be taken off: 192.0.2.50\n" in capfd.readouterr().err
 
 
+async def test_what_it_knows_already_is_not_told_again(stage: Stage) -> None:
+    async with stage.guard() as guard:
+        os.kill(guard.pid or 0, signal.SIGSTOP)
+        known = {Address(f"10.0.{number // 250}.{number % 250}"): bytes(40) for number in range(1000)}
+        for _ in range(100):
+            guard.expect(known)
+        assert not guard._unsent  # ten megabytes would not have fitted
+        os.kill(guard.pid or 0, signal.SIGCONT)
+        guard.dismiss()
+
+
 async def test_what_is_off_again_does_not(stage: Stage) -> None:
     async with stage.guard() as guard:
         guard.expect({Address("192.0.2.50"): b""})
@@ -178,10 +189,10 @@ async def test_telling_never_waits_and_one_that_does_not_read_is_replaced(
         assert guard._unsent
         await replaced(said, 1)
         assert guard.pid != first
+        guard.forget([*many])
         with trio.fail_after(LIMIT_S):
             while guard._unsent:  # noqa: ASYNC110
                 await trio.sleep(0.01)
-        guard.forget([*many])
     assert stage.heard() == [LEAVE] * 3
 
 

@@ -14,9 +14,12 @@ class Undoing(MemoryBackend):
     """Cannot say how to undo what is in `unknown`."""
 
     unknown: frozenset[Address] = frozenset()
+    index = 7
 
     async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
-        return [b"" if asked.address in self.unknown else asked.address.encode() for asked in placements]
+        return [
+            b"" if asked.address in self.unknown else f"{self.index} {asked.address}".encode() for asked in placements
+        ]
 
 
 class Guard:
@@ -51,10 +54,10 @@ async def test_the_guard_knows_of_an_address_before_the_kernel_and_until_it_is_o
     answers = await guarded.add(places(ONE, TWO))
     assert guard.on_when_told == [[]]
     assert answers == [Answer(address=address, interface="mem0") for address in (ONE, TWO)]
-    assert guard.known == {ONE: ONE.encode(), TWO: TWO.encode()}
+    assert guard.known == {ONE: b"7 192.0.2.50", TWO: b"7 192.0.2.51"}
     assert [row.address for row in await guarded.list()] == [ONE, TWO]
     await guarded.remove(places(ONE))
-    assert guard.known == {TWO: TWO.encode()}
+    assert guard.known == {TWO: b"7 192.0.2.51"}
     assert backend.ours() == [TWO]
 
 
@@ -63,7 +66,7 @@ async def test_one_that_could_not_be_taken_off_is_still_known() -> None:
     await guarded.add(places(ONE))
     backend.refuse = {ONE: "busy"}
     assert [answer.error for answer in await guarded.remove(places(ONE))] == ["busy"]
-    assert guard.known == {ONE: ONE.encode()}
+    assert guard.known == {ONE: b"7 192.0.2.50"}
 
 
 async def test_one_that_was_refused_is_known_only_if_it_can_be_undone() -> None:
@@ -71,7 +74,7 @@ async def test_one_that_was_refused_is_known_only_if_it_can_be_undone() -> None:
     backend.refuse = {ONE: "no device", TWO: "the answer was lost"}
     backend.unknown = frozenset({ONE})
     await guarded.add(places(ONE, TWO))
-    assert guard.known == {TWO: TWO.encode()}
+    assert guard.known == {TWO: b"7 192.0.2.51"}
 
 
 async def test_one_that_is_on_and_cannot_be_undone_is_known_as_such() -> None:
@@ -79,6 +82,15 @@ async def test_one_that_is_on_and_cannot_be_undone_is_known_as_such() -> None:
     backend.unknown = frozenset({ONE})
     await guarded.add(places(ONE))
     assert guard.known == {ONE: b""}
+
+
+async def test_a_renewal_tells_the_guard_where_the_address_may_be_put_back() -> None:
+    guarded, backend, guard = made()
+    await guarded.add(places(ONE, TWO))
+    backend.index = 8
+    backend.unknown = frozenset({TWO})  # its interface is gone: nothing can be put back there
+    await guarded.renew(places(ONE, TWO))
+    assert guard.known == {ONE: b"8 192.0.2.50", TWO: b"7 192.0.2.51"}
 
 
 async def test_it_tells_of_the_backends_changes() -> None:
