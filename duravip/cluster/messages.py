@@ -19,7 +19,7 @@ from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDi
 
 MAX_MEMBERS = 256
 MAX_PINS = 20_000
-MAX_HARDWARE = 64  # hardware addresses of one node
+MAX_HARDWARE = 32  # hardware addresses of one node
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it

@@ -70,8 +70,8 @@ def test_a_stranger_is_told_of_defended_against_and_forgotten_and_members_are_no
     assert cluster.settled() == OWNERS
 
     cluster.until(
-        lambda: all(cluster.vip(owner, address)["since_s"] > OFFSETS_S[-1] + 0.3 for address, owner in OWNERS.items()),
-        "the announcements that belong to the elections are over",
+        lambda: all(cluster.vip(owner, address)["since_s"] > OFFSETS_S[-2] + 0.2 for address, owner in OWNERS.items()),
+        "of the announcements that belong to the elections only the last is to come, later than the defence",
     )
     hardware = cluster.lan["stranger"].hardware_address
     for address, owner in OWNERS.items():
@@ -110,21 +110,18 @@ def test_a_stranger_is_told_of_defended_against_and_forgotten_and_members_are_no
     assert duplicates(cluster, *NODES) == told, "a merge concerns members only"
 
 
-def test_what_a_stranger_has_is_not_taken_and_is_yielded_to_it(cluster: Cluster) -> None:
-    take(cluster, "stranger", VIP, VIP6)
+def test_what_a_stranger_has_is_not_taken_and_what_it_takes_is_yielded_to_it(cluster: Cluster) -> None:
+    take(cluster, "stranger", VIP)
     for node in NODES:
         cluster.configure(node, VIPS, on_duplicate="yield", probe_before_taking=True)
     cluster.start(*NODES)
-    cluster.until(lambda: len(duplicates(cluster, *NODES)) == 2, "both are told of")
-    assert cluster.settled() == {}
-    assert {event["address"] for event in duplicates(cluster, *NODES)} == {VIP, VIP6}
+    cluster.until(lambda: duplicates(cluster, *NODES), "it is told of")
+    assert cluster.settled() == {VIP6: OWNERS[VIP6]}, "nobody has the other"
     for node in NODES:
-        assert cluster.events(node, "election.address_acquired") == []
         assert "a stranger on the network" in cluster.vip(node, VIP)["reason"]
+        assert all(event["address"] == VIP6 for event in cluster.events(node, "election.address_acquired"))
 
-    drop(cluster, "stranger", VIP, VIP6)
-    cluster.until(lambda: set(cluster.settled()) == {VIP, VIP6}, "taken once it has gone", within_s=GONE_LIMIT_S)
-
-    take(cluster, "stranger", VIP)
-    cluster.until(lambda: set(cluster.settled()) == {VIP6}, "yielded")
-    assert cluster.watch.holders(VIP) == ()
+    take(cluster, "stranger", VIP6)
+    cluster.until(lambda: cluster.settled() == {}, "yielded")
+    assert dict(cluster.watch.held()) == {}
+    assert {event["address"] for event in duplicates(cluster, *NODES)} == set(OWNERS)
