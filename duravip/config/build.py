@@ -9,6 +9,7 @@ later rules still find theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from duravip.config import schema
 from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings
@@ -64,6 +65,7 @@ def build(
     node = node_name(cluster, given=name, environ=environ, host_name=host_name, findings=findings)
     _refuse_own_address(cluster, vips, findings)
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
+    local = replace(local, macs=topologies.macs())
     return NodeConfig(
         name=node,
         file=document.file,

@@ -131,6 +131,7 @@ CODES: dict[str, str] = {
     "DV433": "heartbeat_interval and heartbeats_per_sec contradict each other.",
     "DV434": "Both key_file and insecure are set; the key is used.",
     "DV435": "One address is given two different weights.",
+    "DV436": "Virtual hardware addresses are asked for where they cannot be.",
     "DV501": "CONFLICT: two nodes are each named as preferred owner of one VIP.",
     "DV502": "UNSAFE: nodes run different services on one VIP, or disagree whom it follows.",
     "DV503": "BROKEN: Binding names do not match the address on all nodes; nobody will own it.",

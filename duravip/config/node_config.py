@@ -31,7 +31,8 @@ class PluginStanza:
 class LocalSettings:
     """What one daemon needs and the others need not know. Times in seconds; paths as text, already with the
     node's name filled in. `key_file` None and `insecure` False: `run` refuses. `heartbeat_interval` and
-    `failure_timeout` are resolved from the profile."""
+    `failure_timeout` are resolved from the profile. `macs`: (network, real or virtual) of every Topology, the longest
+    first; empty when none is virtual."""
 
     cluster_group: str = "ec_cluster"
     nodeaddr: str | None = None
@@ -52,6 +53,7 @@ class LocalSettings:
     on_duplicate: str = "defend"
     probe_before_taking: bool = False
     if_check_interval: float = 30.0
+    macs: tuple[tuple[str, str], ...] = ()
     disable_plugins: tuple[str, ...] = ()
 
 

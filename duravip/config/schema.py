@@ -365,8 +365,10 @@ TOPOLOGY: tuple[Option, ...] = (
         kind=Kind.CHOICE,
         default="real",
         choices=("real", "virtual"),
-        doc="Whose hardware address a VIP answers with: the interface's, or one that moves with the VIP.",
-        refused=("virtual",),
+        doc="Whose hardware address a VIP answers with: the interface's, or one that moves with the VIP. virtual needs "
+        "an interface, the whole address as cidrmask, and the backend netlink.",
+        trade_off="virtual: clients relearn nothing and switches only a port; each VIP is an interface of its own (a "
+        "macvlan), which is for tens of VIPs, not thousands.",
     ),
 )
 GLOBAL: tuple[Option, ...] = (

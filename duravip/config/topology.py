@@ -16,10 +16,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a VIP goes. `interface` None: no Topology says so. `prefix` in bits."""
+    """Where a VIP goes. `interface` None: no Topology says so. `prefix` in bits. `mac`: real or virtual."""
 
     interface: str | None
     prefix: int
+    mac: str = "real"
 
 
 class Topologies:
@@ -28,6 +29,7 @@ class Topologies:
     def __init__(self, reader: Reader, stanzas: list[Stanza]) -> None:
         self._places: dict[tuple[int, int, int], Place] = {}
         self._seen: dict[Network, Origin] = {}
+        self._macs: dict[Network, str] = {}
         self._lengths: dict[int, list[int]] = {4: [], 6: []}
         pieces: dict[str, list[Stanza]] = {}
         for stanza in stanzas:
@@ -53,6 +55,11 @@ class Topologies:
             if found:
                 return found
         return Place(None, bits)
+
+    def macs(self) -> tuple[tuple[str, str], ...]:
+        """(network, real or virtual), the longest first; empty when none is virtual."""
+        found = sorted(self._macs.items(), key=lambda row: (-row[0].prefixlen, str(row[0])))
+        return tuple((str(network), mac) for network, mac in found) if "virtual" in self._macs.values() else ()
 
     def _read(self, reader: Reader, name: str, pieces: list[Stanza]) -> None:
         scope = reader.scope(f"Topology {shown(name)}", pieces, schema.TOPOLOGY)
@@ -90,6 +97,15 @@ class Topologies:
             prefix = bits
         length = network.prefixlen
         key = (network.version, length, int(network.network_address) >> (bits - length))
-        self._places[key] = Place(scope.get("interface") or None, prefix)
+        place = Place(scope.get("interface") or None, prefix, scope.get("mac"))
+        self._places[key] = place
+        self._macs[network] = place.mac
+        if place.mac == "virtual" and (place.interface is None or place.prefix != bits):
+            reader.findings.error(
+                "DV436",
+                f"Topology {network}: virtual hardware addresses need an interface, and a cidrmask of {bits} bits",
+                scope.where("mac"),
+                "name the interface and leave cidrmask out, or write mac = real",
+            )
         if length not in self._lengths[network.version]:
             self._lengths[network.version].append(length)

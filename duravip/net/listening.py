@@ -17,6 +17,7 @@ from pathlib import Path
 from duravip.model import Address, Claim
 from duravip.net.claim_filter import arp_filter, neighbour_filter
 from duravip.net.claims import FRAME_BYTES, parse
+from duravip.net.macvlan import NAME_PREFIX
 from duravip.net.questions import arp_probe, neighbour_solicitation
 
 BATCH_FRAMES = 64
@@ -92,9 +93,11 @@ class ClaimSocket:
 
 
 def hardware_addresses(first: Iterable[str] = ()) -> tuple[bytes, ...]:
-    """Of every Ethernet interface of this machine, each once: the interfaces named `first` before the others."""
+    """Of every Ethernet interface of this machine, each once: the interfaces named `first` before the others. Those of
+    VIPs (`net.macvlan`) are not the machine's."""
     wanted = set(first)
-    names = sorted((name for _, name in socket.if_nameindex()), key=lambda name: (name not in wanted, name))
+    all_names = (name for _, name in socket.if_nameindex() if not name.startswith(NAME_PREFIX))
+    names = sorted(all_names, key=lambda name: (name not in wanted, name))
     found: dict[bytes, None] = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
         for name in names:

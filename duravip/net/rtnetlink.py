@@ -89,6 +89,16 @@ def links(link: socket.socket) -> dict[int, dict[int, bytes]]:
     return {_LINK.unpack_from(row)[2]: attributes(row[_LINK.size :]) for row in rows}
 
 
+def find_link(link: socket.socket, name: str) -> tuple[int | None, int]:
+    """One interface: its number (None: there is none of that name) and its flags. Raises OSError."""
+    link.send(_message(GETLINK, 0, link_body() + attribute(IFLA_IFNAME, os.fsencode(name) + b"\0")))
+    for answer, payload in _messages(link.recv(_RECEIVE_BYTES)):
+        if answer == NEWLINK and len(payload) >= _LINK.size:
+            _, _, index, flags, _ = _LINK.unpack_from(payload)
+            return index, flags
+    return None, 0
+
+
 def text(value: bytes | None) -> str:
     return os.fsdecode(value.rstrip(b"\0")) if value else ""
 

@@ -36,9 +36,11 @@ Homes = Mapping[str, Set[Address]]
 
 
 class ClaimWatch:
-    """`run` once; `ask` at any time."""
+    """`run` once; `ask` at any time. `is_shared`: whether a claim is with a hardware address that all members have in
+    common: it says nothing about who it is, and is passed over."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shared: Callable[[Claim], bool] = lambda claim: False) -> None:
+        self._is_shared = is_shared
         self._open_sockets: dict[tuple[str, bool], ClaimSocket] = {}  # (interface, is IPv6)
         self._socket_of: dict[Address, ClaimSocket] = {}
         self._questions: deque[ProbeAddress] = deque(maxlen=MAX_QUESTIONS)
@@ -106,7 +108,7 @@ class ClaimWatch:
 
     def _is_news(self, claim: Claim) -> bool:
         now = trio.current_time()
-        if now < self._passed_on.get(claim, -math.inf) + REPEAT_S:
+        if now < self._passed_on.get(claim, -math.inf) + REPEAT_S or self._is_shared(claim):
             return False
         if len(self._passed_on) >= MAX_REMEMBERED:
             self._passed_on.clear()

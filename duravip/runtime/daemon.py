@@ -25,7 +25,7 @@ import trio
 
 from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import ConfigurationError, DuravipError
-from duravip.model import Member, Table
+from duravip.model import Address, Claim, Member, Table
 from duravip.net.announce import Announcer, everybody
 from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Farewell, FarewellTransport, Transport, TransportContext, UndoingBackend
@@ -39,6 +39,7 @@ from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundin
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
 from duravip.runtime.state_dir import StateDir
+from duravip.runtime.virtual_macs import VirtualMacs
 from duravip.wire.link import Link, read_keys
 
 SWEEP_LIMIT_S = 5.0
@@ -47,17 +48,29 @@ SWITCH_INTERVAL_S = 0.0005  # how long a thread that talks to the kernel may wai
 log = logging.getLogger("duravip")
 
 
-def _real_announcer(local: LocalSettings, neighbourhood: Neighbourhood | None) -> AnnouncerLike:
-    audience = neighbourhood.audience if neighbourhood is not None else everybody
+def _real_announcer(
+    local: LocalSettings, neighbourhood: Neighbourhood | None, below: Callable[[str], str]
+) -> AnnouncerLike:
+    def known(address: Address, interface: str) -> Sequence[bytes] | None:
+        assert neighbourhood is not None
+        return neighbourhood.audience(address, below(interface))
+
+    audience = known if neighbourhood is not None else everybody
     return Announcer(refresh_s=local.announce_refresh, packets_per_s=local.announce_rate, audience=audience)
+
+
+def _real_claim_watch(is_shared: Callable[[Claim], bool]) -> ClaimWatchLike:
+    return ClaimWatch(is_shared=is_shared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations."""
+    """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations. `announcer`
+    also gets a function that names the interface on whose segment another one is, `claim_watch` one that knows the
+    hardware addresses that VIPs share between nodes."""
 
-    announcer: Callable[[LocalSettings, Neighbourhood | None], AnnouncerLike] = _real_announcer
-    claim_watch: Callable[[], ClaimWatchLike] = ClaimWatch
+    announcer: Callable[[LocalSettings, Neighbourhood | None, Callable[[str], str]], AnnouncerLike] = _real_announcer
+    claim_watch: Callable[[Callable[[Claim], bool]], ClaimWatchLike] = _real_claim_watch
     has_interface: Callable[[str], bool] = machine.has_interface
 
 
@@ -93,6 +106,9 @@ class Daemon:
             state = stack.enter_context(StateDir(local.state_dir))
             control = stack.enter_context(ControlServer(local.control))
             backend = await stack.enter_async_context(opening_backend)
+            macs: VirtualMacs | None = None
+            if local.macs:
+                backend = macs = await stack.enter_async_context(virtual_macs(backend, local))
             transports: dict[str, Transport] = {}
 
             async def fits(candidate: NodeConfig) -> None:
@@ -113,10 +129,14 @@ class Daemon:
                 transports[path] = await stack.enter_async_context(open_transport(self._plugins, stanza, context))
             machine.refuse_own_addresses(config, self._sources(transports))
             neighbourhood = None if local.arp_all_hosts else Neighbourhood()
-            announcer = await stack.enter_async_context(self._host.announcer(local, neighbourhood))
+            announcer = await stack.enter_async_context(
+                self._host.announcer(local, neighbourhood, macs.below if macs is not None else lambda name: name)
+            )
             with kernel("cannot clear this machine"):
                 for address in await machine.clean(backend, config.table):
                     log.info("took off %s, which an earlier run had left", address)
+            for name in await macs.clean() if macs is not None else ():
+                log.info("removed the interface %s, which an earlier run had left", name)
             link = Link(
                 me=Member(config.name, state.next_incarnation()),
                 cluster_group=local.cluster_group,
@@ -135,7 +155,7 @@ class Daemon:
                 guard=guard,
                 announcer=announcer,
                 neighbourhood=neighbourhood,
-                claim_watch=self._host.claim_watch(),
+                claim_watch=self._host.claim_watch(macs.is_shared if macs is not None else lambda claim: False),
                 control=control,
                 notifiers=notifiers,
                 reread=self._reread,
@@ -223,6 +243,16 @@ def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
 
 def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:
     return [transport.farewell() for transport in transports.values() if isinstance(transport, FarewellTransport)]
+
+
+def virtual_macs(backend: Backend, local: LocalSettings) -> VirtualMacs:
+    """Raises ConfigurationError for a backend whose addresses cannot be where these are."""
+    if not isinstance(backend, UndoingBackend):
+        raise ConfigurationError(
+            f"the backend {local.backend.plugin} cannot put addresses on interfaces that come and go: write "
+            f"mac = real in every Topology, or use the backend netlink"
+        )
+    return VirtualMacs(backend, cluster_group=local.cluster_group, macs=local.macs)
 
 
 async def _sweep(backend: Backend, table: Table, blame: AbstractContextManager[None]) -> None:

@@ -239,9 +239,18 @@ def test_what_would_be_unsafe_to_ignore_is_an_error(momentum, written) -> None:
     assert [found.code for found in config.errors()] == ["DV405"]
 
 
-def test_a_virtual_mac_is_an_error(momentum) -> None:
-    config = momentum('Topology "192.0.2.0/24" { mac = virtual }')
-    assert [found.code for found in config.errors()] == ["DV405"]
+def test_a_virtual_mac_needs_an_interface_and_the_whole_address(momentum) -> None:
+    for options in ("", "interface = eth0 cidrmask = 24"):
+        config = momentum(f'Topology "192.0.2.0/24" {{ mac = virtual {options} }}')
+        assert [found.code for found in config.errors()] == ["DV436"]
+    assert codes(momentum('Topology "192.0.2.0/24" { mac = virtual interface = eth0 }')) == []
+
+
+def test_the_macs_of_all_topologies_are_kept_the_longest_first_and_only_when_one_is_virtual(momentum) -> None:
+    real = 'Topology "192.0.2.0/24" { interface = eth0 }'
+    assert momentum(real).local.macs == ()
+    nested = real + 'Topology "192.0.0.0/16" { interface = eth0 mac = virtual }'
+    assert momentum(nested).local.macs == (("192.0.2.0/24", "real"), ("192.0.0.0/16", "virtual"))
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ class Memory:
             self.plugins(),
             reread=lambda: self.configs[node],
             host=Host(
-                announcer=lambda local, neighbourhood: self.announcers[node],
-                claim_watch=lambda: self.claim_watches[node],
+                announcer=lambda local, neighbourhood, below: self.announcers[node],
+                claim_watch=lambda is_shared: self.claim_watches[node],
                 has_interface=lambda name: name == "eth0",
             ),
         )

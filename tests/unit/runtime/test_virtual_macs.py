@@ -1,0 +1,141 @@
+"""The wrapper on a backend in memory, with macvlans that only write down what they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+import trio.testing
+
+from duravip.config.node_config import LocalSettings, PluginStanza
+from duravip.errors import ConfigurationError
+from duravip.model import Address, Claim
+from duravip.net.macvlan import Below, Macvlans, hardware_address, link_name
+from duravip.plugin.api import Placement
+from duravip.runtime.daemon import virtual_macs
+from duravip.runtime.virtual_macs import OFF_AFTER_S, VirtualMacs
+from duravip.testing.fakes import MemoryBackend
+
+GROUP = "test"
+MACS = (("192.0.2.0/28", "real"), ("192.0.2.0/24", "virtual"), ("fd00::/64", "virtual"))
+REAL, VIRTUAL, SIX = Address("192.0.2.1"), Address("192.0.2.51"), Address("fd00::51")
+
+
+def name_of(address: Address) -> str:
+    return link_name(hardware_address(GROUP, address))
+
+
+def on_eth0(*addresses: Address) -> list[Placement]:
+    return [Placement(address=one, interface="eth0", prefix=128 if ":" in one else 32) for one in addresses]
+
+
+class UndoableBackend(MemoryBackend):
+    async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
+        return [str(placement.interface).encode() for placement in placements]
+
+
+class NotedMacvlans(Macvlans):
+    done: list[str]
+
+    def __init__(self, group: str) -> None:
+        assert group == GROUP
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def switch_on(self, address: Address, below: str) -> str:
+        if below == "br0":
+            raise OSError(16, "Device or resource busy")
+        self.done.append(f"on {name_of(address)} {below}")
+        return name_of(address)
+
+    def switch_off(self, name: str) -> None:
+        self.done.append(f"off {name}")
+
+    def remove_all(self) -> tuple[str, ...]:
+        self.done.append("remove all")
+        return ()
+
+
+class CalmBelow(Below):
+    def __init__(self) -> None:
+        self.refusal = ""
+        self.restored = False
+
+    def prepare(self, interface: str) -> str:
+        return self.refusal
+
+    def restore(self) -> None:
+        self.restored = True
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.backend = UndoableBackend()
+        self.below = CalmBelow()
+        self.done: list[str] = []
+
+        def opened(group: str) -> NotedMacvlans:
+            made = NotedMacvlans(group)
+            made.done = self.done
+            return made
+
+        self.macs = VirtualMacs(self.backend, cluster_group=GROUP, macs=MACS, open_macvlans=opened, below=self.below)
+
+
+async def test_a_virtual_address_is_put_on_an_interface_of_its_own_and_a_real_one_where_it_was() -> None:
+    rig = Rig()
+    async with rig.macs as macs:
+        wanted = on_eth0(REAL, VIRTUAL, SIX)
+        assert await macs.undo(wanted) == [b"eth0", name_of(VIRTUAL).encode(), name_of(SIX).encode()]
+        answers = await macs.add(wanted)
+        assert [(answer.address, answer.interface, answer.error) for answer in answers] == [
+            (REAL, "eth0", ""),
+            (VIRTUAL, name_of(VIRTUAL), ""),
+            (SIX, name_of(SIX), ""),
+        ]
+        assert macs.below(name_of(SIX)) == macs.below("eth0") == "eth0"
+    assert rig.done[-1] == "remove all"
+    assert rig.below.restored
+
+
+async def test_it_is_switched_off_soon_after_the_address_has_gone_but_not_when_it_is_back(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.macs as macs:
+        await macs.add(on_eth0(VIRTUAL, SIX))
+        rig.done.clear()
+        await macs.remove(on_eth0(VIRTUAL, SIX))
+        assert rig.done == []
+        await macs.add(on_eth0(SIX))
+        await trio.sleep(2 * OFF_AFTER_S)
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.done == [f"on {name_of(SIX)} eth0", f"off {name_of(VIRTUAL)}"]
+
+
+async def test_what_cannot_be_is_that_addresss_error_and_the_others_go_on() -> None:
+    rig = Rig()
+    async with rig.macs as macs:
+        bridged = Placement(address=VIRTUAL, interface="br0", prefix=32)
+        answers = await macs.add([bridged, *on_eth0(REAL, SIX)])
+        assert [answer.address for answer in answers] == [VIRTUAL, REAL, SIX]
+        assert "virtual hardware address for 192.0.2.51 on br0: Device or resource busy" in answers[0].error
+        assert [answer.error for answer in answers[1:]] == ["", ""]
+        rig.below.refusal = "needs a setting"
+        assert [answer.error for answer in await macs.add(on_eth0(VIRTUAL))] == ["needs a setting"]
+
+
+async def test_the_hardware_address_of_a_vip_says_nothing_about_who_has_it() -> None:
+    macs = Rig().macs
+    own, other = hardware_address(GROUP, VIRTUAL), hardware_address(GROUP, SIX)
+    assert macs.is_shared(Claim(address=VIRTUAL, hardware_address=own))
+    assert not macs.is_shared(Claim(address=VIRTUAL, hardware_address=other))
+    assert not macs.is_shared(Claim(address=REAL, hardware_address=hardware_address(GROUP, REAL)))
+
+
+async def test_a_backend_that_cannot_be_undone_is_refused() -> None:
+    local = LocalSettings(macs=MACS, backend=PluginStanza(plugin="ifconfig", name=None, options={}))
+    with pytest.raises(ConfigurationError, match=r"backend ifconfig .* mac = real"):
+        virtual_macs(MemoryBackend(), local)
