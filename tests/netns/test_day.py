@@ -1,5 +1,5 @@
-"""A day in a cluster's life: one node tells exactly what docs/reference/a-day.md says, and syslog and a web hook hear
-all of it, up to its leaving.
+"""A day in a cluster's life: one node tells exactly what docs/reference/a-day.md says, and syslog, web hooks and its
+log have all of it, up to its leaving.
 
 node1 ═╗          multicast over IPv4, unicast over IPv6; `duravip events --follow` on node1 is the witness
 node2 ═╬═ br0
@@ -175,7 +175,8 @@ def test_a_day_is_told_as_the_page_says_and_arrives_complete_everywhere(cluster:
         day = Day(
             cluster,
             f'syslog "ops" {{ target = "unix:{syslog.unix}" }}\n'
-            f'webhook "pager" {{ url = "http://127.0.0.1:{hook.port}/hook" }}',
+            f'webhook "pager" {{ url = "http://127.0.0.1:{hook.port}/all" }}\n'
+            f'webhook "picky" {{ url = "http://127.0.0.1:{hook.port}/some" events = ( "election.address_*" ) }}',
         )
         cluster.start("node1")
         with day.witnessed():
@@ -188,7 +189,11 @@ def test_a_day_is_told_as_the_page_says_and_arrives_complete_everywhere(cluster:
 
     assert [event["seq"] for event in day.told] == list(range(1, len(day.told) + 1))
     assert {event["node"] for event in day.told} == {"node1"}
-    assert [called["data"] for called in hook.events()] == day.told
+    called = {path: [one.json()["data"] for one in hook.requests if one.path == path] for path in ("/all", "/some")}
+    assert called["/all"] == day.told
+    assert called["/some"] == [event for event in day.told if event["id"].startswith("election.address_")]
+    logged = re.findall(r" INFO ((?:config|conflict|election|membership)\.\w+)", cluster.log("node1"))
+    assert logged == [event["id"] for event in day.told]
     assert [understood(message) for message in syslog.messages()] == [
         {key: str(event.get(key, "")) for key in ("id", "incarnation", "seq", "view", "address")} for event in day.told
     ]
