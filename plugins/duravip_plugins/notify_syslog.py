@@ -103,7 +103,7 @@ def parse_target(text: str) -> Target:
 
 def default_format(target: Target) -> str:
     """What is read right there. On the machine's own socket journald and rsyslogd (its special parser) expect the old
-    format, and would take the version number of the new one for the program's name."""
+    format; of the new one rsyslogd takes the version number for the program's name, and journald finds no name."""
     return "rfc3164" if target.path == OWN_SOCKET else "rfc5424"
 
 
