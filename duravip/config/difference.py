@@ -16,7 +16,8 @@ from duravip.model import Address, Settings, Use, VipEntry, address_order
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses in address order. `changed`: what is different about an address, as names of `VipEntry`'s fields.
     `settings`: settings of the whole cluster that differ. `at_next_start`: what stays on this host and is read at a
-    start only; `nodename`, or fields of `LocalSettings`."""
+    start only: `nodename`, fields of `LocalSettings`, and stanzas of plugins (`webhook pager`) that came, went or
+    changed."""
 
     added: tuple[Address, ...] = ()
     removed: tuple[Address, ...] = ()
@@ -46,12 +47,28 @@ def difference(old: NodeConfig, new: NodeConfig) -> Difference:
         at_next_start=(
             *(("nodename",) if old.name != new.name else ()),
             *(
-                field.name
+                name
                 for field in fields(old.local)
-                if _placeless(getattr(old.local, field.name)) != _placeless(getattr(new.local, field.name))
+                for name in _changed_setting(field.name, getattr(old.local, field.name), getattr(new.local, field.name))
             ),
         ),
     )
+
+
+def _changed_setting(name: str, before: object, after: object) -> tuple[str, ...]:
+    """What people would look for: the stanzas of plugins, else the setting."""
+    if _placeless(before) == _placeless(after):
+        return ()
+    if isinstance(before, PluginStanza) and isinstance(after, PluginStanza):
+        return (after.title,) if before.title == after.title else (name,)
+    was, will_be = _stanzas(before), _stanzas(after)
+    return tuple(title for title in (was | will_be) if was.get(title) != will_be.get(title)) or (name,)
+
+
+def _stanzas(value: object) -> dict[str, object]:
+    """Title -> what it says, of a list of stanzas."""
+    stanzas = value if isinstance(value, tuple) else ()
+    return {stanza.title: _placeless(stanza) for stanza in stanzas if isinstance(stanza, PluginStanza)}
 
 
 def _changed_fields(before: VipEntry, after: VipEntry) -> tuple[str, ...]:

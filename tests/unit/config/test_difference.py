@@ -50,4 +50,31 @@ def test_settings_of_the_cluster_and_of_this_host_are_told_apart() -> None:
     fresh = config(vip(A), local=LocalSettings(transports=(other,), weight=2.0), view_mature_time=9.0)
     found = difference(before, replace(fresh, name=NodeName("node2")))
     assert found.settings == ("view_mature_time",)
-    assert found.at_next_start == ("nodename", "weight", "transports")
+    assert found.at_next_start == ("nodename", "weight", "multicast")
+
+
+def plugin(title: str, **options: Any) -> PluginStanza:
+    word, _, name = title.partition(" ")
+    return PluginStanza(plugin=word, name=name or None, options=options)
+
+
+def test_stanzas_of_plugins_that_come_go_and_change_are_named() -> None:
+    before = LocalSettings(
+        transports=(plugin("multicast"), plugin("unicast backup", port=1)),
+        notifiers=(plugin("syslog"), plugin("webhook pager", url="a")),
+        backend=plugin("ifconfig", marks="a"),
+    )
+    fresh = LocalSettings(
+        transports=(plugin("unicast backup", port=2), plugin("unicast")),
+        notifiers=(plugin("webhook pager", url="a"), plugin("webhook wiki")),
+        backend=plugin("ifconfig", marks="b"),
+    )
+    found = difference(config(vip(A), local=before), config(vip(A), local=fresh)).at_next_start
+    assert found == ("multicast", "unicast backup", "unicast", "ifconfig", "syslog", "webhook wiki")
+
+
+def test_another_backend_and_another_order_are_named_by_their_settings() -> None:
+    before = LocalSettings(transports=(plugin("a"), plugin("b")), backend=plugin("netlink"))
+    fresh = LocalSettings(transports=(plugin("b"), plugin("a")), backend=plugin("ifconfig"))
+    found = difference(config(vip(A), local=before), config(vip(A), local=fresh)).at_next_start
+    assert found == ("transports", "backend")
