@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import pairwise
 
 from duravip.model import Address
 
-MAX_RANGES = 500  # six instructions each, and a program may have 4,096
+MAX_RANGES = 150  # six instructions each, which the kernel may double; it gives a socket 20 kB for all (optmem_max)
 
 _LOAD_BYTE, _LOAD_WORD = 0x30, 0x20  # BPF_LD | BPF_ABS
 _IF_EQUAL, _IF_GREATER, _IF_AT_LEAST, _JUMP = 0x15, 0x25, 0x35, 0x05
@@ -32,6 +32,7 @@ _WHOLE_FRAME = 0xFFFF
 _ARP_SENDER = 28
 _NEXT_HEADER, _ICMPV6_TYPE = 20, 54
 _SOURCE_END, _TARGET_END = 34, 74  # the last four bytes of the packet's source, of the message's target
+
 
 Instruction = tuple[int, int, int, int]
 Range = tuple[int, int]
@@ -45,6 +46,15 @@ _FOR_US: tuple[Instruction, ...] = (
     (_IF_EQUAL, 1, 0, 0),
     _DROP,
 )
+
+
+class ClaimFilter:
+    """Of the addresses of one family, at least one: the filter, ready to be attached."""
+
+    def __init__(self, addresses: Set[Address], *, is_v6: bool) -> None:
+        self.addresses = addresses
+        self.is_v6 = is_v6
+        self.program = neighbour_filter(addresses) if is_v6 else arp_filter(addresses)
 
 
 def arp_filter(addresses: Iterable[Address]) -> bytes:

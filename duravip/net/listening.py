@@ -11,11 +11,11 @@ import fcntl
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from pathlib import Path
 
 from duravip.model import Address, Claim
-from duravip.net.claim_filter import arp_filter, neighbour_filter
+from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
 from duravip.net.macvlan import NAME_PREFIX
 from duravip.net.questions import arp_probe, neighbour_solicitation
@@ -36,18 +36,16 @@ class ClaimSocket:
     """One socket: the addresses of one family on one interface. Raises OSError when it cannot be opened, and from every
     call when the interface has gone, is down, or has no Ethernet (`is_ethernet` tells)."""
 
-    def __init__(self, interface: str, addresses: Set[Address]) -> None:
-        """`addresses`: all of one family, at least one."""
+    def __init__(self, interface: str, wanted: ClaimFilter) -> None:
         self.interface = interface
-        self.addresses = addresses
-        is_v6 = ":" in next(iter(addresses))
+        self.addresses = wanted.addresses
         self._made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         try:
             self._made.setblocking(False)
             self._made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-            _attach(self._made, neighbour_filter(addresses) if is_v6 else arp_filter(addresses))
+            _attach(self._made, wanted.program)
             # Bound last: nothing unfiltered comes in. To one protocol: what this machine sends does not come in either.
-            self._made.bind((interface, _ETHERTYPE_IPV6 if is_v6 else _ETHERTYPE_ARP))
+            self._made.bind((interface, _ETHERTYPE_IPV6 if wanted.is_v6 else _ETHERTYPE_ARP))
         except BaseException:
             self._made.close()
             raise

@@ -4,6 +4,7 @@ Rules of this file
 - It decides nothing: claims of anybody, members and this machine included, go to the machine as they were heard.
 - A flood costs little: the kernel lets pass only frames about our addresses, each socket is read in batches with a
   pause after each, and the same claim is passed on once in REPEAT_S.
+- What takes long with many addresses (the filters) is worked out in a thread.
 - Every CHECK_S it looks whether the table, the interfaces or their hardware addresses have changed. A socket that fails
   (its interface is down or gone) is opened again then.
 """
@@ -13,14 +14,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 
 import trio
 
 from duravip.cluster.effects import ProbeAddress
 from duravip.cluster.inputs import AddressesClaimed, HardwareSeen, Input
-from duravip.model import Address, Claim
+from duravip.model import Address, Claim, Table
+from duravip.net.claim_filter import ClaimFilter
 from duravip.net.listening import ClaimSocket, hardware_addresses
+from duravip.plugin.api import Plumbed, connected_interface
 
 CHECK_S = 1.0
 PAUSE_S = 0.02  # after each batch
@@ -34,6 +37,29 @@ log = logging.getLogger("duravip")
 Homes = Mapping[str, Set[Address]]
 """Interface -> the addresses that may be put on it here."""
 
+Place = tuple[str, bool]
+"""An interface, and whether it is about IPv6 there: what one socket listens to."""
+
+
+def homes_of(table: Table, plumbed: Sequence[Plumbed]) -> Homes:
+    """Where the addresses of a table belong on a machine that has these on its interfaces."""
+    homes: dict[str, set[Address]] = {}
+    for vip in table.vips:
+        interface = vip.interface or connected_interface(vip.address, plumbed)
+        if interface is not None:
+            homes.setdefault(interface, set()).add(vip.address)
+    return homes
+
+
+def _filters(homes: Homes) -> dict[Place, ClaimFilter]:
+    made = {}
+    for interface, addresses in homes.items():
+        for is_v6 in (False, True):
+            family = frozenset(address for address in addresses if (":" in address) is is_v6)
+            if family:
+                made[interface, is_v6] = ClaimFilter(family, is_v6=is_v6)
+    return made
+
 
 class ClaimWatch:
     """`run` once; `ask` at any time. `is_shared`: whether a claim is with a hardware address that all members have in
@@ -41,12 +67,13 @@ class ClaimWatch:
 
     def __init__(self, *, is_shared: Callable[[Claim], bool] = lambda claim: False) -> None:
         self._is_shared = is_shared
-        self._open_sockets: dict[tuple[str, bool], ClaimSocket] = {}  # (interface, is IPv6)
+        self._open_sockets: dict[Place, ClaimSocket] = {}
         self._socket_of: dict[Address, ClaimSocket] = {}
         self._questions: deque[ProbeAddress] = deque(maxlen=MAX_QUESTIONS)
         self._asked = trio.Event()
         self._passed_on: dict[Claim, float] = {}
         self._mute: set[str] = set()  # interfaces without Ethernet
+        self._complaints: set[str] = set()
         self._hardware: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
@@ -62,38 +89,40 @@ class ClaimWatch:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._put_questions)
             before: Homes = {}
+            filters: dict[Place, ClaimFilter] = {}
             try:
                 while True:
                     now = await homes()
                     if now is not before:
+                        filters = await trio.to_thread.run_sync(_filters, now)
                         self._close()
                         before = now
-                    self._open(now, nursery, feed)
+                    self._open(filters, nursery, feed)
                     self._look_at_hardware(now, feed)
                     await trio.sleep(CHECK_S)
             finally:
                 self._close()
 
-    def _open(self, homes: Homes, nursery: trio.Nursery, feed: Callable[[Input], None]) -> None:
-        for interface, addresses in homes.items():
-            for is_v6 in (False, True):
-                family = frozenset(address for address in addresses if (":" in address) is is_v6)
-                if not family or (interface, is_v6) in self._open_sockets or interface in self._mute:
-                    continue
-                try:
-                    link = ClaimSocket(interface, family)
-                except OSError:
-                    continue
-                if not link.is_ethernet:
-                    link.close()
-                    self._mute.add(interface)
-                    log.info("%s is no Ethernet: who else has its addresses cannot be heard there", interface)
-                    continue
-                self._open_sockets[interface, is_v6] = link
-                self._socket_of.update(dict.fromkeys(family, link))
-                nursery.start_soon(self._listen, (interface, is_v6), link, feed)
+    def _open(self, filters: Mapping[Place, ClaimFilter], nursery: trio.Nursery, feed: Callable[[Input], None]) -> None:
+        for place, wanted in filters.items():
+            interface, _ = place
+            if place in self._open_sockets or interface in self._mute:
+                continue
+            try:
+                link = ClaimSocket(interface, wanted)
+            except OSError as error:
+                self._complain(f"{interface}: who else has its addresses cannot be heard now: {error.strerror}")
+                continue
+            if not link.is_ethernet:
+                link.close()
+                self._mute.add(interface)
+                self._complain(f"{interface} is no Ethernet: who else has its addresses cannot be heard there")
+                continue
+            self._open_sockets[place] = link
+            self._socket_of.update(dict.fromkeys(wanted.addresses, link))
+            nursery.start_soon(self._listen, place, link, feed)
 
-    async def _listen(self, key: tuple[str, bool], link: ClaimSocket, feed: Callable[[Input], None]) -> None:
+    async def _listen(self, place: Place, link: ClaimSocket, feed: Callable[[Input], None]) -> None:
         """Until it fails or is closed."""
         try:
             while True:
@@ -103,8 +132,8 @@ class ClaimWatch:
                     feed(AddressesClaimed(claims=claims))
                 await trio.sleep(PAUSE_S)
         except (OSError, ValueError, trio.ClosedResourceError):
-            if self._open_sockets.get(key) is link:
-                self._forget(key)
+            if self._open_sockets.get(place) is link:
+                self._forget(place)
 
     def _is_news(self, claim: Claim) -> bool:
         now = trio.current_time()
@@ -139,13 +168,19 @@ class ClaimWatch:
         except OSError:
             return  # the listener of this socket notices too, and sees to it
 
-    def _forget(self, key: tuple[str, bool]) -> None:
-        link = self._open_sockets.pop(key)
+    def _forget(self, place: Place) -> None:
+        link = self._open_sockets.pop(place)
         self._socket_of = {address: other for address, other in self._socket_of.items() if other is not link}
         trio.lowlevel.notify_closing(link)
         link.close()
 
+    def _complain(self, text: str) -> None:
+        """Once."""
+        if text not in self._complaints:
+            self._complaints.add(text)
+            log.warning("%s", text)
+
     def _close(self) -> None:
         self._mute.clear()
-        for key in list(self._open_sockets):
-            self._forget(key)
+        for place in list(self._open_sockets):
+            self._forget(place)

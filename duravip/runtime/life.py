@@ -28,10 +28,10 @@ from duravip.errors import BackendError
 from duravip.events import Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.net.neighbourhood import Neighbourhood
-from duravip.plugin.api import Backend, Notifier, Transport, connected_interface
+from duravip.plugin.api import Backend, Notifier, Transport
 from duravip.runtime.acting import Acting
 from duravip.runtime.audience import Audience
-from duravip.runtime.claim_watch import Homes
+from duravip.runtime.claim_watch import Homes, homes_of
 from duravip.runtime.control import ControlServer
 from duravip.runtime.driver import Driver
 from duravip.runtime.event_text import event_text
@@ -240,13 +240,9 @@ class Life:
             plumbed = await self._around.backend.list() if unplaced else ()
         except BackendError:
             return self._homes_now  # it is asked again in a moment
-        homes: dict[str, set[Address]] = {}
-        for vip in table.vips:
-            interface = vip.interface or connected_interface(vip.address, plumbed)
-            if interface is not None:
-                homes.setdefault(interface, set()).add(vip.address)
-        self._homes_of, self._homes_now = table, homes
-        return homes
+        self._homes_now = await trio.to_thread.run_sync(homes_of, table, plumbed)
+        self._homes_of = table
+        return self._homes_now
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
         await self._around.control.serve(

@@ -15,6 +15,7 @@ import trio
 from duravip.cluster.effects import ProbeAddress
 from duravip.cluster.inputs import AddressesClaimed, HardwareSeen, Input
 from duravip.model import Address, Claim
+from duravip.net.claim_filter import MAX_RANGES
 from duravip.net.frames import announcement_frames
 from duravip.net.questions import arp_probe
 from duravip.runtime.claim_watch import CHECK_S, ClaimWatch, Homes
@@ -23,7 +24,9 @@ from duravip.testing.netns import Lan
 pytestmark = pytest.mark.netns
 
 VIP, VIP6, OTHER = Address("10.77.0.51"), Address("fd77::51"), Address("10.77.0.52")
-HOMES: Homes = {"eth0": {VIP, VIP6}}
+SCATTERED = {Address(f"203.{number % 256}.{number // 256}.{number % 251}") for number in range(2 * MAX_RANGES)}
+SCATTERED6 = {Address(f"fd77::{number * 16 + 7:x}:{0xF000 + number:x}") for number in range(2 * MAX_RANGES)}
+HOMES: Homes = {"eth0": {VIP, VIP6, *SCATTERED, *SCATTERED6}}  # with the largest filters that are made
 PATIENCE_S = 10.0
 
 
