@@ -76,8 +76,12 @@ class Subscription:
 
     async def wait_dealt_with(self) -> None:
         """Until the subscriber has dealt with all there was, or has left."""
-        while self._in_hand or self._queue:
+        while self._is_busy:
             await self._dealt_with.park()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._in_hand or bool(self._queue)
 
     def _let_go(self) -> None:
         self._in_hand = False
@@ -151,9 +155,10 @@ class Bus:
         return subscription
 
     async def wait_dealt_with(self) -> None:
-        """Until every subscriber has dealt with all that was published. It may be never: the caller limits it."""
-        for subscription in tuple(self._subscriptions):
-            await subscription.wait_dealt_with()
+        """Until every subscriber has dealt with all that was published, meanwhile too. It may be never: the caller
+        limits it."""
+        while busy := [subscription for subscription in self._subscriptions if subscription._is_busy]:
+            await busy[0].wait_dealt_with()
 
     def _drop(self, subscription: Subscription) -> None:
         if subscription in self._subscriptions:

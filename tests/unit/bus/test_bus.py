@@ -118,3 +118,31 @@ async def test_waiting_for_subscribers_ends_when_each_has_dealt_with_all_or_has_
         await bus.wait_dealt_with()
         assert seen == [1.0, 2.0, 2.5]
         nursery.cancel_scope.cancel()
+
+
+async def test_waiting_for_subscribers_is_also_for_what_one_of_them_publishes_meanwhile(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bus = make_bus()
+    seen: list[Stamped] = []
+
+    async def tell(task_status: trio.TaskStatus[None]) -> None:
+        with bus.subscribe() as subscription:
+            task_status.started()
+            while True:
+                seen.append(await subscription.receive())
+
+    async def fail(task_status: trio.TaskStatus[None]) -> None:
+        with bus.subscribe() as subscription:
+            task_status.started()
+            await subscription.receive()
+            await trio.sleep(1)
+            bus.publish(down(9))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(tell)
+        await nursery.start(fail)
+        bus.publish(down(0))
+        await bus.wait_dealt_with()
+        assert names(seen) == ["eth0", "eth9"]
+        nursery.cancel_scope.cancel()
