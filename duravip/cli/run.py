@@ -70,6 +70,7 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
 
 def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfig]) -> None:
     import logging
+    import resource
     import sys
 
     import trio
@@ -78,6 +79,8 @@ def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfi
     from duravip.runtime.log import logging_to
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # A process that crashes keeps its files, and so its guard waiting, until its core is written, with the key in it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with logging_to():
         try:
             trio.run(run_daemon, Daemon(config, plugins, reread=reread))

@@ -20,6 +20,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -242,4 +243,5 @@ def _on(address: Address, request: bytes) -> bytes:
 def _stream() -> tuple[socket.socket, socket.socket]:
     low, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with low:
-        return socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, DESCRIPTOR)), theirs
+        least = min(DESCRIPTOR, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1)
+        return socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, least)), theirs

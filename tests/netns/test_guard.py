@@ -11,6 +11,7 @@ Others take an address over when they hear LEAVE; that it is off by then is watc
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -55,6 +56,8 @@ def test_a_daemon_that_dies_of_a_signal_has_left_at_once(cluster: Cluster) -> No
     cluster.start(*NODES)
     assert cluster.settled() == PREFERENCES
 
+    core_bytes, _ = resource.prlimit(cluster.info("node2")["pid"], resource.RLIMIT_CORE)
+    assert core_bytes == 0, "the guard would wait for the core dump"
     for node, number in (("node1", signal.SIGKILL), ("node2", signal.SIGSEGV)):
         others = [each for each in NODES if each != node]
         cluster.crash(node, number)
