@@ -14,6 +14,7 @@ import math
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ _NLM_F_DUMP_INTR = 0x10
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 6, 8, 11
-_IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
+_IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_EXT_MASK = 1, 3, 4, 29
 _RTEXT_FILTER_SKIP_STATS = 8
 _IFF_UP, _IFF_LOOPBACK, _IFF_MULTICAST, _IFF_LOWER_UP = 0x1, 0x8, 0x1000, 0x10000
@@ -51,12 +52,13 @@ _ATTRIBUTE = struct.Struct("=HH")  # length, kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRow:
-    """One address on one interface (by index), as the kernel tells it."""
+    """One address on one interface (by index), as the kernel tells it. `immortal`: it says there is no lifetime."""
 
     address: Address
     index: int
     prefix: int
     ours: bool
+    immortal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +195,14 @@ def parse_address(payload: bytes) -> AddressRow | None:
     raw = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS))
     if family not in (AF_INET, AF_INET6) or raw is None or len(raw) != (4 if family == AF_INET else 16):
         return None
-    ours = found.get(_IFA_PROTO) == bytes((OUR_PROTOCOL,))
-    return AddressRow(address=Address(str(ipaddress.ip_address(raw))), index=index, prefix=prefix, ours=ours)
+    flags = int.from_bytes(found.get(_IFA_FLAGS, b""), sys.byteorder)
+    return AddressRow(
+        address=Address(str(ipaddress.ip_address(raw))),
+        index=index,
+        prefix=prefix,
+        ours=found.get(_IFA_PROTO) == bytes((OUR_PROTOCOL,)),
+        immortal=bool(flags & _IFA_F_PERMANENT),
+    )
 
 
 def parse_link(payload: bytes) -> LinkRow | None:

@@ -10,6 +10,7 @@ addresses left alone.
 
 An IPv6 address with a prefix shorter than 128 must have its lifetime from the beginning: when one that lives for ever
 is given a lifetime, the kernel (6.18) lets the route to its network expire, also if the host's own address needs it.
+So it is taken off first.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
             wants[asked.address] = interface
             objection = _UNFIT
         else:
-            renewed = ":" in asked.address and asked.prefix == 128  # a lifetime is cheaper when it follows
+            renewed = ":" in asked.address and not _shares_a_route(asked)  # a lifetime is cheaper when it follows
             lifetime_s = 0.0 if renewed else asked.lifetime_s
             requests.append(_request(asked, index_of[interface], len(requests), lifetime_s))
         places.append((interface, objection))
@@ -108,6 +109,7 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
 def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
     """Raises OSError when the kernel's answer is lost. Which siblings are kept was settled when they were added."""
     index_of = _named(link, placements)
+    _take_off_immortals(link, placements, index_of)
     places: list[tuple[str, str]] = []
     requests: list[bytes] = []
     for asked in placements:
@@ -118,6 +120,21 @@ def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str
             objection = f"cannot renew {asked.address}: there is no interface {interface} on this machine"
         places.append((interface, objection))
     return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion={})
+
+
+def _take_off_immortals(link: socket.socket, placements: Sequence[Placement], index_of: Mapping[str, int]) -> None:
+    """Those among the placements that cannot be given a lifetime as they are."""
+    wanted = {
+        (asked.address, index_of.get(asked.interface or ""), asked.prefix)
+        for asked in placements
+        if asked.lifetime_s and _shares_a_route(asked)
+    }
+    if not wanted:
+        return
+    rows, _ = rtnetlink.addresses(link, codec.AF_INET6)
+    found = [row for row in rows if row.immortal and (row.address, row.index, row.prefix) in wanted]
+    requests = [codec.delete_request(r.address, r.index, r.prefix, sequence=n) for n, r in enumerate(found)]
+    rtnetlink.exchange(link, requests, not_after=min(asked.not_after for asked in placements))
 
 
 def _named(link: socket.socket, placements: Sequence[Placement]) -> dict[str, int]:
@@ -188,6 +205,11 @@ def remove(link: socket.socket, placements: Sequence[Placement], keeping: Set[st
         for asked in placements
     )
     return Outcome(answers=answers, wants_promotion=wants, size=machine.size)
+
+
+def _shares_a_route(asked: Placement) -> bool:
+    """Whether the kernel makes a route to its network for it, or counts on one that is there."""
+    return ":" in asked.address and asked.prefix < 128
 
 
 def _has_siblings(address: Address, prefix: int) -> bool:
