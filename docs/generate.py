@@ -67,8 +67,8 @@ def commands_page() -> str:
         "Commands",
         "Source: `duravip/cli/`. Every command has `--help`. Exit status: 0 fine; 1 the answer is no (not possible, "
         "not reachable, not in time); 2 wrong usage or an invalid configuration. `NO_COLOR` is respected, and pipes "
-        "get plain text. `duravip --version` prints the version. Shell completion: "
-        "`_DURAVIP_COMPLETE=bash_source duravip` (or `zsh_source`, `fish_source`) prints the script to source.",
+        "get plain text. `duravip --version` prints the version. `_DURAVIP_COMPLETE=bash_source duravip` (or "
+        "`zsh_source`, `fish_source`) prints the script for [shell completion](../how-to/completion.md).",
         *sections,
     )
 

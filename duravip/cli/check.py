@@ -33,7 +33,7 @@ Examples:
 
 
 @click.command("check", epilog=_EPILOG)
-@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
 @plugin_option

@@ -22,6 +22,7 @@ def control_option(command: F) -> F:
     return click.option(
         "--control",
         metavar="PATH",
+        type=click.Path(),
         help="The node's control socket; default: $DURAVIP_CONTROL, else the only one in /run/duravip.",
     )(command)
 

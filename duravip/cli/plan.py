@@ -31,7 +31,7 @@ Examples:
 
 
 @click.command("plan", epilog=_EPILOG)
-@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--down", metavar="NODE", multiple=True, help="Suppose that NODE is off. May be repeated.")
 @click.option(
     "--current",

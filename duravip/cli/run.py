@@ -31,9 +31,11 @@ Signals:
   SIGHUP           read the configuration again
 """,
 )
-@click.option("-c", "--config", "file", metavar="FILE", required=True, help="The node's configuration.")
+@click.option(
+    "-c", "--config", "file", metavar="FILE", required=True, type=click.Path(), help="The node's configuration."
+)
 @click.option("--node", metavar="NAME", help="This node's name, whatever the configuration says.")
-@click.option("--control", metavar="PATH", help="Where the control socket goes.")
+@click.option("--control", metavar="PATH", type=click.Path(), help="Where the control socket goes.")
 @plugin_option
 def command(file: str, node: str | None, control: str | None, named: tuple[str, ...]) -> None:
     """Run the daemon in the foreground: join the cluster, and own what it gives this node.
