@@ -53,6 +53,7 @@ class AgreedState:
         self.mature: set[NodeName] = {s.member.name for s in states if s.mature}
         self._switched = rounds_switched(states)
         self.tables = tables_at_install(states)
+        self._named: tuple[int, frozenset[TableDigest]] | None = None
         self.view_mature = False
         self.round: Round | None = None
         self.decisions: dict[Address, Decision] = {}
@@ -95,13 +96,20 @@ class AgreedState:
         """The table that the member wants in force for itself."""
         return wanted_table(self.status[name], self._switched)
 
-    def tables_named(self) -> set[TableDigest]:
+    def tables_named(self) -> frozenset[TableDigest]:
         """Every table of a member that counts, or may come to count."""
-        return {
-            *(digest for digest in self.tables.values() if digest is not None),
-            *(status.table for status in self.status.values()),
-            *(digest for digest, _ in self.tables_prepared()),
-        }
+        if self._named is None or self._named[0] != self.number:
+            self._named = (
+                self.number,
+                frozenset(
+                    (
+                        *(digest for digest in self.tables.values() if digest is not None),
+                        *(status.table for status in self.status.values()),
+                        *(digest for digest, _ in self.tables_prepared()),
+                    )
+                ),
+            )
+        return self._named[1]
 
     def tables_prepared(self) -> list[tuple[TableDigest, NodeName]]:
         """What members have prepared for a switch of all, each with its member."""

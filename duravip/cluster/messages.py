@@ -47,6 +47,10 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     alive: bool
     in_view: bool
 
+    def repeats(self, other: Heard) -> bool:
+        """Whether it says the same, but for the beat."""
+        return msgspec.structs.replace(self, beat=other.beat) == other
+
 
 class Heartbeat(Message, frozen=True, kw_only=True):
     """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
@@ -65,6 +69,14 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     version: Annotated[str, Meta(max_length=40)]
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
     hardware: Annotated[tuple[HardwareAddress, ...], Meta(max_length=MAX_HARDWARE)] = ()
+
+    def repeats(self, other: Heartbeat) -> bool:
+        """Whether it says the same, but for the beats."""
+        return (
+            msgspec.structs.replace(self, beat=0, heard=()) == msgspec.structs.replace(other, beat=0, heard=())
+            and len(self.heard) == len(other.heard)
+            and all(map(Heard.repeats, self.heard, other.heard))
+        )
 
 
 class Probe(Message, frozen=True, kw_only=True):

@@ -8,7 +8,9 @@ Rules of this file
 Theory of operation
     An input changes one of the parts; then `_step` walks the path of the data once, always in the same order: links
     -> view -> tables -> what the coordinator puts in order -> what this node may hold -> what it reports -> its
-    heartbeat. Each part says when it must be looked at again; `next_deadline` is the smallest of those.
+    heartbeat. Each part says when it must be looked at again; `next_deadline` is the smallest of those. A heartbeat
+    of a member that says what its last one said changes nothing but how long ago it was heard: no part looks at that
+    before its deadline, so the walk is left out.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
@@ -154,6 +156,7 @@ class Node:
         self._left = False
         self._digest_of: tuple[int, bytes] = (-1, b"")
         self.stable_since = now
+        self._due_at = self._look_ahead()
 
     # --- questions -------------------------------------------------------------------------------------------------
 
@@ -258,9 +261,12 @@ class Node:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
         if self._left:
             return math.inf
+        return max(min(self._due_at, self._detector.deadline()), self._last + 0.0005)
+
+    def _look_ahead(self) -> float:
+        """When something is due that no heartbeat of a member can put off."""
         times = [
             self._next_beat_at,
-            self._detector.deadline(),
             self._agreement.deadline(self._last),
             self._leadership.deadline(self._last),
             self._library.deadline(),
@@ -273,8 +279,7 @@ class Node:
         ]
         if self._coordinator is not None:
             times.append(self._coordinator.deadline(self._last))
-        soonest = self._last + 0.0005
-        return min(max(at, soonest) for at in times)
+        return min(times)
 
     # --- one input -------------------------------------------------------------------------------------------------
 
@@ -282,7 +287,7 @@ class Node:
         """Everything that follows from one input. `now`: monotonic seconds, never less than before."""
         if self._left:
             return ()
-        self._notice_gap(now)
+        punctual = not self._notice_gap(now)
         match given:
             case Ticked():
                 pass
@@ -290,8 +295,12 @@ class Node:
                 if given.seconds > self._timeout:
                     self._stall(given.seconds, now)
             case PacketHeard():
+                repeated, beat_at = self._repeats(given), self._next_beat_at
                 for message in given.messages:
                     self._on_message(given.sender, message, now)
+                silent = not self._out and not self._say and self._next_beat_at == beat_at
+                if punctual and silent and now < self._due_at and repeated and self._detector.is_alive(given.sender):
+                    return ()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._on_kernel(given, now)
             case KernelAnswered():
@@ -331,10 +340,27 @@ class Node:
                 assert_never(given)
         self._step(now)
         self._flush()
+        self._due_at = self._look_ahead()
         done, self._out = tuple(self._out), []
         return done
 
-    def _notice_gap(self, now: float) -> None:
+    def _repeats(self, given: PacketHeard) -> bool:
+        """Whether it is nothing but a heartbeat of a member of this node's view that says what its last one said: the
+        usual case, after which there is nothing to do that can not wait for this node's own heartbeat."""
+        if len(given.messages) != 1 or not isinstance(heartbeat := given.messages[0], Heartbeat):
+            return False
+        peer, view = self._detector.peers.get(given.sender.name), self._agreement.view
+        return (
+            view is not None
+            and heartbeat.view == view.id
+            and peer is not None
+            and peer.alive
+            and peer.member == given.sender
+            and heartbeat.repeats(peer.heartbeat)
+        )
+
+    def _notice_gap(self, now: float) -> bool:
+        """Whether this node did not run for a while."""
         gap = now - self._last
         self._last = now
         if gap > self._timeout:
@@ -344,6 +370,9 @@ class Node:
             self._agreement.excuse(gap)
             self._leadership.excuse(now)
             self._tenure.lease.excuse(now)
+        else:
+            return False
+        return True
 
     def _stall(self, gap_s: float, now: float) -> None:
         """This node did not run: what it knew is old, and the others may have gone on without it."""

@@ -6,8 +6,8 @@ the next input: datagrams and kernel orders first, in their order, then events, 
 network waits for a log. Handing over never waits: the first few datagrams go straight to a transport that can
 take them at once, others to a bounded queue per transport; kernel orders to the plumber, events to the bus (of
 very many only the first at once, and the rest when other tasks have had their turn). A deadline that has passed
-goes before any datagram, so that no flood can starve the heartbeat; each transport gives way after every
-datagram.
+goes before any datagram, so that no flood can starve the heartbeat; each transport gives way after every few
+datagrams.
 
 The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own. It stands
 still while the machine is suspended; `suspended_s` tells for how long it did.
@@ -15,6 +15,7 @@ still while the machine is suspended; `suspended_s` tells for how long it did.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ from duravip.wire.link import Link, Received
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long
 SLOW_TURN_S = 0.005
+DATAGRAMS_AT_ONCE = 4  # after so many a transport that is always ready lets other tasks run
 EVENTS_AT_ONCE = 50  # published within a turn; more wait until other tasks have run
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
@@ -150,7 +152,9 @@ class Driver:
                 self._turn(Ticked(), began)
                 began = trio.current_time()
             self._turn(input, began)
-            self._alarm.deadline = self._core.next_deadline()
+            deadline = self._core.next_deadline()
+            if deadline != self._alarm.deadline:
+                self._alarm.deadline = deadline
         finally:
             self._feeding = False
 
@@ -205,7 +209,7 @@ class Driver:
             self._publish(self._news.popleft())
 
     async def _receive(self, path: str, transport: Transport) -> None:
-        while True:
+        for number in itertools.count(1):
             try:
                 datagram = await transport.receive()
             except TransportError:
@@ -222,7 +226,8 @@ class Driver:
             if opened.sender is not None:  # also of a second copy: the path leads to this node
                 for event in self._paths.arrived(opened.sender.name, path, now=trio.current_time()):
                     self._publish(event)
-            await trio.lowlevel.checkpoint()
+            if not number % DATAGRAMS_AT_ONCE:
+                await trio.lowlevel.checkpoint()
 
     async def _send(self, path: str, transport: Transport) -> None:
         async for datagram in self._mailboxes[path]:

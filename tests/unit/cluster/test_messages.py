@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from duravip.cluster.messages import Heard, Heartbeat
+from duravip.model import Incarnation, NodeName, TableDigest, ViewId
+
+HEARD = Heard(name=NodeName("b"), counter=1, nonce=2, beat=7, alive=True, in_view=True)
+BEAT = Heartbeat(
+    beat=5,
+    view=ViewId(1, NodeName("a"), Incarnation(1, 1)),
+    promised=1,
+    number=3,
+    state=b"state",
+    table=TableDigest("0" * 32),
+    complete=True,
+    version="1",
+    heard=(HEARD,),
+    hardware=(b"123456",),
+)
+OTHER = {
+    "view": None,
+    "promised": 2,
+    "number": 4,
+    "state": b"other",
+    "table": TableDigest("1" * 32),
+    "complete": False,
+    "version": "2",
+    "heard": (),
+    "hardware": (),
+}
+OTHER_HEARD = {"name": NodeName("c"), "counter": 2, "nonce": 3, "alive": False, "in_view": False}
+
+
+def test_a_heartbeat_repeats_another_when_only_the_beats_have_grown() -> None:
+    assert msgspec.structs.replace(BEAT, beat=6, heard=(msgspec.structs.replace(HEARD, beat=8),)).repeats(BEAT)
+
+
+@pytest.mark.parametrize("field", sorted(set(Heartbeat.__struct_fields__) - {"beat"}))
+def test_a_heartbeat_that_says_anything_else_repeats_nothing(field: str) -> None:
+    assert not msgspec.structs.replace(BEAT, **{field: OTHER[field]}).repeats(BEAT)
+
+
+@pytest.mark.parametrize("field", sorted(set(Heard.__struct_fields__) - {"beat"}))
+def test_a_heartbeat_that_says_anything_else_of_a_peer_repeats_nothing(field: str) -> None:
+    heard = msgspec.structs.replace(HEARD, **{field: OTHER_HEARD[field]})
+    assert not msgspec.structs.replace(BEAT, heard=(heard,)).repeats(BEAT)
