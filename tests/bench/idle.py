@@ -80,9 +80,7 @@ def measure(profile: str, vips: int, seconds: float, *, say: Callable[[str], Non
             shares.append(round(100 * (cpu_s(daemons.pid(node)) - before[node][0]) / took_s, 2))
             rates.append(round((turns(daemons, node) - before[node][1]) / took_s, 1))
             memories.append(round(rss_mb(daemons.pid(node)), 1))
-            say(
-                f"{profile:<5} {node}  {shares[-1]:5.2f} % of a core   {rates[-1]:6.1f} turns/s   {memories[-1]:5.1f} MB"
-            )
+            say(f"{profile:<5} {node}  {shares[-1]:5.2f} % of a core  {rates[-1]:6.1f} turns/s  {memories[-1]:5.1f} MB")
     median = statistics.median(shares)
     target = TARGETS_PERCENT.get(profile, 100.0)
     met = median <= target and max(memories) <= RSS_TARGET_MB
