@@ -218,11 +218,15 @@ class DuplicateAddress(_Conflict, frozen=True, kw_only=True):
 
 
 class LinkDown(Event, frozen=True, kw_only=True):
+    """An interface of VIPs lost its carrier, was switched off, renamed or removed: its VIPs go elsewhere."""
+
     id = "interface.link_down"
     interface: str
 
 
 class LinkUp(Event, frozen=True, kw_only=True):
+    """An interface that was down has been up for long enough to be trusted: VIPs may come back to it."""
+
     id = "interface.link_up"
     interface: str
 
@@ -239,11 +243,22 @@ class LifetimeStretched(Event, frozen=True, kw_only=True):
 
 
 class AddressLost(Event, frozen=True, kw_only=True):
-    """Somebody else took one of this node's VIPs off its interface."""
+    """One of this node's VIPs is not on its interface any more: somebody else took it off, or (`expired`) its lifetime
+    in the kernel ended."""
 
     id = "interface.address_lost"
     address: Address
     interface: str | None
+    expired: bool = False
+
+
+class AddressStray(Event, frozen=True, kw_only=True):
+    """Somebody else put a VIP of this node's table on an interface here, where this node does not have it: it is taken
+    off."""
+
+    id = "interface.address_stray"
+    address: Address
+    interface: str
 
 
 class ConfigReloaded(Event, frozen=True, kw_only=True):

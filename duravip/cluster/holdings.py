@@ -27,9 +27,9 @@ class HoldState(enum.Enum):
 
 
 MOVES: dict[HoldState | None, frozenset[HoldState | None]] = {
-    None: frozenset({HoldState.TAKING}),
+    None: frozenset({HoldState.TAKING, HoldState.RELEASING}),
     HoldState.TAKING: frozenset({HoldState.HELD, HoldState.RELEASING, None}),
-    HoldState.HELD: frozenset({HoldState.RELEASING}),
+    HoldState.HELD: frozenset({HoldState.RELEASING, None}),
     HoldState.RELEASING: frozenset({HoldState.RELEASING, None}),
 }
 
@@ -146,6 +146,26 @@ class Holdings:
             return False
         self._move(address, None, now)
         return True
+
+    def lost(self, address: Address, now: float) -> bool:
+        """The kernel does not have it any more; False when this node did not count on it."""
+        if self.state(address) is not HoldState.HELD:
+            return False
+        self._move(address, None, now)
+        return True
+
+    def stray(self, address: Address, interface: str, prefix: int, now: float) -> ReleaseAddress | None:
+        """The kernel has it where nobody ordered it: it is given up, wherever it is. None while an order for it is on
+        its way, which may be what put it there."""
+        match self.state(address):
+            case None:
+                holding = Holding(HoldState.RELEASING, interface, prefix, now)
+                self._move(address, HoldState.RELEASING, now, holding)
+                return ReleaseAddress(address=address, interface=interface, prefix=prefix)
+            case HoldState.HELD:
+                return self._release(address, self._all[address], now)
+            case _:
+                return None
 
     def remove_failed(self, address: Address, now: float) -> None:
         """It may still be there: the claim stands and the order is repeated later."""

@@ -85,6 +85,47 @@ class AddressesRenewed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesLost:
+    """Addresses that the kernel had acknowledged are not where they were put: somebody else took them off, or
+    (`expired`) their lifetimes ended."""
+
+    addresses: tuple[Address, ...]
+    expired: frozenset[Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """An address on an interface."""
+
+    address: Address
+    interface: str
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesStray:
+    """VIPs were found where this node did not put them."""
+
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceFell:
+    """An interface has no carrier, is switched off, or is not there. `unplaced`: the VIPs that belong there though no
+    Topology says so."""
+
+    interface: str
+    unplaced: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceRose:
+    """An interface that fell is there, switched on, and has a carrier."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedChanged:
     """What this host cannot own for reasons outside the group (no interface, a failed check) is now this."""
 
@@ -159,6 +200,10 @@ Input = (
     | KernelAnswer
     | KernelAnswered
     | AddressesRenewed
+    | AddressesLost
+    | AddressesStray
+    | InterfaceFell
+    | InterfaceRose
     | BlockedChanged
     | AddressesClaimed
     | HardwareSeen

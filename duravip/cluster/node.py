@@ -41,7 +41,9 @@ from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
     AddressesClaimed,
+    AddressesLost,
     AddressesRenewed,
+    AddressesStray,
     AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
@@ -51,17 +53,21 @@ from duravip.cluster.inputs import (
     DrainChanged,
     HardwareSeen,
     Input,
+    InterfaceFell,
+    InterfaceRose,
     KernelAnswer,
     KernelAnswered,
     LeaveRequested,
     MoveRequested,
     PacketHeard,
     Slept,
+    Spot,
     SwitchRequested,
     TableLoaded,
     Ticked,
 )
 from duravip.cluster.inspection import MemberInfo, describer, member_infos
+from duravip.cluster.interfaces import Interfaces
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.lease import Lease
 from duravip.cluster.library import Library
@@ -150,6 +156,8 @@ class Node:
         self._added_at = now
         self._asked_at = -math.inf
         self._differed_at: tuple[ViewId, int] | None = None
+        self._interfaces = Interfaces()
+        self._unreachable_basis: object = None
         self._departure = Departure()
         self._hardware: tuple[bytes, ...] = ()
         self._held_basis: object = None
@@ -276,6 +284,7 @@ class Node:
             self._wishes.deadline() if self._agreed is not None and self._coordinator is None else math.inf,
             self._departure.deadline(self._last),
             self._rivals.deadline(),
+            self._interfaces.deadline(),
         ]
         if self._coordinator is not None:
             times.append(self._coordinator.deadline(self._last))
@@ -308,6 +317,16 @@ class Node:
                     self._on_kernel(answer, now)
             case AddressesRenewed():
                 self._on_renewed(given, now)
+            case AddressesLost():
+                self._on_lost(given, now)
+            case AddressesStray():
+                for spot in given.spots:
+                    self._on_stray(spot, now)
+            case InterfaceFell():
+                if self._interfaces.fell(given.interface, given.unplaced, now):
+                    self._publish(events.LinkDown(interface=given.interface))
+            case InterfaceRose():
+                self._interfaces.rose(given.interface, now)
             case BlockedChanged():
                 self._standing.external = given.blocked
             case AddressesClaimed():
@@ -569,6 +588,7 @@ class Node:
 
     def _step(self, now: float) -> None:
         self._watch_links(now)
+        self._watch_interfaces(now)
         self._watch_rivals(now)
         self._say += self._leadership.act(self._member_state, now)
         self._say += self._agreement.tick(now)
@@ -606,6 +626,15 @@ class Node:
             self._timeout,
             now,
         )
+
+    def _watch_interfaces(self, now: float) -> None:
+        for interface in self._interfaces.settled(now):
+            self._publish(events.LinkUp(interface=interface))
+        in_force = self.landscape.entries.get(self.me.name, {}) if len(self._interfaces) else {}
+        basis = (self._interfaces.revision, self._switching.table, in_force)
+        if basis != self._unreachable_basis:
+            self._unreachable_basis = basis
+            self._standing.unreachable = self._interfaces.blocked((*self.table.vips, *in_force.values()))
 
     def _watch_rivals(self, now: float) -> None:
         if self._rivals.is_quiet():
@@ -715,6 +744,23 @@ class Node:
                 self._tenure.holdings.lapsed(address, now)
             case _:
                 assert_never(answer)
+
+    def _on_lost(self, given: AddressesLost, now: float) -> None:
+        for address in given.addresses:
+            holding = self._tenure.holdings.get(address)
+            if holding is not None and self._tenure.on_lost(address, now):
+                self._publish(
+                    events.AddressLost(address=address, interface=holding.interface, expired=address in given.expired)
+                )
+
+    def _on_stray(self, spot: Spot, now: float) -> None:
+        in_force = self.landscape.entries.get(self.me.name, {})
+        if spot.address not in in_force and spot.address not in {vip.address for vip in self.table.vips}:
+            return
+        order = self._tenure.on_stray(spot.address, spot.interface, spot.prefix, now)
+        if order is not None:
+            self._out.append(order)
+            self._publish(events.AddressStray(address=spot.address, interface=spot.interface))
 
     def _renew(self, now: float) -> None:
         lease = self._tenure.lease

@@ -20,6 +20,8 @@ class Parameters:
     failure_timeout_s: float = 0.35
     weight: float = 1.0
     on_isolation: str = "hold"
+    if_down_limit_s: float = 4.0
+    if_flap_limit: int = 5
     drained: bool = False
     renews: bool = True
     on_duplicate: str = "defend"

@@ -18,9 +18,10 @@ NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was he
 
 
 class Standing:
-    """`external`: what the host cannot own. `claimed`: what it leaves to strangers on the network. `suspended`: nothing
-    until a view is installed. `expelled`: the others went on without this node, and its maturity is lost. `leaving`: it
-    has been asked to go. `alone`: it is the only member of its view."""
+    """`external`: what the host cannot own. `unreachable`: what belongs on interfaces that are down. `claimed`: what it
+    leaves to strangers on the network. `suspended`: nothing until a view is installed. `expelled`: the others went on
+    without this node, and its maturity is lost. `leaving`: it has been asked to go. `alone`: it is the only member of
+    its view."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._name = parameters.name
@@ -29,6 +30,7 @@ class Standing:
         self._namesake_s = NAMESAKE_TIMEOUTS * parameters.failure_timeout_s
         self._namesake_until = -math.inf
         self.external = Blocked()
+        self.unreachable = AddressSet()
         self.claimed = AddressSet()
         self.shadow = NO_SHADOW
         self.drained = parameters.drained
@@ -65,8 +67,8 @@ class Standing:
         if now < self._namesake_until:
             everything = f"another node calls itself {self._name}"
         addresses = self.external.addresses
-        if len(refused) or len(self.shadow.given_up):
-            addresses = addresses | refused | self.shadow.given_up
+        if len(refused) or len(self.shadow.given_up) or len(self.unreachable):
+            addresses = addresses | refused | self.shadow.given_up | self.unreachable
         return Blocked(everything, addresses, self.claimed)
 
     def status(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
-from duravip.cluster.effects import AnnounceAddress, Effect
+from duravip.cluster.effects import AnnounceAddress, Effect, ReleaseAddress
+from duravip.cluster.flapping import Flapping
 from duravip.cluster.holdings import Holdings, HoldState
 from duravip.cluster.lease import Lease
 from duravip.cluster.messages import Blocked, Report
@@ -37,6 +38,7 @@ class Tenure:
         self._me = parameters.name
         self.holdings = Holdings()
         self.lease = Lease(parameters)
+        self._flapping = Flapping(down_limit_s=parameters.if_down_limit_s, flap_limit=parameters.if_flap_limit)
         self.former: set[Address] = set()
         self._refused: dict[Address, float] = {}
         self._refusals: dict[Address, int] = {}
@@ -76,11 +78,27 @@ class Tenure:
         held = [address for address in self.holdings.held() if self.holdings.state(address) is HoldState.HELD]
         return [AnnounceAddress(address=address) for address in held]
 
+    def on_lost(self, address: Address, now: float) -> bool:
+        """The kernel does not have it any more; False when this node did not count on it."""
+        if not self.holdings.lost(address, now):
+            return False
+        self._flapping.lost(address, now)
+        return True
+
+    def on_stray(self, address: Address, interface: str, prefix: int, now: float) -> ReleaseAddress | None:
+        """The kernel has it where nobody ordered it. What was held beside it goes too, and comes back as if lost."""
+        held = self.holdings.state(address) is HoldState.HELD
+        order = self.holdings.stray(address, interface, prefix, now)
+        if held:
+            self._flapping.lost(address, now)
+        return order
+
     def refused(self) -> AddressSet:
-        return AddressSet(self._refused)
+        """What the kernel would not have, or did not keep."""
+        return AddressSet((*self._refused, *self._flapping.shunned()))
 
     def deadline(self) -> float:
-        return min((self.holdings.deadline(), *self._refused.values()))
+        return min((self.holdings.deadline(), self._flapping.deadline(), *self._refused.values()))
 
     def follow(
         self,
@@ -96,6 +114,7 @@ class Tenure:
         and not taken."""
         for address in [address for address, until in self._refused.items() if now >= until]:
             del self._refused[address]
+        self._flapping.expire(now)
         me, holdings, decisions = self._me, self.holdings, agreed.decisions
         entries = agreed.landscape.entries.get(me, {})
         broken = {address for address in agreed.landscape.flags if is_broken(agreed, address)}
@@ -108,7 +127,7 @@ class Tenure:
                 keep[address] = entry
         if may_hold and may_take:
             mine = {address for address, decision in decisions.items() if decision.owner == me}
-            for address in mine.difference(holdings, barred, avoided):
+            for address in mine.difference(holdings, barred, avoided, self._flapping.waiting()):
                 entry = entries.get(address)
                 if entry is not None and not self._has_rival(agreed, address):
                     take[address] = entry

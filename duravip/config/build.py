@@ -110,6 +110,8 @@ def _local(
         on_duplicate=cluster.get("on_duplicate"),
         probe_before_taking=cluster.get("probe_before_taking"),
         if_check_interval=cluster.get("if_check_interval"),
+        if_down_limit=cluster.get("if_down_limit"),
+        if_flap_limit=cluster.get("if_flap_limit"),
         disable_plugins=cluster.get("disable_plugins"),
     )
 

@@ -54,6 +54,8 @@ class LocalSettings:
     probe_before_taking: bool = False
     if_check_interval: float = 30.0
     macs: tuple[tuple[str, str], ...] = ()
+    if_down_limit: float = 4.0
+    if_flap_limit: int = 5
     disable_plugins: tuple[str, ...] = ()
 
 

@@ -135,8 +135,9 @@ CLUSTER: tuple[Option, ...] = (
         unit="s",
         low=0,
         high=86_400,
-        doc="How often the interfaces are compared with what should be on them.",
-        in_force=False,
+        doc="How often the interfaces are compared with what should be on them, whatever the kernel has told; "
+        "0 is never.",
+        trade_off="Shorter: what was not told is found sooner, at the price of listing all addresses each time.",
     ),
     Option(
         name="if_down_limit",
@@ -146,7 +147,6 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         high=3600,
         doc="How long to wait before a lost address is put back, from the fourth loss within 60 s on.",
-        in_force=False,
     ),
     Option(
         name="if_flap_limit",
@@ -155,7 +155,6 @@ CLUSTER: tuple[Option, ...] = (
         low=1,
         high=1000,
         doc="After so many losses within 60 s a VIP may not be owned here for 60 s.",
-        in_force=False,
     ),
     Option(
         name="arp_all_hosts",

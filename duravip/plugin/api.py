@@ -167,13 +167,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressChanged:
-    """An address came (`present`), was changed, or went, by whomever, ourselves included."""
+    """An address came (`present`), was changed, or went, by whomever; the backend's own doing need not be told.
+    `expired`: it went because its lifetime had ended, as far as the kernel says."""
 
     address: Address
     interface: str
     prefix: int
     present: bool
     ours: bool
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +187,18 @@ class LinkChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinksListed:
+    """Of all interfaces of the machine these are up, and no others."""
+
+    up: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesLost:
     """Too much happened at once and some changes were not told: ask `list` how things are."""
 
 
-Change = AddressChanged | LinkChanged | ChangesLost
+Change = AddressChanged | LinkChanged | LinksListed | ChangesLost
 
 
 def connected_interface(address: Address, plumbed: Sequence[Plumbed]) -> str | None:
@@ -242,7 +251,9 @@ class Backend(Protocol):
         ...
 
     def watch(self) -> AsyncIterator[Change]:
-        """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell."""
+        """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell.
+        One that tells of interfaces should begin with LinksListed, and say it again whenever it says ChangesLost;
+        without it, an interface of which nothing was said counts as up."""
         ...
 
 

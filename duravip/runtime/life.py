@@ -25,7 +25,7 @@ from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.node_config import NodeConfig, PluginStanza
 from duravip.errors import BackendError
-from duravip.events import Event, Stamped
+from duravip.events import ConfigReloaded, Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Notifier, Transport
@@ -41,6 +41,7 @@ from duravip.runtime.plumber import Plumber
 from duravip.runtime.ready import keep_watchdog, watchdog_interval_s
 from duravip.runtime.reloading import Reloading, Reread
 from duravip.runtime.status import Status
+from duravip.runtime.watching import Watching
 from duravip.wire.link import Link
 
 LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
@@ -129,6 +130,13 @@ class Life:
         )
         self._status = Status(node=me.name, machine=self._node, paths_of=self._paths_of, now=now)
         self._bus = Bus(node=me.name, incarnation=str(me.incarnation), view=self._status.view_text)
+        self._watching = Watching(
+            backend=around.backend,
+            plumber=self._plumber,
+            table=lambda: self.table,
+            feed=self._feed,
+            check_interval_s=config.local.if_check_interval,
+        )
         self._acting = Acting(
             me=me.name,
             machine=self._node,
@@ -173,6 +181,7 @@ class Life:
                     self._nursery.start_soon(self._audience.run)
                 self._nursery.start_soon(self._driver.run)
                 self._nursery.start_soon(self._around.claim_watch.run, self._homes, self._feed)
+                self._nursery.start_soon(self._watching.run)
                 await self._nursery.start(self._serve)
                 task_status.started()
                 await trio.sleep_forever()
@@ -260,6 +269,8 @@ class Life:
     def _publish(self, event: Event) -> None:
         self._status.observe(event, now=trio.current_time())
         self._bus.publish(event)
+        if isinstance(event, ConfigReloaded):
+            self._watching.look_again()
 
     def _members(self) -> tuple[NodeName, ...]:
         view = self._node.view
@@ -290,6 +301,8 @@ def parameters_of(config: NodeConfig, me: Member, *, drained: bool, renews: bool
         on_isolation=local.on_isolation,
         on_duplicate=local.on_duplicate,
         probe_before_taking=local.probe_before_taking,
+        if_down_limit_s=local.if_down_limit,
+        if_flap_limit=local.if_flap_limit,
         drained=drained,
         renews=renews,
     )

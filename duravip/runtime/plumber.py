@@ -7,6 +7,8 @@ Rules of this file
   kernel has acknowledged it, before the machine hears of it.
 - One call of the backend at a time; it is never abandoned half way, not even when the daemon is stopped.
 - Renewals come last, and leave out what has gone or is to go: renewing an address would put it back.
+- An address that somebody doubts is looked up when no order for it is open: what is on then, and was not put there, or
+  is not on and was, is somebody else's doing. The machine hears of it, and orders what is to be done.
 - What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
 
 Batches: whatever has gathered while the last one was with the kernel, but the first ones are short, so that
@@ -30,17 +32,20 @@ from duravip.cluster.effects import AnnounceAddress, DefendAddress, ReleaseAddre
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesLost,
     AddressesRenewed,
+    AddressesStray,
     AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
     Input,
     KernelAnswer,
     KernelAnswered,
+    Spot,
 )
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.plugin.api import Answer, Backend, Placement
+from duravip.plugin.api import AddressChanged, Answer, Backend, Placement
 from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
@@ -74,6 +79,9 @@ class Plumber:
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
         self._renewals: deque[RenewAddresses] = deque()
+        self._doubted: set[Address] = set()
+        self._expired: set[Address] = set()  # those of the doubted that the kernel said to have dropped
+        self._managed: Callable[[Address], bool] | None = None  # set: everything that it is true of is doubted
         self._batch_size = FIRST_BATCH
         self._work = trio.Event()
         self._idle = trio.Event()
@@ -116,10 +124,35 @@ class Plumber:
         """Until nothing is ordered that is not done."""
         await self._idle.wait()
 
+    def expects(self, change: AddressChanged) -> bool:
+        """Whether the change is what an address's last order makes of it, answered or not."""
+        orders = self._orders.get(change.address)
+        spot: tuple[str | None, int] | None
+        if orders:
+            order = orders[-1]
+            spot = None if isinstance(order, ReleaseAddress) else (order.interface, order.prefix)
+        else:
+            placement = self._on.get(change.address)
+            spot = (placement.interface, placement.prefix) if placement is not None else None
+        belongs = spot is not None and spot[0] in (None, change.interface) and spot[1] == change.prefix
+        return change.present == belongs
+
+    def doubt(self, address: Address, *, expired: bool = False) -> None:
+        """It may not be as it was ordered. `expired`: the kernel has dropped it."""
+        self._doubted.add(address)
+        if expired:
+            self._expired.add(address)
+        self._work.set()
+
+    def doubt_everything(self, managed: Callable[[Address], bool]) -> None:
+        """Whatever is on, and everything that is `managed`."""
+        self._managed = managed
+        self._work.set()
+
     async def run(self) -> None:
         """Until cancelled. Raises BackendError when the kernel does not answer at all."""
         while True:
-            while self._removals or self._additions or self._renewals:
+            while self._removals or self._additions or self._doubted or self._managed or self._renewals:
                 await self._carry_out_one_batch()
             self._batch_size = FIRST_BATCH
             self._idle.set()
@@ -136,8 +169,50 @@ class Plumber:
             self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
             answers = await self._call(self._backend.add, batch)
             self._settle(batch, answers, self._added)
+        elif self._doubted or self._managed:
+            await self._look_up()
         else:
             await self._renew(self._renewals.popleft())
+
+    async def _look_up(self) -> None:
+        """What the kernel has of the doubted addresses. Those that an order was given for meanwhile are asked for
+        again."""
+        doubted, self._doubted = self._doubted, set()
+        expired, self._expired = self._expired, set()
+        managed, self._managed = self._managed, None
+        with trio.move_on_after(ANSWER_LIMIT_S) as patience:
+            try:
+                listed = await self._backend.list()
+            except Exception as error:  # a plugin's; the next comparison asks again
+                log.warning("what is on the interfaces cannot be compared with what should be: %s", error)
+                return
+        if patience.cancelled_caught:
+            raise BackendError(f"the kernel has not answered for {ANSWER_LIMIT_S:g} s")
+        found: dict[Address, set[tuple[str, int]]] = {}
+        if managed is not None:
+            doubted |= self._on.keys() | {row.address for row in listed if managed(row.address)}
+        for row in listed:
+            if row.address in doubted:
+                found.setdefault(row.address, set()).add((row.interface, row.prefix))
+        lost: list[Address] = []
+        stray: list[Spot] = []
+        for address in sorted(doubted):
+            if address in self._orders:
+                self._doubted.add(address)
+                continue
+            placement = self._on.get(address)
+            ordered = {(placement.interface or "", placement.prefix)} if placement is not None else set()
+            there = found.get(address, set())
+            if strange := sorted(there - ordered):
+                stray.append(Spot(address=address, interface=strange[0][0], prefix=strange[0][1]))
+            elif there != ordered:
+                del self._on[address]
+                self._announcer.withdraw(address)
+                lost.append(address)
+        if lost:
+            self._answer(AddressesLost(addresses=tuple(lost), expired=frozenset(expired.intersection(lost))))
+        if stray:
+            self._answer(AddressesStray(spots=tuple(stray)))
 
     async def _renew(self, order: RenewAddresses) -> None:
         wanted = [

@@ -111,7 +111,7 @@ class Checker(Observer):
             if node.held():
                 self._violated("S1", f"{host.name} has {sorted(node.held())} without a view")
             return
-        seen = (node.landscape, view.id, node.number, node.mature, host.blocked)
+        seen = (node.landscape, view.id, node.number, node.mature, host.blocked, host.link_up)
         before = self._seen.get(host.name)
         taken = [effect.address for effect in effects if type(effect) is TakeAddress]
         for effect in effects:
@@ -178,6 +178,8 @@ class Checker(Observer):
                 self._violated("S3", f"{host.name} keeps {address} while immature")
             if host.blocked.everything or address in host.blocked.addresses:
                 self._violated("S3", f"{host.name} keeps {address}, which is blocked there")
+            if not host.link_up:
+                self._violated("S3", f"{host.name} keeps {address}, where its link is down")
             if host.on_isolation == "release" and node.view is not None and len(node.view.members) == 1:
                 self._violated("S3", f"{host.name} keeps {address}, alone under the policy release")
 
@@ -305,6 +307,7 @@ class Checker(Observer):
             name
             for name in landscape.members.get(address, ())
             if not (host := self._hosts[name]).drained
+            and host.link_up
             and not host.blocked.everything
             and address not in host.blocked.addresses
         ]

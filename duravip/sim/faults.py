@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.messages import Blocked
@@ -21,6 +22,7 @@ from duravip.sim.world import World
 
 STEADY_KERNEL_AT_S = 25.0  # kernels stop failing: a node shuns an address for 30 s after a failure
 CALM_AT_S = 40.0
+MAX_FALLS = 4  # of one host's link
 END_AT_S = 70.0
 
 
@@ -47,6 +49,7 @@ class Schedule:
         self._errors = chance.choice((0.0, 0.01, 0.05))
         self._usual = replace(ROUGH, delay_s=chance.choice((0.000_2, 0.005, 0.02)), loss=chance.choice((0.0, 0.01)))
         self.faults: list[Fault] = []
+        self._falls: dict[NodeName, int] = {}
         on_isolation = chance.choice(("hold", "hold", "release"))
         weighted = chance.random() < 0.15
         for name in self.names:
@@ -112,6 +115,8 @@ class Schedule:
                 self._add(CALM_AT_S + 3.5, f"{host.name} undrained", _drain(host, False))
             if chance.random() < 0.7:
                 self._add(CALM_AT_S + 3.5, f"{host.name} unblocked", _block(host, Blocked()))
+            if host.name in self._falls and chance.random() < 0.7:
+                self._add(CALM_AT_S + 3.5, f"{host.name}'s link is up", _set_link(host, True))
 
     def _plan_strangers(self) -> None:
         """In some worlds strangers say for a while that they have addresses; hosts differ in what they make of that."""
@@ -148,6 +153,8 @@ class Schedule:
             (1, self._block),
             (2, self._reload),
             (2, self._move),
+            (2, self._steal),
+            (1, self._link),
         )
         weights = [weight for weight, _ in troubles]
         chance.choices([plan for _, plan in troubles], weights)[0](at_s)
@@ -257,6 +264,23 @@ class Schedule:
         self._add(at_s, f"{host.name} blocked: {blocked}", _block(host, blocked))
         self._add(at_s + self._after(1, 20), f"{host.name} unblocked", _block(host, Blocked()))
 
+    def _steal(self, at_s: float) -> None:
+        """Somebody takes a VIP off, wherever it is, perhaps again and again."""
+        address = self._random.choice(self._plan).entry.address
+        for _ in range(self._random.choice((1, 1, 2, 6))):
+            for host in self.world.hosts.values():
+                self._add(at_s, f"somebody takes {address} off {host.name}", partial(host.kernel.steal, address))
+            at_s += self._random.choice((0.001, 0.1, 3.0)) * self._random.random()
+
+    def _link(self, at_s: float) -> None:
+        """A link that falls again and again is not used for long: too long for what remains of a schedule."""
+        host = self._host()
+        if self._falls.get(host.name, 0) >= MAX_FALLS:
+            return
+        self._falls[host.name] = self._falls.get(host.name, 0) + 1
+        self._add(at_s, f"{host.name}'s link is down", _set_link(host, False))
+        self._add(at_s + self._after(0.01, 12), f"{host.name}'s link is up", _set_link(host, True))
+
     def _after(self, least: float, most: float) -> float:
         """Short ones are as likely as long ones."""
         shortest = self._random.random()
@@ -285,6 +309,10 @@ def _reload(host: Host, table: Table) -> Callable[[], None]:
 
 def _block(host: Host, blocked: Blocked) -> Callable[[], None]:
     return lambda: host.block(blocked)
+
+
+def _set_link(host: Host, up: bool) -> Callable[[], None]:
+    return lambda: host.set_link(up)
 
 
 def _new_table(host: Host, table: Table) -> Callable[[], None]:

@@ -37,6 +37,8 @@ from duravip.cluster.inputs import (
     ConfigurationRead,
     DrainChanged,
     Input,
+    InterfaceFell,
+    InterfaceRose,
     LeaveRequested,
     MoveRequested,
     PacketHeard,
@@ -55,6 +57,7 @@ from duravip.wire.link import Link, Received
 
 CLUSTER_GROUP = "simulated"
 KEY = bytes(range(32))
+INTERFACE = "eth0"  # where all VIPs belong
 MTU_BYTES = 1400
 SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
 READING_S = 0.5  # a configuration, at most
@@ -110,8 +113,8 @@ class Process:
 
 
 class Host:
-    """`process` is None while the daemon is down. `table`, `drained` and `blocked` are what its next start reads;
-    reading takes `reading_s` at most, and fails with `unreadable` unless that is "".
+    """`process` is None while the daemon is down. `table`, `drained`, `blocked` and `link_up` are what its next start
+    finds; reading takes `reading_s` at most, and fails with `unreadable` unless that is "".
     `well_since`: when the process began to run, or to run on; infinity while it does not run. `accused_none`: the
     members of its view when it was frozen, if that was for longer than the failure time-out, each in its life then.
     """
@@ -131,11 +134,13 @@ class Host:
         on_isolation: str = "hold",
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
+        if_flap_limit: int = 1000,
     ) -> None:
         self.name = name
         self.table = table
         self.drained = False
         self.blocked = Blocked()
+        self.link_up = True
         self.on_isolation = on_isolation
         self.on_duplicate = on_duplicate
         self.probe_before_taking = probe_before_taking
@@ -152,6 +157,7 @@ class Host:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
         self._weight = weight
+        self._if_flap_limit = if_flap_limit
         self._random = clock.random(f"host {name}")
         self._starts = 0
         self._frozen_at = 0.0
@@ -237,6 +243,15 @@ class Host:
         if self.process is not None:
             self._feed(self.process, BlockedChanged(blocked=blocked))
 
+    def set_link(self, up: bool) -> None:
+        """Its only interface for VIPs loses its carrier, or gets it back. Heartbeats have a way of their own."""
+        if self.process is not None and self.process.frozen:
+            return
+        self._tick_if_due()
+        self.link_up = up
+        if self.process is not None:
+            self._feed(self.process, InterfaceRose(interface=INTERFACE) if up else InterfaceFell(interface=INTERFACE))
+
     def reload(self, table: Table) -> None:
         """The configuration has changed and is read again; a daemon that is down reads it at its next start."""
         if self.process is not None and self.process.frozen:
@@ -278,6 +293,7 @@ class Host:
             on_duplicate=self.on_duplicate,
             probe_before_taking=self.probe_before_taking,
             drained=self.drained,
+            if_flap_limit=self._if_flap_limit,
         )
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),
@@ -293,6 +309,8 @@ class Host:
         self._observer.started(self)
         if self.blocked.everything or self.blocked.addresses != AddressSet():
             self._feed(process, BlockedChanged(blocked=self.blocked))
+        if not self.link_up:
+            self._feed(process, InterfaceFell(interface=INTERFACE))
         self._set_timer(process)
 
     def _end(self, why: str) -> None:

@@ -6,6 +6,8 @@ Rules of this file
 - One order at a time. Removals first, orders for one address in the order given: as `runtime.plumber` has it.
 - Addresses stay when a process dies. A new life begins with `purge`, which waits for what was handed over before.
 - A failed order leaves things as they are; or the kernel did it and the failure is that nobody was told.
+- Somebody may take an address off (`steal`). The process hears of that, and of a lifetime's end, some time later, and
+  not while an order for the address is open: as `runtime.watching` has it.
 - What comes too late (`not_after`) is not handed over. Renewing an address that has gone puts it back.
 - A lifetime that is not renewed ends up to EXPIRY_SLACK_S late, whether there is a process or not. IPv6 addresses are
   put on without one.
@@ -23,6 +25,7 @@ from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesLost,
     AddressesRenewed,
     AddressLapsed,
     AddressRemoved,
@@ -33,9 +36,10 @@ from duravip.model import Address
 from duravip.sim.clock import Clock
 
 Order = TakeAddress | ReleaseAddress
-Answer = KernelAnswer | AddressesRenewed
+Answer = KernelAnswer | AddressesRenewed | AddressesLost
 
 EXPIRY_SLACK_S = 2.5  # how late Linux may be with the end of a lifetime
+LOOK_AGAIN_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class Kernel:
         self._additions: deque[Address] = deque()
         self._renewals: deque[RenewAddresses] = deque()
         self._on: set[Address] = set()  # what the process knows to be on
+        self._unnoticed: list[Address] = []  # gone while the process was frozen
         self._lives: dict[Address, object] = {}  # the lifetime that counts, of addresses that have one
         self._customer: Customer | None = None
         self._handing = False  # an order is with the process's worker thread
@@ -100,6 +105,7 @@ class Kernel:
         self._additions.clear()
         self._renewals.clear()
         self._on.clear()
+        self._unnoticed.clear()
         self._handing = False
 
     def order(self, order: Order) -> None:
@@ -114,8 +120,32 @@ class Kernel:
         self._begin()
 
     def thaw(self) -> None:
-        """The process runs again: it hands over what it was about to."""
+        """The process runs again: it hands over what it was about to, and looks around."""
         self._begin()
+        unnoticed, self._unnoticed = self._unnoticed, []
+        for address in unnoticed:
+            self._notice(address)
+
+    def steal(self, address: Address) -> None:
+        """Somebody else takes it off, if it is there."""
+        if address in self.present:
+            self._set(address, False)
+            self._notice(address)
+
+    def _notice(self, address: Address) -> None:
+        if self._customer is not None:
+            self._clock.after(self._delay(), partial(self._look, self._customer, address))
+
+    def _look(self, customer: Customer, address: Address) -> None:
+        if customer is not self._customer or not customer.alive:
+            return
+        if customer.frozen:
+            self._unnoticed.append(address)
+        elif address in self._orders:
+            self._clock.after(self._delay() + LOOK_AGAIN_S, partial(self._look, customer, address))
+        elif address in self._on and address not in self.present:
+            self._on.discard(address)
+            customer.answer(AddressesLost(addresses=(address,)))
 
     def idle(self) -> bool:
         """Nothing is ordered that is not answered."""
@@ -204,7 +234,7 @@ class Kernel:
     def _answer(self, customer: Customer, answer: Answer) -> None:
         if customer is not self._customer or not customer.alive:
             return
-        if not isinstance(answer, AddressesRenewed):
+        if not isinstance(answer, AddressesRenewed | AddressesLost):
             waiting = self._orders[answer.address]
             waiting.popleft()
             if waiting:
@@ -228,6 +258,7 @@ class Kernel:
     def _expire(self, address: Address, life: object) -> None:
         if self._lives.get(address) is life:
             self._set(address, False)
+            self._notice(address)
 
     def _set(self, address: Address, present: bool) -> None:
         if present == (address in self.present):

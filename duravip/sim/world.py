@@ -43,6 +43,7 @@ class World:
         on_isolation: str = "hold",
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
+        if_flap_limit: int = 1000,
     ) -> Host:
         """A machine whose daemon is not started yet."""
         host = Host(
@@ -58,6 +59,7 @@ class World:
             on_isolation=on_isolation,
             on_duplicate=on_duplicate,
             probe_before_taking=probe_before_taking,
+            if_flap_limit=if_flap_limit,
         )
         self.hosts[name] = host
         return host

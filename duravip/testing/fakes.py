@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import trio
 
@@ -15,7 +15,7 @@ from duravip.cluster.effects import ProbeAddress
 from duravip.cluster.inputs import Input
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
-from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
+from duravip.plugin.api import Answer, Change, Placement, Plumbed, connected_interface
 
 MTU_BYTES = 1_400
 SOCKET_DATAGRAMS = 1_000  # a full one loses what comes, as a kernel's socket does
@@ -100,7 +100,8 @@ class MemoryTransport:
 class MemoryBackend:
     """One machine's addresses. Calls take `delay_s` of trio's clock; `refuse` maps addresses to what the
     kernel says against them; `calls` records every call; `on` is what is there, and where; `ends_at` is when the
-    lifetimes end, by trio's clock.
+    lifetimes end, by trio's clock; `lists` counts how often it was asked for everything. Whoever watches hears what
+    `tell` is given, and nothing else.
 
     `own` are the machine's own addresses; with them, their interfaces are all there are, and one that is not named is
     chosen by its subnet. Without, every interface exists, and `interface` is the one chosen."""
@@ -115,6 +116,8 @@ class MemoryBackend:
         self.ends_at: dict[Address, float] = {}
         self._own = tuple(own)
         self.calls: list[tuple[str, tuple[Address, ...]]] = []
+        self.lists = 0
+        self._watching: list[trio.MemorySendChannel[Change]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,6 +132,7 @@ class MemoryBackend:
 
     async def list(self) -> Sequence[Plumbed]:
         await trio.lowlevel.checkpoint()
+        self.lists += 1
         self._expire()
         return tuple(self.on.values())
 
@@ -147,9 +151,15 @@ class MemoryBackend:
         await trio.sleep(self.delay_s)
         return [self._removed(placement) for placement in placements]
 
-    async def watch(self) -> AsyncIterator[Any]:
-        return
-        yield  # makes this an (empty) asynchronous generator
+    def watch(self) -> AsyncIterator[Change]:
+        telling, hearing = trio.open_memory_channel[Change](math.inf)
+        self._watching.append(telling)
+        return hearing
+
+    def tell(self, change: Change) -> None:
+        """Something has changed, or so they say."""
+        for telling in self._watching:
+            telling.send_nowait(change)
 
     def _added(self, placement: Placement) -> Answer:
         address, interface = placement.address, placement.interface or self._connected(placement.address)

@@ -216,6 +216,21 @@ class Lan:
     def link_up(self, *names: str) -> None:
         _ip(self._wire, [f"link set dev {port} up" for port in self._ports_of(names)])
 
+    def unplug(self, name: str) -> None:
+        """Pulls the cable of the host's `eth0` alone."""
+        _ip(self._wire, [f"link set dev {name} down"])
+
+    def plug(self, name: str) -> None:
+        _ip(self._wire, [f"link set dev {name} up"])
+
+    def remove_interface(self, name: str) -> None:
+        """The host has no `eth0` any more."""
+        _ip(self._wire, [f"link del dev {name}"])
+
+    def restore_interface(self, name: str) -> None:
+        """The host has an `eth0` again, another one that looks the same."""
+        self._add_interface(name)
+
     def partition(self, *groups: Sequence[str]) -> None:
         """Hosts of different groups no longer hear each other; all carriers stay. Hosts that are in no group
         stay together, on a wire of their own. Each call replaces the one before."""
@@ -262,23 +277,26 @@ class Lan:
         for name, host in self.hosts.items():
             with entered(host.namespace):
                 _calm()
-            _ip(
-                self._wire,
-                [
-                    f"link add name {name} type veth peer name eth0"
-                    f" address {host.hardware_address} netns {host.namespace}",
-                    f"link set dev {name} master br0 up",
-                ],
-            )
-            _ip(
-                host.namespace,
-                [
-                    "link set dev lo up",
-                    "link set dev eth0 up",
-                    f"addr add {host.address}/{host.prefix} dev eth0",
-                    f"addr add {host.address6}/{host.prefix6} dev eth0 nodad",
-                ],
-            )
+            _ip(host.namespace, ["link set dev lo up"])
+            self._add_interface(name)
+
+    def _add_interface(self, name: str) -> None:
+        host = self.hosts[name]
+        _ip(
+            self._wire,
+            [
+                f"link add name {name} type veth peer name eth0 address {host.hardware_address} netns {host.namespace}",
+                f"link set dev {name} master br0 up",
+            ],
+        )
+        _ip(
+            host.namespace,
+            [
+                "link set dev eth0 up",
+                f"addr add {host.address}/{host.prefix} dev eth0",
+                f"addr add {host.address6}/{host.prefix6} dev eth0 nodad",
+            ],
+        )
 
     def _has_bridge(self, name: str) -> bool:
         with entered(self._wire):

@@ -47,6 +47,7 @@ class NetlinkBackend:
         self._at_hand: socket.socket | None = None  # for what is done on the event loop
         self._size = _SMALL_MACHINE + 1  # of the machine, when last looked at
         self._watches: list[NetlinkWatch] = []
+        self._ports: set[int] = set()  # of our sockets
         self._workers = trio.CapacityLimiter(_MAX_WORKERS)
         self._promoted: list[str] = []
 
@@ -102,7 +103,7 @@ class NetlinkBackend:
         ]
 
     def watch(self) -> AsyncIterator[Change]:
-        watch = NetlinkWatch()
+        watch = NetlinkWatch(self._ports)
         self._watches.append(watch)
         return watch
 
@@ -140,12 +141,12 @@ class NetlinkBackend:
         if len(placements) > _FEW_PLACEMENTS or self._size > _SMALL_MACHINE:
             outcome = await self._in_thread(job, placements, keeping)
         else:
-            link = self._at_hand or rtnetlink.open_socket(answer_limit_s=_LOOP_ANSWER_LIMIT_S)
+            link = self._at_hand or self._open(rtnetlink.open_socket(answer_limit_s=_LOOP_ANSWER_LIMIT_S))
             self._at_hand = None
             try:
                 outcome = job(link, placements, keeping)
             except BaseException:
-                link.close()
+                self._drop(link)
                 raise
             self._at_hand = link
         self._size = outcome.size or self._size + len(placements)
@@ -165,18 +166,26 @@ class NetlinkBackend:
         )
 
     async def _in_thread(self, job: Callable[..., _T], *arguments: object) -> _T:
-        link = self._idle.pop() if self._idle else rtnetlink.open_socket()
+        link = self._idle.pop() if self._idle else self._open(rtnetlink.open_socket())
         try:
             result = await trio.to_thread.run_sync(job, link, *arguments, limiter=self._workers)
         except BaseException:
-            link.close()
+            self._drop(link)
             raise
         self._idle.append(link)
         return result
 
+    def _open(self, link: socket.socket) -> socket.socket:
+        self._ports.add(link.getsockname()[0])
+        return link
+
+    def _drop(self, link: socket.socket) -> None:
+        self._ports.discard(link.getsockname()[0])
+        link.close()
+
     def _close(self) -> None:
         for link in (*self._idle, *([self._at_hand] if self._at_hand else ())):
-            link.close()
+            self._drop(link)
         self._idle.clear()
         self._at_hand = None
 

@@ -48,17 +48,20 @@ _SEQUENCE = struct.Struct("=I")
 _IFADDRMSG = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
 _IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ATTRIBUTE = struct.Struct("=HH")  # length, kind
+_LIFETIMES = struct.Struct("=II")  # preferred, valid: the beginning of ifa_cacheinfo, in seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRow:
-    """One address on one interface (by index), as the kernel tells it. `immortal`: it says there is no lifetime."""
+    """One address on one interface (by index), as the kernel tells it. `immortal`: it says there is no lifetime.
+    `expired`: there is one, and nothing is left of it."""
 
     address: Address
     index: int
     prefix: int
     ours: bool
     immortal: bool = False
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +79,13 @@ class LinkRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`payload` is everything after the header. `interrupted`: the table changed during this dump."""
+    """`payload` is everything after the header. `port`: of the socket whose request this answers or tells of; 0 is the
+    kernel. `interrupted`: the table changed during this dump."""
 
     kind: int
     flags: int
     sequence: int
+    port: int
     payload: bytes
 
     @property
@@ -161,11 +166,11 @@ def messages(data: bytes) -> Iterator[Message]:
     """The messages of one datagram; stops at anything that is cut short."""
     position = 0
     while position + _HEADER.size <= len(data):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, position)
+        length, kind, flags, sequence, port = _HEADER.unpack_from(data, position)
         if length < _HEADER.size or position + length > len(data):
             return
         payload = data[position + _HEADER.size : position + length]
-        yield Message(kind=kind, flags=flags, sequence=sequence, payload=payload)
+        yield Message(kind=kind, flags=flags, sequence=sequence, port=port, payload=payload)
         position += _aligned(length)
 
 
@@ -196,23 +201,26 @@ def parse_address(payload: bytes) -> AddressRow | None:
     if family not in (AF_INET, AF_INET6) or raw is None or len(raw) != (4 if family == AF_INET else 16):
         return None
     flags = int.from_bytes(found.get(_IFA_FLAGS, b""), sys.byteorder)
+    lifetimes = found.get(_IFA_CACHEINFO, b"")
     return AddressRow(
         address=Address(str(ipaddress.ip_address(raw))),
         index=index,
         prefix=prefix,
         ours=found.get(_IFA_PROTO) == bytes((OUR_PROTOCOL,)),
         immortal=bool(flags & _IFA_F_PERMANENT),
+        expired=len(lifetimes) >= _LIFETIMES.size and _LIFETIMES.unpack_from(lifetimes)[1] == 0,
     )
 
 
 def parse_link(payload: bytes) -> LinkRow | None:
-    """Of RTM_NEWLINK and RTM_DELLINK. None without a name."""
+    """Of RTM_NEWLINK and RTM_DELLINK. None without a name, and for what a bridge tells of its ports and IPv6 of its
+    own: those have a family, and say nothing of the interface itself."""
     if len(payload) < _IFINFOMSG.size:
         return None
-    _, _, index, flags, _ = _IFINFOMSG.unpack_from(payload)
+    family, _, index, flags, _ = _IFINFOMSG.unpack_from(payload)
     found = dict(_attributes(payload, _IFINFOMSG.size))
     name = found.get(_IFLA_IFNAME, b"").rstrip(b"\0")
-    if not name:
+    if not name or family != AF_UNSPEC:
         return None
     mtu = found.get(_IFLA_MTU, b"")
     return LinkRow(

@@ -1,34 +1,40 @@
-"""What changes on the machine's interfaces, as the kernel tells it through rtnetlink's multicast groups."""
+"""What changes on the machine's interfaces, as the kernel tells it through rtnetlink's multicast groups.
+
+The kernel tells of our own requests too. Where it names the socket that asked (for IPv4 it does), they are passed over
+unread: a renewal of thousands of addresses would otherwise keep the event loop busy. A flood of notices is read with
+pauses; what then does not fit into the socket's buffer is a ChangesLost.
+"""
 
 from __future__ import annotations
 
 import errno
 from collections import deque
+from collections.abc import Set
 from typing import Self
 
 import trio
 
-from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged
+from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged, LinksListed
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 
 _GROUPS = codec.RTMGRP_LINK | codec.RTMGRP_IPV4_IFADDR | codec.RTMGRP_IPV6_IFADDR
+_READ_AT_ONCE = 64  # notices, before other tasks have their turn
+_PAUSE_S = 0.005  # after so many; so a flood costs at most a third of a core
 
 
 class NetlinkWatch:
-    """An async iterator of changes from its making on; ends after `aclose`. One task at a time may
-    iterate."""
+    """An async iterator of changes from its making on; ends after `aclose`. One task at a time may iterate. `own`: the
+    ports of the sockets whose requests are not to be told."""
 
-    def __init__(self) -> None:
-        made = rtnetlink.open_socket(_GROUPS)
-        made.setblocking(False)
-        self._socket = trio.socket.from_stdlib_socket(made)
+    def __init__(self, own: Set[int] = frozenset()) -> None:
+        self._own = own
+        self._socket = rtnetlink.open_socket(_GROUPS)
+        self._socket.setblocking(False)
         self._waiting: deque[Change] = deque()
         self._names: dict[int, str] = {}
         self._up: dict[int, bool] = {}
-        with rtnetlink.open_socket() as link:
-            for row in rtnetlink.links(link):
-                self._names[row.index], self._up[row.index] = row.name, row.up
+        self._list_links()
 
     def __aiter__(self) -> Self:
         return self
@@ -36,24 +42,45 @@ class NetlinkWatch:
     async def __anext__(self) -> Change:
         while not self._waiting:
             try:
-                data = await self._socket.recv(1 << 16)
-            except trio.ClosedResourceError:
+                await trio.lowlevel.wait_readable(self._socket)
+            except (trio.ClosedResourceError, OSError, ValueError):
                 raise StopAsyncIteration from None
-            except OSError as error:
-                if error.errno == errno.EBADF:
-                    raise StopAsyncIteration from None
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self._waiting.append(ChangesLost())
-            else:
-                self._take(data)
+            if self._read() == _READ_AT_ONCE:
+                await trio.sleep(_PAUSE_S)
         return self._waiting.popleft()
 
     async def aclose(self) -> None:
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    def _read(self) -> int:
+        """Reads what has come; returns how many datagrams."""
+        for count in range(_READ_AT_ONCE):
+            try:
+                data = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return count
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._list_links()
+                self._waiting.append(ChangesLost())
+            else:
+                self._take(data)
+        return _READ_AT_ONCE
+
+    def _list_links(self) -> None:
+        with rtnetlink.open_socket() as link:
+            rows = rtnetlink.links(link)
+        self._names = {row.index: row.name for row in rows}
+        self._up = {row.index: row.up for row in rows}
+        self._waiting.append(LinksListed(up=frozenset(row.name for row in rows if row.up)))
 
     def _take(self, data: bytes) -> None:
         for message in codec.messages(data):
+            if message.port in self._own:
+                continue
             if message.kind in (codec.RTM_NEWADDR, codec.RTM_DELADDR):
                 self._take_address(message)
             elif message.kind in (codec.RTM_NEWLINK, codec.RTM_DELLINK):
@@ -62,13 +89,15 @@ class NetlinkWatch:
     def _take_address(self, message: codec.Message) -> None:
         row = codec.parse_address(message.payload)
         if row is not None and row.index in self._names:
+            present = message.kind == codec.RTM_NEWADDR
             self._waiting.append(
                 AddressChanged(
                     address=row.address,
                     interface=self._names[row.index],
                     prefix=row.prefix,
-                    present=message.kind == codec.RTM_NEWADDR,
+                    present=present,
                     ours=row.ours,
+                    expired=row.expired and not present,
                 )
             )
 
@@ -76,11 +105,13 @@ class NetlinkWatch:
         row = codec.parse_link(message.payload)
         if row is None:
             return
+        before = self._names.get(row.index, row.name)
+        if before != row.name and self._up.pop(row.index, False):
+            self._waiting.append(LinkChanged(interface=before, up=False))
         gone = message.kind == codec.RTM_DELLINK
         up = row.up and not gone
-        self._names[row.index] = row.name
         if self._up.get(row.index, False) != up:
             self._waiting.append(LinkChanged(interface=row.name, up=up))
-        self._up[row.index] = up
+        self._names[row.index], self._up[row.index] = row.name, up
         if gone:
             del self._names[row.index], self._up[row.index]

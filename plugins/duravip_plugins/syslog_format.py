@@ -64,6 +64,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "conflict.unsafe": Severity.WARNING,
     "guard.replaced": Severity.WARNING,
     "interface.address_lost": Severity.WARNING,
+    "interface.address_stray": Severity.WARNING,
     "interface.link_down": Severity.WARNING,
     "membership.node_left": Severity.WARNING,
     "membership.node_suspected": Severity.WARNING,

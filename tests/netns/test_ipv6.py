@@ -62,6 +62,7 @@ def test_a_cluster_lives_without_ipv4_and_clients_follow_its_addresses(cluster: 
         heir = cluster.settled("node1", "node3")[vip]
         cluster.until(lambda: believes(heir), "the client has found the heir")
         cluster.heal()
+        cluster.until(lambda: cluster.watch.holders(vip) == ("node2",), "node2 trusts its link again")
         assert cluster.settled()[vip] == "node2"
         cluster.until(lambda: believes("node2"), "the client is back at node2")
     answered_by = probe.answered_by()

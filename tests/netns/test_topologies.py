@@ -130,7 +130,7 @@ def test_of_two_addresses_with_a_short_prefix_the_first_can_go_without_the_secon
         assert probe.sent - len(probe.answers()) <= 1, "the last one may be on its way at the end"
     assert [keeps_siblings(cluster, node) for node in NODES] == [True, True, False]
 
-    cluster.cut("node1")
+    cluster.silence("node1")
     cluster.kill("node1")
     cluster.settled("node2", "node3")
     cluster.heal()

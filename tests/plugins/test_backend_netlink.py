@@ -8,9 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,19 @@ import trio
 
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.plugin.api import AddressChanged, Answer, LinkChanged, Placement
+from duravip.plugin.api import (
+    AddressChanged,
+    Answer,
+    Change,
+    ChangesLost,
+    LinkChanged,
+    LinksListed,
+    Placement,
+)
 from duravip.testing.backend_kit import Place, check_backend
 from duravip.testing.netns import Lan
 from duravip_plugins.backend_netlink import NetlinkBackend, duravip_backends
+from duravip_plugins.netlink_watch import NetlinkWatch
 
 pytestmark = pytest.mark.netns
 
@@ -210,28 +220,80 @@ async def test_a_few_addresses_come_and_go_before_anything_else_happens_and_many
         nursery.cancel_scope.cancel()
 
 
-async def test_changes_are_told_as_they_happen(lan: Lan) -> None:
+async def test_changes_that_others_make_are_told_as_they_happen(lan: Lan) -> None:
     async with NetlinkBackend() as backend:
         changes = backend.watch()
         with trio.fail_after(10):
+            assert await anext(changes) == LinksListed(up=frozenset({"lo", "eth0", "eth1", "eth1far"}))
             await backend.add([on(VIP)])
-            assert await anext(changes) == AddressChanged(
-                address=VIP, interface="eth0", prefix=32, present=True, ours=True
-            )
             ip(f"addr del {VIP}/32 dev eth0")
             assert await anext(changes) == AddressChanged(
                 address=VIP, interface="eth0", prefix=32, present=False, ours=True
             )
             lan.link_down("host")
-            found = [await anext(changes)]
-            while not isinstance(found[-1], LinkChanged):
-                found.append(await anext(changes))
-            assert found[-1] == LinkChanged(interface="eth0", up=False)
+            assert await until(changes, LinkChanged) == LinkChanged(interface="eth0", up=False)
             lan.link_up("host")
-            while found[-1] != LinkChanged(interface="eth0", up=True):
-                found.append(await anext(changes))
+            assert await until(changes, LinkChanged) == LinkChanged(interface="eth0", up=True)
     with trio.fail_after(10):
         assert [change async for change in changes if isinstance(change, LinkChanged)] == []
+
+
+async def test_an_address_whose_lifetime_ends_is_told_as_expired(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        await backend.add([Placement(address=VIP, interface="eth0", prefix=32, lifetime_s=1)])
+        with trio.fail_after(10):
+            assert await until(changes, AddressChanged) == AddressChanged(
+                address=VIP, interface="eth0", prefix=32, present=False, ours=True, expired=True
+            )
+
+
+async def test_a_renamed_interface_is_one_that_went_and_one_that_came(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        with trio.fail_after(10):
+            ip("link set eth1 name eth7")
+            assert await until(changes, LinkChanged) == LinkChanged(interface="eth1", up=False)
+            assert await until(changes, LinkChanged) == LinkChanged(interface="eth7", up=True)
+            ip("link del eth7")
+            assert {await until(changes, LinkChanged), await until(changes, LinkChanged)} == {
+                LinkChanged(interface="eth7", up=False),
+                LinkChanged(interface="eth1far", up=False),
+            }
+
+
+async def test_a_port_of_a_bridge_that_is_taken_out_again_is_still_there(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        with trio.fail_after(10):
+            ip("link add br0 type bridge")
+            ip("link set eth1 master br0")
+            ip("link set eth1 nomaster")
+            ip("link set eth1 down")
+            assert await until(changes, LinkChanged) == LinkChanged(interface="eth1", up=False)
+
+
+async def test_what_does_not_fit_is_said_to_be_lost_and_how_the_interfaces_are_is_told_anew(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        assert isinstance(changes, NetlinkWatch)
+        changes._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        for number in range(40):
+            ip(f"addr add 10.79.0.{number}/32 dev eth0")
+        ip("link set eth1 down")
+        with trio.fail_after(10):
+            await until(changes, LinksListed)
+            listed = await until(changes, LinksListed)
+            assert isinstance(listed, LinksListed)
+            assert "eth1" not in listed.up
+            assert await anext(changes) == ChangesLost()
+
+
+async def until(changes: AsyncIterator[Change], kind: type[Change]) -> Change:
+    """The next of that kind."""
+    while not isinstance(change := await anext(changes), kind):
+        pass
+    return change
 
 
 def test_without_the_capability_entering_says_so_in_one_sentence(lan: Lan) -> None:

@@ -48,7 +48,7 @@ def test_a_lifetime_is_in_whole_seconds_and_never_shorter_than_asked() -> None:
 
 
 def reply(kind: int, flags: int, payload: bytes) -> codec.Message:
-    return codec.Message(kind=kind, flags=flags, sequence=0, payload=payload)
+    return codec.Message(kind=kind, flags=flags, sequence=0, port=0, payload=payload)
 
 
 def test_an_acknowledgement_is_no_error() -> None:

@@ -84,6 +84,38 @@ def test_an_address_that_belongs_elsewhere_now_is_taken_off_first() -> None:
     assert order == ReleaseAddress(address=X, interface="eth0", prefix=32)
 
 
+def test_what_the_kernel_has_lost_is_not_here_unless_it_was_given_up_anyway() -> None:
+    holdings = Holdings()
+    holdings.reconcile(only(X), only(X), 0.0)
+    assert not holdings.lost(X, 0.1)
+    holdings.added(X, 0.1)
+    assert holdings.lost(X, 0.2)
+    assert X not in holdings
+    assert [type(order) for order in holdings.reconcile(only(X), only(X), 0.3)] == [TakeAddress]
+    holdings.reconcile({}, {}, 0.4)
+    assert not holdings.lost(X, 0.5)
+    assert X in holdings.releasing()
+
+
+def test_what_somebody_else_put_on_is_a_claim_until_the_kernel_has_taken_it_off() -> None:
+    holdings = Holdings()
+    assert holdings.stray(X, "eth7", 24, 0.0) == ReleaseAddress(address=X, interface="eth7", prefix=24)
+    assert X in holdings.releasing()
+    assert holdings.stray(X, "eth7", 24, 0.1) is None
+    assert holdings.reconcile(only(X), only(X), 0.2) == []
+    assert holdings.removed(X, 0.3)
+    assert X not in holdings
+
+
+def test_an_address_that_is_held_and_also_elsewhere_is_given_up_everywhere() -> None:
+    holdings = Holdings()
+    holdings.reconcile(only(X), only(X), 0.0)
+    assert holdings.stray(X, "eth7", 32, 0.1) is None
+    holdings.added(X, 0.2)
+    assert holdings.stray(X, "eth7", 32, 0.3) == ReleaseAddress(address=X, interface="eth0", prefix=32)
+    assert X in holdings.releasing()
+
+
 @pytest.mark.parametrize("to", [None, HoldState.HELD])
 def test_a_move_that_the_table_does_not_have_is_our_bug(to: HoldState | None) -> None:
     assert to not in MOVES[None]

@@ -205,9 +205,6 @@ def test_the_balance_set_size_is_at_least_one(momentum, size) -> None:
     "written",
     [
         "view_broadcast_interval = 5",
-        "if_check_interval = 30",
-        "if_down_limit = 4",
-        "if_flap_limit = 5",
         "tie_breaker = a",
         "members = ( a b )",
         "control_group = x",

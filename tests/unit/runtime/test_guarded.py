@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from duravip.model import Address
-from duravip.plugin.api import Answer, Placement
+from duravip.plugin.api import Answer, ChangesLost, Placement
 from duravip.runtime.guarded import GuardedBackend
 from duravip.testing.fakes import MemoryBackend
 
@@ -94,5 +94,7 @@ async def test_a_renewal_tells_the_guard_where_the_address_may_be_put_back() -> 
 
 
 async def test_it_tells_of_the_backends_changes() -> None:
-    guarded, _, _ = made()
-    assert [change async for change in guarded.watch()] == []
+    guarded, backend, _ = made()
+    changes = guarded.watch()
+    backend.tell(ChangesLost())
+    assert await anext(changes) == ChangesLost()

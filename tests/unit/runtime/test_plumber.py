@@ -14,16 +14,19 @@ from duravip.cluster.effects import AnnounceAddress, DefendAddress, ReleaseAddre
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesLost,
     AddressesRenewed,
+    AddressesStray,
     AddressLapsed,
     AddressRemoved,
     AddressRemoveFailed,
     Input,
     KernelAnswered,
+    Spot,
 )
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.plugin.api import Answer, Placement
+from duravip.plugin.api import AddressChanged, Answer, Placement, Plumbed
 from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, Plumber
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
 
@@ -103,6 +106,102 @@ async def test_the_announcement_leaves_before_the_machine_hears_of_the_address(
         rig.plumber.order(take(B))
         await trio.sleep(1)
     assert announced_when_answered == [2]
+
+
+async def test_a_doubted_address_that_is_gone_is_said_to_be_lost_and_is_announced_no_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        rig.plumber.order(take(B))
+        await trio.sleep(1)
+        del rig.backend.on[A]
+        rig.plumber.doubt(A, expired=True)
+        rig.plumber.doubt(B)
+        await trio.sleep(1)
+    assert rig.answers[2:] == [AddressesLost(addresses=(A,), expired=frozenset({A}))]
+    assert rig.announcer.asked[-1] == ("withdraw", A, "")
+    assert (rig.plumber.interface_of(A), rig.plumber.interface_of(B)) == (None, "eth0")
+
+
+async def test_a_doubted_address_is_looked_up_when_its_orders_are_answered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(0.5)
+        rig.plumber.doubt(A)
+        rig.plumber.doubt(B)
+        await trio.sleep(1)
+        assert rig.answers == [AddressAdded(address=A)]
+        rig.plumber.order(release(A))
+        rig.plumber.doubt(A)
+        await trio.sleep(5)
+    assert rig.answers == [AddressAdded(address=A), AddressRemoved(address=A)]
+
+
+async def test_everything_that_is_on_and_was_not_put_there_is_said_to_be_stray_if_it_is_managed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        rig.plumber.order(take(Address("192.0.2.9")))
+        await trio.sleep(1)
+        del rig.backend.on[Address("192.0.2.9")]
+        for address, interface, prefix in ((A, "eth7", 32), (B, "eth0", 24), (C, "eth0", 32)):
+            rig.backend.on[address] = Plumbed(address=address, interface=interface, prefix=prefix, ours=False)
+        rig.plumber.doubt_everything({A, B}.__contains__)
+        await trio.sleep(1)
+    assert rig.answers[2:] == [
+        AddressesLost(addresses=(Address("192.0.2.9"),)),
+        AddressesStray(
+            spots=(Spot(address=A, interface="eth7", prefix=32), Spot(address=B, interface="eth0", prefix=24))
+        ),
+    ]
+
+
+async def test_a_list_that_fails_is_no_news(autojump_clock: trio.testing.MockClock) -> None:
+    class Mute(MemoryBackend):
+        async def list(self) -> Sequence[Plumbed]:
+            raise BackendError("the kernel does not list its addresses")
+
+    rig = Rig(Mute())
+    async with rig.running():
+        rig.plumber.order(take(A))
+        rig.plumber.doubt(A)
+        await trio.sleep(1)
+    assert rig.answers == [AddressAdded(address=A)]
+
+
+def change(address: Address, *, present: bool, interface: str = "eth0", prefix: int = 32) -> AddressChanged:
+    return AddressChanged(address=address, interface=interface, prefix=prefix, present=present, ours=False)
+
+
+async def test_what_an_order_makes_of_an_address_is_expected_from_the_moment_it_is_given(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        assert rig.plumber.expects(change(A, present=False))
+        assert not rig.plumber.expects(change(A, present=True))
+        rig.plumber.order(take(A))
+        for _ in range(2):
+            assert rig.plumber.expects(change(A, present=True))
+            assert rig.plumber.expects(change(A, present=False, interface="eth7"))
+            assert not rig.plumber.expects(change(A, present=False))
+            assert not rig.plumber.expects(change(A, present=True, interface="eth7"))
+            assert not rig.plumber.expects(change(A, present=True, prefix=24))
+            await trio.sleep(2)
+        rig.plumber.order(release(A))
+        for _ in range(2):
+            assert rig.plumber.expects(change(A, present=False))
+            assert not rig.plumber.expects(change(A, present=True))
+            await trio.sleep(2)
+        rig.plumber.order(TakeAddress(address=A, interface=None, prefix=32))
+        assert rig.plumber.expects(change(A, present=True, interface="eth3"))
 
 
 async def test_removals_go_first_and_each_kind_is_one_batch(autojump_clock: trio.testing.MockClock) -> None:

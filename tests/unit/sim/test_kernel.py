@@ -6,6 +6,7 @@ from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
+    AddressesLost,
     AddressesRenewed,
     AddressLapsed,
     AddressRemoved,
@@ -192,19 +193,57 @@ def test_a_renewed_address_stays_and_one_renewed_for_ever_stays_for_ever() -> No
     assert bench.kernel.present == {X, Y}
     bench.run()
     assert bench.kernel.present == {X}
-    assert [type(answer) for answer in bench.answers[2:]] == [AddressesRenewed] * 2
+    assert [type(answer) for answer in bench.answers[2:]] == [AddressesRenewed] * 2 + [AddressesLost]
 
 
-def test_a_renewal_leaves_out_what_is_to_go_or_has_gone_and_puts_back_what_has_expired() -> None:
+def test_a_renewal_puts_back_what_has_gone_before_the_process_hears_of_it_and_leaves_out_what_is_to_go() -> None:
     bench = Bench()
     for address in (X, Y):
         bench.kernel.order(mortal(address))
-    bench.run(20)
-    assert bench.kernel.present == set()
+    bench.run(5)
     bench.kernel.order(release(X))
     bench.kernel.renew(lease(X, Y))
+    while bench.kernel.present == {X, Y}:
+        bench.run(0.0001)
+    bench.in_kernel()
+    bench.kernel.steal(Y)
+    bench.customer.frozen = True
     bench.run(1)
     assert bench.kernel.present == {Y}
+
+
+def test_an_address_that_somebody_takes_off_is_heard_of_once_and_not_renewed() -> None:
+    bench = Bench()
+    bench.kernel.order(mortal(X))
+    bench.run(1)
+    bench.kernel.steal(X)
+    bench.kernel.steal(Y)
+    assert bench.kernel.present == set()
+    bench.run(1)
+    assert bench.answers[1:] == [AddressesLost(addresses=(X,))]
+    bench.kernel.renew(lease(X))
+    bench.run(1)
+    assert bench.kernel.present == set()
+
+
+def test_what_is_taken_off_while_an_order_is_open_or_the_process_is_frozen_is_heard_of_afterwards() -> None:
+    bench = Bench()
+    bench.kernel.order(take(X))
+    bench.run(1)
+    bench.kernel.order(release(X))
+    bench.kernel.steal(X)
+    bench.run(1)
+    assert AddressesLost(addresses=(X,)) not in bench.answers
+    bench.kernel.order(take(X))
+    bench.run(1)
+    bench.customer.frozen = True
+    bench.kernel.steal(X)
+    bench.run(1)
+    assert AddressesLost(addresses=(X,)) not in bench.answers
+    bench.customer.frozen = False
+    bench.kernel.thaw()
+    bench.run(1)
+    assert bench.answers[-1] == AddressesLost(addresses=(X,))
 
 
 def test_orders_that_come_too_late_are_answered_and_not_carried_out() -> None:
