@@ -37,7 +37,7 @@ class DaemonsError(DuravipError):
 class Daemons:
     """A context manager; entering starts all `nodes` (hosts of the Lan). `vips`: address -> the node that prefers it,
     or None. `settings`: more lines for `cluster { }`, name -> value as written in Momentum. `transport`: multicast or
-    unicast."""
+    unicast. `stanzas`: more of them, in Momentum."""
 
     def __init__(
         self,
@@ -48,7 +48,9 @@ class Daemons:
         *,
         settings: Mapping[str, str] | None = None,
         transport: str = "multicast",
+        stanzas: str = "",
     ) -> None:
+        self._stanzas = stanzas
         self._transport = transport
         self.lan = lan
         self.folder = folder
@@ -195,6 +197,7 @@ class Daemons:
             f'  Topology "{network}" {{ interface = "{host.interface}" }}',
             "}",
             self._transport_stanza(host.interface),
+            self._stanzas,
         ]
         for number, (address, preferred) in enumerate(self.vips.items(), start=1):
             lines += [f'binding "vip{number}" {{', f"  bind_address = {address}", "  enable_duravip = true"]

@@ -42,6 +42,7 @@ _RTEXT_FILTER_SKIP_STATS = 8
 _IFF_UP, _IFF_LOOPBACK, _IFF_MULTICAST, _IFF_LOWER_UP = 0x1, 0x8, 0x1000, 0x10000
 _NLMSGERR_ATTR_MSG = 1
 _FOREVER = 0xFFFFFFFF
+_LAST_SECOND = 1  # the kernel ends a lifetime up to 20 ms early, and tells what is left in whole seconds, rounded up
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _SEQUENCE = struct.Struct("=I")
@@ -54,7 +55,7 @@ _LIFETIMES = struct.Struct("=II")  # preferred, valid: the beginning of ifa_cach
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRow:
     """One address on one interface (by index), as the kernel tells it. `immortal`: it says there is no lifetime.
-    `expired`: there is one, and nothing is left of it."""
+    `expired`: there is one, and hardly anything is left of it."""
 
     address: Address
     index: int
@@ -208,7 +209,7 @@ def parse_address(payload: bytes) -> AddressRow | None:
         prefix=prefix,
         ours=found.get(_IFA_PROTO) == bytes((OUR_PROTOCOL,)),
         immortal=bool(flags & _IFA_F_PERMANENT),
-        expired=len(lifetimes) >= _LIFETIMES.size and _LIFETIMES.unpack_from(lifetimes)[1] == 0,
+        expired=len(lifetimes) >= _LIFETIMES.size and _LIFETIMES.unpack_from(lifetimes)[1] <= _LAST_SECOND,
     )
 
 
