@@ -266,6 +266,30 @@ async def test_a_flood_of_datagrams_does_not_hold_up_a_deadline(
         assert core.kinds() == [Ticked, PacketHeard]
 
 
+async def test_orders_are_carried_out_before_the_next_datagram_is_read(autojump_clock: trio.testing.MockClock) -> None:
+    """Ten times, because the scheduler takes tasks that are ready in either order."""
+    for _ in range(10):
+        done: list[str] = []
+        woken = trio.Event()
+        order = AnnounceAddress(address=Address("192.0.2.1"))
+        core = ScriptedCore(lambda input, done=done, order=order: done.append("read") or (order,))  # type: ignore[misc]
+        rig = Rig(core)
+        peer = link_of(PEER)
+
+        async def carry_out(woken: trio.Event = woken, done: list[str] = done) -> None:
+            await woken.wait()
+            done.append("carried out")
+
+        async with rig.running() as driver, trio.open_nursery() as nursery:
+            driver._order = lambda order, woken=woken: woken.set()
+            nursery.start_soon(carry_out)
+            await trio.testing.wait_all_tasks_blocked()
+            for datagram in (*peer.pack([Leave()]), *peer.pack([Probe(to=ME)])):
+                rig.network.deliver(PEER, datagram)
+            await trio.sleep(1)
+        assert done == ["read", "carried out", "read"]
+
+
 async def test_leaving_is_over_when_the_last_datagram_is_with_the_network(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
