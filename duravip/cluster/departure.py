@@ -1,7 +1,7 @@
 """A planned leave: hand everything over inside the view, then say LEAVE, a few copies close together.
 
 Rules of this file
-- LEAVE is said only when the kernel has nothing of this node's any more.
+- LEAVE is said only when the kernel has nothing of this node's any more, a moment later.
 - The hand-over has LEAVE_LIMIT_S; what nobody took over by then is let go all the same (`is_forced`).
 """
 
@@ -11,7 +11,8 @@ import math
 
 LEAVE_LIMIT_S = 2.0
 LEAVE_COPIES = 3
-LEAVE_SPACING_S = 0.001
+LEAVE_PAUSE_S = 0.002  # after the last release: its new owner takes the address before a new view is begun
+LEAVE_SPACING_S = 0.0005
 
 
 class Departure:
@@ -34,14 +35,15 @@ class Departure:
     def is_forced(self, now: float) -> bool:
         return self.asked_at is not None and now >= self.asked_at + LEAVE_LIMIT_S
 
-    def is_due(self, now: float, *, holds: bool, is_expected: bool) -> bool:
-        """Whether a LEAVE is to be said now. `holds`: the kernel may still have something. `is_expected`: the group
-        still counts on this node."""
-        if self.asked_at is None:
-            return False
-        if self._said:
-            return now >= self._next_at
-        return not holds and (self.is_forced(now) or not is_expected)
+    def comes_due(self, now: float, *, holds: bool, is_expected: bool) -> bool:
+        """Whether a LEAVE is to be said now; `deadline` is when to ask again. `holds`: the kernel may still have
+        something. `is_expected`: the group still counts on this node."""
+        if not self._said:
+            if self.asked_at is None or holds or (is_expected and not self.is_forced(now)):
+                self._next_at = math.inf
+            elif self._next_at == math.inf:
+                self._next_at = now + LEAVE_PAUSE_S
+        return now >= self._next_at
 
     def say(self, now: float) -> bool:
         """One copy is said; True when it is the last."""

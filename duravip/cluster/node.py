@@ -827,7 +827,7 @@ class Node:
                 or any(decision.owner == self.me.name for decision in agreed.decisions.values())
             )
         )
-        if not self._departure.is_due(now, holds=len(self._tenure.holdings) > 0, is_expected=is_expected):
+        if not self._departure.comes_due(now, holds=len(self._tenure.holdings) > 0, is_expected=is_expected):
             return
         self._say.append(Leave())
         if self._departure.say(now):
