@@ -227,11 +227,8 @@ class Driver:
             if opened.sender is not None:  # also of a second copy: the path leads to this node
                 for event in self._paths.arrived(opened.sender.name, path, now=trio.current_time()):
                     self._publish(event)
-            if self._has_ordered:  # whoever carries orders out is awake now, and runs before the next datagram is read
-                self._has_ordered = False
-                await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()  # the first lets the two run in either order
-            elif not number % DATAGRAMS_AT_ONCE:
+            if self._has_ordered or not number % DATAGRAMS_AT_ONCE:
+                self._has_ordered = False  # whoever carries orders out is awake, and runs before the next turn
                 await trio.lowlevel.checkpoint()
 
     async def _send(self, path: str, transport: Transport) -> None:
