@@ -7,16 +7,23 @@ node3: 10.77.0.3 ─┘
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from duravip.model import NodeName
+from duravip.plugin.api import Transport, TransportContext
+from duravip.testing import check_transport
 from duravip.testing.cluster import NODES, TIMES, Cluster, duravip
+from duravip.testing.netns import Lan
 
 pytestmark = pytest.mark.netns
 
@@ -25,10 +32,16 @@ EXAMPLE = Path(__file__).parents[2] / "contrib" / "duravip-example"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH: beside what is installed anyway, as a user's own environment would be."""
+    """A folder for PYTHONPATH: beside what is installed anyway, as a user's own environment would be. With it stands
+    somebody's distribution that is broken."""
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), str(EXAMPLE)]
     subprocess.run(pip, check=True, capture_output=True, timeout=120)
+    broken = folder / "duravip_broken-0.9.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: duravip-broken\nVersion: 0.9\n")
+    (broken / "entry_points.txt").write_text("[duravip]\nbroken = duravip_broken\n")
+    (folder / "duravip_broken.py").write_text("import pigeons\n")
     return folder
 
 
@@ -47,10 +60,31 @@ def test_it_is_installed_and_its_own_tests_pass(installed: Path, tmp_path: Path)
     for name in ("broadcast", "ini", "jsonlines"):
         assert records[name]["distribution"] == "duravip-example"
         assert records[name]["file"].startswith(str(installed))
+    assert records["broken"]["error"] == "ModuleNotFoundError: No module named 'pigeons'"
     own = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE)]
     done = subprocess.run([*own, str(EXAMPLE / "tests")], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
+
+
+async def test_its_transport_does_what_every_transport_must(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(installed)
+    open_transport = importlib.import_module("duravip_example.broadcast").open_transport
+    options = {"address": "10.77.0.255", "port": 4861}
+
+    with Lan(("a", "b", "c"), prefix="dvbroad") as lan:
+
+        @asynccontextmanager
+        async def opened(name: NodeName) -> AsyncIterator[Transport]:
+            with lan.inside(name):
+                transport: Transport = open_transport(TransportContext(node=name, options=options))
+                await transport.__aenter__()
+            try:
+                yield transport
+            finally:
+                await transport.__aexit__(None, None, None)
+
+        await check_transport(opened)
 
 
 def test_a_cluster_lives_on_them(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import trio
 
 from duravip.testing import check_notifier
+from duravip.testing.notifier_kit import sample_events
 from duravip_example.jsonlines import open_notifier
 
 
@@ -29,5 +30,9 @@ def test_it_does_what_every_notifier_must(tmp_path: Path) -> None:
 def test_what_was_there_stays(tmp_path: Path) -> None:
     path = tmp_path / "events"
     path.write_text('"before"\n')
-    trio.run(check_notifier, lambda: open_notifier("all", {"path": str(path)}), File(path))
-    assert path.read_text().startswith('"before"\n')
+    notifier = open_notifier("all", {"path": str(path)})
+    for stamped in sample_events():
+        trio.run(notifier.notify, stamped)
+    before, *told = map(json.loads, path.read_text().splitlines())
+    assert before == "before"
+    assert [one["seq"] for one in told] == [stamped.seq for stamped in sample_events()]
