@@ -33,6 +33,7 @@ from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
 from duravip.runtime.claim_watch import ClaimWatch
 from duravip.runtime.control import ControlServer
+from duravip.runtime.foreign import transport_failure
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
 from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundings
@@ -242,7 +243,14 @@ def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
 
 
 def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:
-    return [transport.farewell() for transport in transports.values() if isinstance(transport, FarewellTransport)]
+    found = []
+    for path, transport in transports.items():
+        if isinstance(transport, FarewellTransport):
+            try:
+                found.append(transport.farewell())
+            except Exception as error:
+                raise transport_failure(path, "telling how to say farewell", error) from error
+    return found
 
 
 def virtual_macs(backend: Backend, local: LocalSettings) -> VirtualMacs:

@@ -40,11 +40,11 @@ from duravip.cluster.effects import (
 )
 from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Neighbours
-from duravip.errors import PluginError, TransportError
+from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import Member, NodeName
 from duravip.plugin.api import PromptTransport, Transport
-from duravip.runtime.foreign import in_words
+from duravip.runtime.foreign import transport_failure
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
 
@@ -216,7 +216,7 @@ class Driver:
             except TransportError:
                 raise
             except Exception as error:
-                raise _failure(path, "receiving", error) from error
+                raise transport_failure(path, "receiving", error) from error
             self.counters.datagrams_in += 1
             opened = self._link.open(datagram)
             if isinstance(opened, Received):
@@ -238,7 +238,7 @@ class Driver:
             except TransportError:
                 self.counters.unsent += 1
             except Exception as error:
-                raise _failure(path, "sending", error) from error
+                raise transport_failure(path, "sending", error) from error
             else:
                 self.counters.datagrams_out += 1
             finally:
@@ -252,7 +252,7 @@ class Driver:
         except TransportError:
             self.counters.unsent += 1
         except Exception as error:
-            raise _failure(path, "sending", error) from error
+            raise transport_failure(path, "sending", error) from error
         else:
             self.counters.datagrams_out += 1
 
@@ -301,8 +301,3 @@ class Driver:
                     self._in_hand += 1
                     if self._in_hand == 1:
                         self._quiet = trio.Event()
-
-
-def _failure(path: str, doing: str, error: Exception) -> PluginError:
-    """Of a transport that raises what is no passing failure: the daemon ends by its name."""
-    return PluginError(f"the transport {path} failed while {doing}: {in_words(error)}", plugin=path)

@@ -24,7 +24,6 @@ from duravip.cluster.messages import Neighbours
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.config.node_config import NodeConfig, PluginStanza
-from duravip.errors import BackendError
 from duravip.events import ConfigReloaded, Event, Stamped
 from duravip.model import Address, Member, NodeName, Table
 from duravip.net.neighbourhood import Neighbourhood
@@ -247,7 +246,7 @@ class Life:
         unplaced = any(vip.interface is None for vip in table.vips)
         try:
             plumbed = await self._around.backend.list() if unplaced else ()
-        except BackendError:
+        except Exception:  # a plugin's
             return self._homes_now  # it is asked again in a moment
         self._homes_now = await trio.to_thread.run_sync(homes_of, table, plumbed)
         self._homes_of = table

@@ -18,7 +18,6 @@ from typing import assert_never
 import trio
 
 from duravip.cluster.inputs import Input, InterfaceFell, InterfaceRose
-from duravip.errors import DuravipError
 from duravip.model import Address, Table
 from duravip.plugin.api import (
     AddressChanged,
@@ -30,6 +29,7 @@ from duravip.plugin.api import (
     Plumbed,
     connected_interface,
 )
+from duravip.runtime.foreign import in_words
 from duravip.runtime.plumber import Plumber
 
 log = logging.getLogger("duravip")
@@ -76,16 +76,16 @@ class Watching:
             try:
                 async for change in self._backend.watch():
                     self._take(change)
-            except Exception:  # a plugin's: comparing goes on
-                log.exception("the interface backend tells of no changes any more")
+            except Exception as error:  # a plugin's: comparing goes on
+                log.error("the interface backend tells of no changes any more: %s", in_words(error))  # noqa: TRY400
 
     async def _compare(self) -> None:
         while True:
             self._again = trio.Event()
             try:
                 self._plumbed = tuple(await self._backend.list()) if self._has_unplaced() else ()
-            except DuravipError as error:
-                log.warning("%s", error)
+            except Exception as error:  # a plugin's: it is asked again
+                log.warning("the interface backend lists nothing: %s", in_words(error))
             self._homes_of = None
             self._judge_interfaces()
             self._plumber.doubt_everything(self.is_vip)

@@ -17,6 +17,7 @@ from duravip.errors import BackendError, PluginError, TransportError, leaves
 from duravip.model import NodeName
 from duravip.plugin.api import BackendKind, NotifierKind, TransportContext, TransportKind, hookimpl
 from duravip.plugin.manager import Found, PluginSet, load_plugins
+from duravip.runtime.daemon import _farewells
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.testing.fakes import MemoryNetwork
 
@@ -194,6 +195,13 @@ async def test_a_transport_that_fails_at_work_ends_the_daemon_by_name_and_nothin
     assert isinstance(found, PluginError)
     assert str(found).startswith(f"the transport memory failed while receiving: ValueError: an owl ({HERE}, line ")
     assert memory.holders() == {}
+
+
+async def test_a_transport_whose_farewell_fails_ends_the_daemon_by_name(memory: Memory) -> None:
+    transport = memory.network.transport(NodeName("node1"))
+    transport.farewell = lambda: [][0]
+    with pytest.raises(PluginError, match=r"^the transport post:a failed while telling .* farewell: IndexError"):
+        _farewells({"post:a": transport})
 
 
 async def test_a_backend_that_cannot_list_ends_the_start_by_name(memory: Memory) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -194,3 +194,21 @@ async def test_a_backend_whose_watch_fails_is_compared_with_all_the_same(
         await trio.sleep(31)
     assert rig.heard == [AddressesLost(addresses=(A,))]
     assert "tells of no changes any more" in caplog.text
+
+
+async def test_a_backend_whose_list_fails_is_asked_again(
+    table: MakeTable, autojump_clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(table(interface=None))
+    whole, failures = rig.backend.list, [ValueError("no beads")]
+
+    async def broken() -> Sequence[Plumbed]:
+        if failures:
+            raise failures.pop()
+        return await whole()
+
+    rig.backend.list = broken  # type: ignore[method-assign]
+    async with rig.running():
+        await trio.sleep(31)
+    assert "the interface backend lists nothing: ValueError: no beads (test_watching.py, line " in caplog.text
+    assert not failures
