@@ -55,19 +55,18 @@ from duravip.cluster.inputs import (
     Input,
     InterfaceFell,
     InterfaceRose,
-    KernelAnswer,
     KernelAnswered,
     LeaveRequested,
     MoveRequested,
     PacketHeard,
     Slept,
-    Spot,
     SwitchRequested,
     TableLoaded,
     Ticked,
 )
 from duravip.cluster.inspection import MemberInfo, describer, member_infos
 from duravip.cluster.interfaces import Interfaces
+from duravip.cluster.kernel_word import KernelWord
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.lease import Lease
 from duravip.cluster.library import Library
@@ -122,6 +121,7 @@ class Node:
         self._switching = Switching(self._library.own)
         self._leadership = Leadership(self.me, parameters, self._detector, self._agreement, self._library, now)
         self._tenure = Tenure(parameters)
+        self._kernel = KernelWord(self._tenure)
         self._standing = Standing(parameters)
         self._declaration = Declaration(
             self.me,
@@ -311,17 +311,18 @@ class Node:
                 if punctual and silent and now < self._due_at and repeated and self._detector.is_alive(given.sender):
                     return ()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
-                self._on_kernel(given, now)
+                self._out += self._kernel.answered(given, now)
             case KernelAnswered():
                 for answer in given.answers:
-                    self._on_kernel(answer, now)
+                    self._out += self._kernel.answered(answer, now)
             case AddressesRenewed():
-                self._on_renewed(given, now)
+                self._out += self._kernel.renewed(given, now)
             case AddressesLost():
-                self._on_lost(given, now)
+                self._out += self._kernel.lost(given, now)
             case AddressesStray():
+                ours = self._own_addresses()
                 for spot in given.spots:
-                    self._on_stray(spot, now)
+                    self._out += self._kernel.stray(spot, ours, now)
             case InterfaceFell():
                 if self._interfaces.fell(given.interface, given.unplaced, now):
                     self._publish(events.LinkDown(interface=given.interface))
@@ -596,7 +597,7 @@ class Node:
         self._fetch_tables(now)
         self._coordinate(now)
         self._hold(now)
-        self._renew(now)
+        self._out += self._kernel.renewals(now)
         self._tell(now)
         self._depart(now)
         self._beat(now)
@@ -723,69 +724,9 @@ class Node:
             return False
         return not self._standing.suspended and self.mature and not blocked.everything
 
-    def _on_kernel(self, answer: KernelAnswer, now: float) -> None:
-        address = answer.address
-        holding = self._tenure.holdings.get(address)
-        interface = holding.interface if holding is not None else None
-        match answer:
-            case AddressAdded():
-                if self._tenure.on_added(address, now):
-                    self._publish(events.AddressAcquired(address=address, interface=interface))
-            case AddressRemoved():
-                if self._tenure.holdings.removed(address, now):
-                    self._publish(events.AddressReleased(address=address, interface=interface))
-            case AddressAddFailed():
-                self._tenure.on_refused(address, now)
-                self._publish(events.AddressFailed(address=address, error=answer.error))
-            case AddressRemoveFailed():
-                self._tenure.holdings.remove_failed(address, now)
-                self._publish(events.AddressFailed(address=address, error=answer.error))
-            case AddressLapsed():
-                self._tenure.holdings.lapsed(address, now)
-            case _:
-                assert_never(answer)
-
-    def _on_lost(self, given: AddressesLost, now: float) -> None:
-        for address in given.addresses:
-            holding = self._tenure.holdings.get(address)
-            if holding is not None and self._tenure.on_lost(address, now):
-                self._publish(
-                    events.AddressLost(address=address, interface=holding.interface, expired=address in given.expired)
-                )
-
-    def _on_stray(self, spot: Spot, now: float) -> None:
-        in_force = self.landscape.entries.get(self.me.name, {})
-        if spot.address not in in_force and spot.address not in {vip.address for vip in self.table.vips}:
-            return
-        order = self._tenure.on_stray(spot.address, spot.interface, spot.prefix, now)
-        if order is not None:
-            self._out.append(order)
-            self._publish(events.AddressStray(address=spot.address, interface=spot.interface))
-
-    def _renew(self, now: float) -> None:
-        lease = self._tenure.lease
-        order = lease.order(self._tenure.holdings, now)
-        if order is not None:
-            self._out.append(order)
-        if lease.is_news():
-            self._publish(
-                events.LifetimeStretched(
-                    lifetime_s=lease.lifetime_s,
-                    configured_s=lease.configured_s,
-                    pass_s=round(lease.pass_s, 6),
-                    addresses=len(self._tenure.holdings),
-                )
-            )
-
-    def _on_renewed(self, answer: AddressesRenewed, now: float) -> None:
-        lease = self._tenure.lease
-        if answer.lapsed:
-            lease.lapsed()
-            return
-        errors = dict(answer.failed)
-        for address in lease.renewed(answer.took_s, errors):
-            self._tenure.on_refused(address, now)
-            self._publish(events.AddressFailed(address=address, error=errors[address]))
+    def _own_addresses(self) -> set[Address]:
+        """Those of its table, whether in force or only wanted."""
+        return {*self.landscape.entries.get(self.me.name, {}), *(vip.address for vip in self.table.vips)}
 
     # --- what this node declares -----------------------------------------------------------------------------------
 
