@@ -123,7 +123,7 @@ class AgreedState:
     def circumstances(self) -> Circumstances:
         """Every agreed input of an election beside the tables."""
         moving = sum(
-            1 for address, claims in self.claims.items() if any(name != self.owner(address) for name in claims)
+            1 for address, claims in self.claims.items() if len(claims) > 1 or self.owner(address) not in claims
         )
         return Circumstances(
             candidates=tuple(

@@ -233,6 +233,8 @@ class Coordinator:
         if not changed:
             self._elected_at = agreed.number
             return None
+        if not agreed.view_mature:  # nothing goes back: whoever is assigned a VIP is its holder, and stays that
+            self._elected_at = agreed.number + 1
         return Assigned(balancing=False, groups=_groups(changed))
 
     def _balance(self, now: float) -> AnyBody | None:

@@ -99,22 +99,20 @@ class Delivery:
         effects: list[Effect] = [] if coordinates else [*_disagreements(agreed, body, told)]
         given = agreed.circumstances()
         agreed.apply(number, body)
-        for address in sorted(told):
-            effects += self._owner_named(address, told[address])
-            if told[address].owner == self._me and not self._was_held(agreed, address):
+        self._tenure.former.difference_update(
+            address for address, decision in told.items() if decision.owner is not None
+        )
+        mine = sorted(address for address, decision in told.items() if decision.owner == self._me)
+        for address in mine:
+            if not self._was_held(agreed, address):
                 self._rivals.ask_first(address)
+            if self.merged and self._tenure.holdings.state(address) is HoldState.HELD:
+                # A merge may be won without any change here, and clients may still know the loser.
+                effects.append(AnnounceAddress(address=address))
         effects += self._news.owners(agreed, given, told, tells_moves=coordinates)
         if body.balancing:
             effects.append(Publish(event=events.Balanced(moves=len(told))))
         return effects
-
-    def _owner_named(self, address: Address, decision: Decision) -> list[Effect]:
-        if decision.owner is not None:
-            self._tenure.former.discard(address)
-        if decision.owner == self._me and self.merged and self._tenure.holdings.state(address) is HoldState.HELD:
-            # A merge may be won without any change here, and clients may still know the loser.
-            return [AnnounceAddress(address=address)]
-        return []
 
     def _was_held(self, agreed: AgreedState, address: Address) -> bool:
         """Whether some member, this one perhaps, is known to have it or to have had it last."""

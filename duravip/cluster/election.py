@@ -53,7 +53,8 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         if pin is not None and pin in eligible:
             decided[address] = say(pin, Reason.PINNED)
             continue
-        holders = [node for node in given.holders.get(address, ()) if node in eligible]
+        held_by = given.holders.get(address)
+        holders = [node for node in held_by if node in eligible] if held_by else []
         preferred = preferences.get(address)
         if preferred is not None and preferred in eligible:
             if not holders or preferred in holders:
