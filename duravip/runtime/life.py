@@ -198,8 +198,12 @@ class Life:
         self._nursery.cancel_scope.cancel()
 
     async def reload(self) -> Reread:
-        """Reads the configuration again and brings its table into force, or keeps the old one."""
-        return await self._reloading.reload()
+        """Reads the configuration again and brings its table into force, or keeps the old one. Nobody waits for the
+        answer, so its warnings are in the log."""
+        found = await self._reloading.reload()
+        for warning in found.warnings:
+            log.warning("reload: %s", warning)
+        return found
 
     def info(self) -> dict[str, Any]:
         """The answer to `info`."""

@@ -70,10 +70,12 @@ def test_what_is_refused_and_what_takes_effect_at_the_next_start(node: Cluster) 
     write(
         VIP,
         transports=UNICAST.replace("10.77.0.2", "10.77.0.3"),
-        more='syslog "box" { target = "udp:10.77.0.9:514" }',
+        more='syslog "box" { target = "udp:10.77.0.9:514" }\nwebhok "pager" { }\n',
         backend="ifconfig",
     )
-    assert "takes effect at the next start: unicast backup, backend, syslog box" in hang_up()
+    said = hang_up()
+    assert "takes effect at the next start: unicast backup, backend, syslog box" in said
+    node.until(lambda: "warning DV403: the stanza `webhok` is not known" in node.log(NODE), "the warning is logged")
     assert node.ask(NODE, "reload") == "at the next start only: unicast backup, backend, syslog box\n"
     assert node.info(NODE)["backend"] == "netlink"
     assert node.settled() == owned
