@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -345,7 +345,7 @@ async def test_a_taken_address_has_the_lifetime_that_was_ordered_and_a_renewal_b
 ) -> None:
     rig = Rig()
     async with rig.running():
-        rig.plumber.order(replace(take(A), lifetime_s=10))
+        rig.plumber.order(msgspec.structs.replace(take(A), lifetime_s=10))
         await trio.sleep(8)
         rig.plumber.order(renewal(A))
         await trio.sleep(8)
@@ -379,7 +379,7 @@ async def test_what_is_late_is_not_given_to_the_kernel_and_said_to_be_late(
         rig.plumber.order(take(A))
         await trio.sleep(0.5)  # the backend is busy with A
         soon = trio.current_time() + 0.2
-        rig.plumber.order(replace(take(B), not_after=soon))
+        rig.plumber.order(msgspec.structs.replace(take(B), not_after=soon))
         rig.plumber.order(renewal(A, not_after=soon))
         await trio.sleep(5)
     assert rig.backend.calls == [("add", (A,))]
@@ -399,7 +399,7 @@ async def test_the_backend_is_told_in_the_systems_time_until_when_an_order_is_go
     rig = Rig(Listening())
     async with rig.running():
         await trio.sleep(100)
-        rig.plumber.order(replace(take(A), not_after=trio.current_time() + 30))
+        rig.plumber.order(msgspec.structs.replace(take(A), not_after=trio.current_time() + 30))
         await trio.sleep(1)
     assert told == [pytest.approx(30, abs=1)]
 

@@ -1,6 +1,7 @@
 import math
 import random
-from dataclasses import replace
+
+import msgspec
 
 from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
@@ -248,7 +249,7 @@ def test_what_is_taken_off_while_an_order_is_open_or_the_process_is_frozen_is_he
 
 def test_orders_that_come_too_late_are_answered_and_not_carried_out() -> None:
     bench = Bench()
-    bench.kernel.order(replace(take(X), not_after=0.0))
+    bench.kernel.order(msgspec.structs.replace(take(X), not_after=0.0))
     bench.kernel.renew(lease(Y, not_after=0.0))
     bench.run()
     assert bench.answers == [AddressLapsed(address=X), AddressesRenewed(lapsed=True)]
