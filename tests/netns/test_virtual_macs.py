@@ -68,6 +68,10 @@ def test_clients_relearn_nothing_and_nothing_is_left_behind(cluster: Cluster) ->
         cluster.until(lambda: lan.neighbour("client", VIP), "the client has asked and been answered")
         assert lan.neighbour("client", VIP) == MAC.hex(":")
 
+    lan.run("node2", "ip", "link", "delete", "dev", link_name(MAC))
+    cluster.until(lambda: cluster.watch.holders(VIP) == ("node2",), "what somebody deleted is made again")
+    assert is_on(lan, "node2", link_name(MAC))
+
     assert cluster.stop("node1") == {"node1": 0}
     cluster.kill("node2")
     cluster.start("node2")
