@@ -7,7 +7,8 @@ renewal the kernel is to drop the address; 0: never.
 A driver hands over all effects of one input before it gives the machine its next input. Kernel orders for one
 address are carried out in the order given; each is answered by exactly one input (`inputs.Address*`).
 
-They are structs because a takeover makes them by the thousand, and a frozen dataclass takes three times as long to make.
+They are structs because a takeover makes them by the thousand, and a frozen dataclass takes three times as long to
+make.
 """
 
 from __future__ import annotations
