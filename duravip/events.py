@@ -135,7 +135,7 @@ class AddressAcquired(Event, frozen=True, kw_only=True):
 
 
 class AddressReleased(Event, frozen=True, kw_only=True):
-    """This node has taken the address off: the kernel has acknowledged it."""
+    """This node has taken off the address that it had acquired: the kernel has acknowledged it."""
 
     id = "election.address_released"
     address: Address

@@ -38,10 +38,13 @@ RELEASE_RETRY_S = 0.5
 
 @dataclass(slots=True)
 class Holding:
+    """`acquired`: it has been held."""
+
     state: HoldState
     interface: str | None
     prefix: int
     since: float
+    acquired: bool = False
 
 
 class Holdings:
@@ -133,6 +136,7 @@ class Holdings:
         if self.state(address) is not HoldState.TAKING:
             return False
         self._move(address, HoldState.HELD, now)
+        self._all[address].acquired = True
         return True
 
     def lapsed(self, address: Address, now: float) -> None:
@@ -141,11 +145,13 @@ class Holdings:
             self._move(address, None, now)
 
     def removed(self, address: Address, now: float) -> bool:
-        """The kernel has taken it off; False when nobody asked."""
-        if self.state(address) is not HoldState.RELEASING:
+        """The kernel has taken it off. Whether it had been held; one that the kernel had refused, that was given up
+        before it was there, or that somebody else had put there, was not."""
+        holding = self._all.get(address)
+        if holding is None or holding.state is not HoldState.RELEASING:
             return False
         self._move(address, None, now)
-        return True
+        return holding.acquired
 
     def lost(self, address: Address, now: float) -> bool:
         """The kernel does not have it any more; False when this node did not count on it."""

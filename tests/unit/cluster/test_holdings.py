@@ -103,7 +103,8 @@ def test_what_somebody_else_put_on_is_a_claim_until_the_kernel_has_taken_it_off(
     assert X in holdings.releasing()
     assert holdings.stray(X, "eth7", 24, 0.1) is None
     assert holdings.reconcile(only(X), only(X), 0.2) == []
-    assert holdings.removed(X, 0.3)
+    assert not holdings.removed(X, 0.3), "it was never held"
+    assert X not in holdings
     assert X not in holdings
 
 
