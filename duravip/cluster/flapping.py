@@ -3,6 +3,8 @@
 Rules of this file
 - The first AT_ONCE losses of an address within WINDOW_S are made good at once; a later one waits for `down_limit_s`;
   the one that makes it `flap_limit` in all ends this node's claim to the address for SHUN_S.
+- None is put back before `resume_at`: a node that did not run for a while may have been left out, its addresses expired,
+  and it should hear of that first.
 - Why an address was lost is not asked: whoever takes it off again and again is stronger than this daemon, and another
   node may be spared.
 """
@@ -30,7 +32,7 @@ class Flapping:
         self._waiting: dict[Address, float] = {}
         self._shunned: dict[Address, float] = {}
 
-    def lost(self, address: Address, now: float) -> None:
+    def lost(self, address: Address, now: float, *, resume_at: float = -math.inf) -> None:
         losses = self._losses.setdefault(address, deque())
         losses.append(now)
         while losses[0] <= now - WINDOW_S:
@@ -39,8 +41,10 @@ class Flapping:
             self._shunned[address] = now + SHUN_S
             self._waiting.pop(address, None)
             del self._losses[address]
-        elif len(losses) > AT_ONCE and self._down_limit_s:
-            self._waiting[address] = now + self._down_limit_s
+            return
+        at = now + self._down_limit_s if len(losses) > AT_ONCE else now
+        if max(at, resume_at) > now:
+            self._waiting[address] = max(at, resume_at)
 
     def expire(self, now: float) -> None:
         """Forgets what is over."""

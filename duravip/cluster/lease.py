@@ -40,13 +40,14 @@ FAILURES = 2  # in a row: the kernel does not have the address any more
 
 class Lease:
     """`lifetime_s` is what the kernel is told at present, 0 for ever; `configured_s` what the cluster wants. `pass_s`:
-    what the last pass cost. An order stays good for a failure time-out."""
+    what the last pass cost. `resume_at`: until then nothing is renewed, because this node did not run for a while. An
+    order stays good for a failure time-out."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._renews = parameters.renews
         self._limit_s = parameters.failure_timeout_s
         self._pause_s = PAUSE_INTERVALS * parameters.heartbeat_interval_s
-        self._resume_at = -math.inf
+        self.resume_at = -math.inf
         self.configured_s = 0.0
         self.lifetime_s = 0.0
         self.pass_s = 0.0
@@ -72,8 +73,8 @@ class Lease:
 
     def excuse(self, now: float) -> None:
         """This node did not run for a while."""
-        if now >= self._resume_at:
-            self._resume_at = now + self._pause_s
+        if now >= self.resume_at:
+            self.resume_at = now + self._pause_s
 
     def acquired(self, addresses: Iterable[Address], now: float) -> None:
         """The kernel has these since now."""
@@ -84,7 +85,7 @@ class Lease:
 
     def order(self, holdings: Holdings, now: float) -> RenewAddresses | None:
         """What to renew now."""
-        if self._piece or now < self._resume_at:
+        if self._piece or now < self.resume_at:
             return None
         if not self._waiting:
             self._begin(holdings, now)
@@ -134,8 +135,8 @@ class Lease:
         if self._piece:
             return math.inf
         if self._waiting:
-            return self._resume_at
-        return max(self._next_at, self._resume_at)
+            return self.resume_at
+        return max(self._next_at, self.resume_at)
 
     def _begin(self, holdings: Holdings, now: float) -> None:
         if now >= self._next_at:

@@ -82,7 +82,7 @@ class Tenure:
         """The kernel does not have it any more; False when this node did not count on it."""
         if not self.holdings.lost(address, now):
             return False
-        self._flapping.lost(address, now)
+        self._flapping.lost(address, now, resume_at=self.lease.resume_at)
         return True
 
     def on_stray(self, address: Address, interface: str, prefix: int, now: float) -> ReleaseAddress | None:
@@ -90,7 +90,7 @@ class Tenure:
         held = self.holdings.state(address) is HoldState.HELD
         order = self.holdings.stray(address, interface, prefix, now)
         if held:
-            self._flapping.lost(address, now)
+            self._flapping.lost(address, now, resume_at=self.lease.resume_at)
         return order
 
     def refused(self) -> AddressSet:

@@ -45,6 +45,16 @@ def test_after_if_flap_limit_losses_in_60_s_the_vip_is_ineligible_for_60_s_and_t
     assert X not in flapping.waiting()
 
 
+def test_nothing_is_put_back_before_a_node_that_was_late_has_heard_the_others() -> None:
+    flapping = Flapping(down_limit_s=4.0, flap_limit=5)
+    flapping.lost(X, 0.0, resume_at=0.2)
+    assert (list(flapping.waiting()), flapping.deadline()) == ([X], 0.2)
+    for at in (1.0, 2.0, 3.0):
+        flapping.expire(at)
+        flapping.lost(X, at, resume_at=0.2)
+    assert flapping.deadline() == 7.0
+
+
 def test_losses_longer_ago_do_not_count() -> None:
     flapping = after(0, 1, 2, WINDOW_S)
     assert X not in flapping.waiting()
