@@ -3,8 +3,8 @@
 Rules of this file
 - The first AT_ONCE losses of an address within WINDOW_S are made good at once; a later one waits for `down_limit_s`;
   the one that makes it `flap_limit` in all ends this node's claim to the address for SHUN_S.
-- None is put back before `resume_at`: a node that did not run for a while may have been left out, its addresses expired,
-  and it should hear of that first.
+- None is put back before `resume_at`: a node that did not run for a while may have been left out, its addresses
+  expired, and it should hear of that first.
 - Why an address was lost is not asked: whoever takes it off again and again is stronger than this daemon, and another
   node may be spared.
 """
