@@ -32,6 +32,8 @@ from duravip.plugin.api import (
 from duravip.runtime.foreign import in_words
 from duravip.runtime.plumber import Plumber
 
+LEAST_PAUSE_S = 0.05  # between two comparisons: who floods the kernel with changes shall not have us list without end
+
 log = logging.getLogger("duravip")
 
 
@@ -91,6 +93,7 @@ class Watching:
             self._plumber.doubt_everything(self.is_vip)
             with trio.move_on_after(self._check_interval_s or float("inf")):
                 await self._again.wait()
+            await trio.sleep(LEAST_PAUSE_S)
 
     def _take(self, change: Change) -> None:
         match change:

@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +36,8 @@ from duravip.model import Address
 
 _CLONE_NEWNET = 0x40000000
 _FORWARDING, _DISABLED = 3, 0  # states of a bridge port (linux/if_bridge.h)
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_FLAGS = struct.Struct("16sH22x")  # struct ifreq: name, flags
 _NAMESPACES = Path("/run/netns")
 _lans = itertools.count(1)
 
@@ -217,11 +222,13 @@ class Lan:
         _ip(self._wire, [f"link set dev {port} up" for port in self._ports_of(names)])
 
     def unplug(self, name: str) -> None:
-        """Pulls the cable of the host's `eth0` alone."""
-        _ip(self._wire, [f"link set dev {name} down"])
+        """Pulls the cable of the host's `eth0` alone; without starting a command, so that it can be timed."""
+        with entered(self._wire):
+            _switch(name, up=False)
 
     def plug(self, name: str) -> None:
-        _ip(self._wire, [f"link set dev {name} up"])
+        with entered(self._wire):
+            _switch(name, up=True)
 
     def remove_interface(self, name: str) -> None:
         """The host has no `eth0` any more."""
@@ -336,6 +343,14 @@ def _setns(descriptor: int) -> None:
     if libc.setns(descriptor, _CLONE_NEWNET):
         number = ctypes.get_errno()
         raise LanError(f"cannot enter a network namespace: {os.strerror(number)}")
+
+
+def _switch(interface: str, *, up: bool) -> None:
+    """An interface of this namespace (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        name, flags = _FLAGS.unpack(fcntl.ioctl(asking, _SIOCGIFFLAGS, _FLAGS.pack(interface.encode(), 0)))
+        flags = flags | _IFF_UP if up else flags & ~_IFF_UP
+        fcntl.ioctl(asking, _SIOCSIFFLAGS, _FLAGS.pack(name, flags))
 
 
 def _calm() -> None:

@@ -8,8 +8,8 @@ echo every millisecond. VIPs are on `eth0`, and its cable is pulled at the owner
     other-path   heartbeats go over `eth1` as well
     same-cable   heartbeats go over `eth0` alone
 
-Letting go is counted from before the command that pulls the cable until the kernel tells that the address has gone.
-Exit status 1 when a median misses its target.
+Letting go is counted from right before the cable is pulled until the kernel tells that the address has gone. Exit
+status 1 when a median misses its target.
 """
 
 from __future__ import annotations
