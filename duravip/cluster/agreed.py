@@ -166,9 +166,13 @@ class AgreedState:
         return changed
 
     def balanced(self) -> dict[Address, Decision]:
-        """What one balancing round changes now."""
+        """What one balancing round changes now: nothing while an address has no decision yet, or an owner who is no
+        member."""
         size = self.settings().balance_set_size or max(1, len(self.landscape.universe) // 32)
         present = {a: d for a, d in self.decisions.items() if a in self.landscape.members}
+        owners = {decision.owner for decision in present.values()} - {None}
+        if len(present) < len(self.landscape.universe) or not owners <= self.status.keys():
+            return {}
         return balance(self.landscape, self.circumstances(), present, size)
 
     def basis(self) -> object:

@@ -251,14 +251,17 @@ class Agreement:
         return Promise(to=sender.name, view=view, state=state())
 
     def accepts(self, sender: Member, install: Install) -> bool:
-        """Whether this Install is the one that was promised to, and not yet acted upon."""
+        """Whether this Install is the one that was promised to, not yet acted upon, and a view at all: of nodes with a
+        name each, this one and the coordinator among them."""
         view = install.view
+        members = {state.member for state in install.states}
         return (
             view == self.promised_to
             and view.epoch == self.promised
             and (view.coordinator, view.incarnation) == (sender.name, sender.incarnation)
             and (self.view is None or self.view.id != view)
-            and any(state.member == self.me for state in install.states)
+            and members >= {self.me, sender}
+            and len({member.name for member in members}) == len(install.states)
         )
 
     def installed(self, install: Install, now: float) -> None:

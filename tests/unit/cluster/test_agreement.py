@@ -164,6 +164,19 @@ def test_unbound_nodes_accept_only_a_view_that_nobody_had_proposed() -> None:
     assert not b.may_take()
 
 
+@pytest.mark.parametrize(
+    "members",
+    [(B,), (A,), (A, B, B), (A, B, Member(B.name, Incarnation(2, 7))), (B, Member(A.name, Incarnation(2, 7)))],
+    ids=["no coordinator", "not us", "one twice", "two lives of us", "another life of the coordinator"],
+)
+def test_an_install_that_is_no_view_is_not_acted_upon(members: tuple[Member, ...]) -> None:
+    a, b = agreement(A), agreement(B)
+    asked = propose(a, A, B)
+    assert isinstance(answer(b, asked), Promise)
+    assert not b.accepts(A, Install(view=asked.view, states=tuple(map(state, members))))
+    assert b.accepts(A, Install(view=asked.view, states=(state(A), state(B))))
+
+
 def test_a_move_that_the_table_does_not_have_is_our_bug() -> None:
     a = agreement(A)
     assert Phase.PROPOSING not in PHASES[Phase.JOINING]

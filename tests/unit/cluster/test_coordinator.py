@@ -11,6 +11,7 @@ from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
+    Group,
     Matured,
     MemberState,
     MemberStatus,
@@ -23,9 +24,11 @@ from duravip.cluster.messages import (
 )
 from duravip.model import (
     Address,
+    Decision,
     Incarnation,
     Member,
     NodeName,
+    Reason,
     Table,
     TableDigest,
     Use,
@@ -255,3 +258,15 @@ def test_of_two_words_on_a_pin_the_newer_counts_and_one_without_its_node_has_end
     assert pins[X].node == B.name
     assert pins[Y].node is None
     assert pins_at_install(states[::-1]) == pins
+
+
+def test_nothing_is_balanced_while_an_address_is_without_a_decision_or_a_strangers() -> None:
+    desk = Desk(state(A), state(B))
+    alone = Decision(A.name, Reason.LEAST_LOADED)
+    desk.agreed.apply(1, Assigned(balancing=False, groups=(Group(alone, AddressSet([X])),)))
+    assert desk.agreed.balanced() == {}
+    desk.agreed.apply(2, Assigned(balancing=False, groups=(Group(alone, AddressSet([Y])),)))
+    assert desk.agreed.balanced()
+    stranger = Decision(NodeName("nobody"), Reason.LEAST_LOADED)
+    desk.agreed.apply(3, Assigned(balancing=False, groups=(Group(stranger, AddressSet([Y])),)))
+    assert desk.agreed.balanced() == {}
