@@ -78,6 +78,7 @@ class Plumber:
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
+        self._given_up: set[Address] = set()  # their removal was ordered, and is not done
         self._renewals: deque[RenewAddresses] = deque()
         self._doubted: set[Address] = set()
         self._expired: set[Address] = set()  # those of the doubted that the kernel said to have dropped
@@ -114,6 +115,7 @@ class Plumber:
             return
         if isinstance(order, ReleaseAddress):
             self._announcer.withdraw(order.address)
+            self._given_up.add(order.address)
         queue = self._orders.setdefault(order.address, deque())
         queue.append(order)
         if len(queue) == 1:
@@ -218,7 +220,7 @@ class Plumber:
         wanted = [
             replace(self._on[address], lifetime_s=order.lifetime_s, not_after=order.not_after)
             for address in order.addresses
-            if address in self._on and address not in self._orders
+            if address in self._on and address not in self._orders and address not in self._given_up
         ]
         began = trio.current_time()
         answers = await self._ask(self._backend.renew, wanted)
@@ -304,6 +306,7 @@ class Plumber:
         if answer.error:
             return AddressRemoveFailed(address=order.address, error=answer.error)
         self._on.pop(order.address, None)
+        self._given_up.discard(order.address)
         return AddressRemoved(address=order.address)
 
     def _removal_ordered(self, address: Address) -> bool:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -369,6 +370,25 @@ async def test_a_renewal_comes_last_and_leaves_out_what_is_gone_or_to_go(
         await trio.sleep(10)
     assert rig.backend.calls[-3:] == [("remove", (A,)), ("add", (C,)), ("renew", (B, C))]
     assert rig.answers[-1] == AddressesRenewed(took_s=pytest.approx(1))
+
+
+class Forgetful(MemoryBackend):
+    """Takes addresses off, and says that it could not."""
+
+    async def remove(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        return [replace(answer, error="busy") for answer in await super().remove(placements)]
+
+
+async def test_a_renewal_leaves_out_what_was_to_go_and_may_have_gone(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(Forgetful(delay_s=1))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(2)
+        rig.plumber.order(release(A))
+        rig.plumber.order(renewal(A))
+        await trio.sleep(10)
+    assert rig.answers[1:] == [AddressRemoveFailed(address=A, error="busy"), AddressesRenewed()]
+    assert rig.backend.on == {}
 
 
 async def test_what_is_late_is_not_given_to_the_kernel_and_said_to_be_late(
