@@ -52,7 +52,7 @@ class Peer:
     mean_s: float
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
-    listed: dict[NodeName, Heard] = field(default_factory=dict)
+    listed: dict[Member, Heard] = field(default_factory=dict)  # a name may be there in two lives
     names: tuple[Member, ...] = ()  # whom it takes for alive
     alive: bool = False
     heard_since: float = -math.inf  # without a gap longer than the cap
@@ -120,8 +120,8 @@ class Detector:
             self.peers[sender.name] = peer
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
-        listed = {entry.name: entry for entry in heartbeat.heard}
-        echoed = self._echoed_at(listed.get(self.me.name))
+        listed = {heard_member(entry): entry for entry in heartbeat.heard}
+        echoed = self._echoed_at(listed.get(self.me))
         unheard = min(now - echoed, now - peer.echoed_at) > self._echo_limit
         if peer.alive and unheard and now >= self._not_before:
             self._suspect(peer, "does not hear us")
@@ -130,7 +130,7 @@ class Detector:
         stale = -math.inf < echoed < now - self._echo_limit
         peer.heartbeat = heartbeat
         peer.listed = listed
-        peer.names = tuple(heard_member(entry) for entry in heartbeat.heard if entry.alive)
+        peer.names = tuple(member for member, entry in listed.items() if entry.alive)
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
             return fresh_face
@@ -265,11 +265,11 @@ class Detector:
         if speaker == self.me or not self.is_alive(speaker):
             return self.is_alive(other)
         peer = self.peers[speaker.name]
-        entry = peer.listed.get(other.name)
-        return entry is not None and entry.alive and heard_member(entry) == other
+        entry = peer.listed.get(other)
+        return entry is not None and entry.alive
 
     def _echoed_at(self, entry: Heard | None) -> float:
-        if entry is None or entry.beat == 0 or heard_member(entry) != self.me:
+        if entry is None or entry.beat == 0:
             return -math.inf
         if entry.beat > self.beat:
             return -math.inf

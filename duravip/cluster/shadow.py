@@ -28,9 +28,8 @@ SHADOW_TIMEOUTS = 2.0
 
 def lists(peer: Peer, member: Member) -> bool:
     """Whether the peer's view, as its last heartbeat tells it, has this very life of the member."""
-    entry = peer.listed.get(member.name)
-    life = member.incarnation
-    return entry is not None and entry.in_view and (entry.counter, entry.nonce) == (life.counter, life.nonce)
+    entry = peer.listed.get(member)
+    return entry is not None and entry.in_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +80,9 @@ def cast(
 
 def _leads(peer: Peer, leader: NodeName) -> bool:
     """Whether the peer's view has the leader of this node's clique."""
-    entry = peer.listed.get(leader)
-    return peer.member.name == leader or (entry is not None and entry.in_view)
+    return peer.member.name == leader or any(
+        member.name == leader and entry.in_view for member, entry in peer.listed.items()
+    )
 
 
 def _shared(own: Table, other: Table | None) -> set[Address]:

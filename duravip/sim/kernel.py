@@ -141,7 +141,7 @@ class Kernel:
             return
         if customer.frozen:
             self._unnoticed.append(address)
-        elif address in self._orders:
+        elif address in self._orders or self._in_kernel:  # the worker does one thing at a time
             self._clock.after(self._delay() + LOOK_AGAIN_S, partial(self._look, customer, address))
         elif address in self._on and address not in self.present:
             self._on.discard(address)
@@ -243,8 +243,8 @@ class Kernel:
                 del self._orders[answer.address]
         if isinstance(answer, AddressAdded):
             self._on.add(answer.address)
-        elif isinstance(answer, AddressRemoved):
-            self._on.discard(answer.address)
+        elif isinstance(answer, AddressRemoved | AddressRemoveFailed):
+            self._on.discard(answer.address)  # what may be off must not be renewed
         self._begin()
         customer.answer(answer)
 

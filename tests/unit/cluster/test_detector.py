@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from duravip.cluster.detector import Detector
@@ -121,6 +122,17 @@ def test_a_new_life_replaces_the_old_one_and_the_old_ones_words_are_ignored() ->
     assert not a.is_alive(B)
     a.on_heartbeat(B, beat(old, 5.1), 5.1)
     assert a.peers[B.name].member == new.me
+
+
+def test_a_new_life_is_alive_at_once_beside_those_whose_view_has_the_old_one() -> None:
+    b, old = detector(B), detector(A)
+    talk(b, old, 5)
+    new = detector(Member(A.name, Incarnation(2, 1)))
+    b.on_heartbeat(new.me, beat(new, 5.0), 5.0)
+    both = b.heard(frozenset({A, B}))
+    assert [(entry.counter, entry.in_view) for entry in both] == [(2, False), (1, True)]
+    new.on_heartbeat(B, msgspec.structs.replace(beat(b, 5.1), heard=both), 5.1)
+    assert new.is_alive(B)
 
 
 def test_a_late_loop_accuses_nobody_for_an_interval() -> None:
