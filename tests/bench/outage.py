@@ -108,7 +108,6 @@ def measure(
     say: Callable[[str], None],
 ) -> tuple[list[Idle], list[Kind]]:
     """`first`: what other transports gave, those of the first one before the rest."""
-    chance = random.Random()
     kinds = []
     with (
         Lan((*NODES, "client"), prefix="dvbench") as lan,
@@ -119,8 +118,8 @@ def measure(
         for one in idle:
             say(f"idle     {one.node:<8} {one.cpu_percent:5.1f} % of a core   {one.rss_mb:5.1f} MB resident")
         for fault in faults:
-            phases = [(turn + chance.random()) / runs for turn in range(runs)]
-            chance.shuffle(phases)
+            phases = [(turn + 0.5) / runs for turn in range(runs)]
+            random.Random(fault).shuffle(phases)  # the same for every transport
             outages = []
             for run, phase in enumerate(phases):
                 victim = NODES[run % len(NODES)]
