@@ -118,7 +118,7 @@ def measure(
         for one in idle:
             say(f"idle     {one.node:<8} {one.cpu_percent:5.1f} % of a core   {one.rss_mb:5.1f} MB resident")
         for fault in faults:
-            phases = [(turn + 0.5) / runs for turn in range(runs)]
+            phases = [turn / runs for turn in range(runs)]
             random.Random(fault).shuffle(phases)  # the same for every transport
             outages = []
             for run, phase in enumerate(phases):
