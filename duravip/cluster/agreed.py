@@ -89,7 +89,7 @@ class AgreedState:
 
     def own_settings(self, name: NodeName) -> Settings | None:
         """What the member's own configuration says, whatever is in force."""
-        table = self._library.get(self.status[name].table)
+        table = self._library.get(self.wanted(name))
         return table.settings if table is not None else None
 
     def wanted(self, name: NodeName) -> TableDigest:

@@ -30,6 +30,7 @@ from duravip.events import ConfigRejected, ConfigReloaded, Event
 from duravip.model import NodeName
 
 ANSWER_GRACE_S = 2.0  # on top of what the group takes at most
+UNDERWAY = "a reload of the whole cluster, asked through this node, is under way"
 
 log = logging.getLogger("duravip")
 
@@ -81,7 +82,7 @@ class Reloading:
         self._me = me
         self._members = members
         self._asked, self._rounds = trio.open_memory_channel[Round](math.inf)
-        self._aside: tuple[Round, NodeConfig] | None = None
+        self._aside: tuple[Round, NodeConfig, Reread] | None = None
         self._outcome: Outcome | None = None
         self._reread = reread
         self._fits = fits
@@ -95,11 +96,13 @@ class Reloading:
             fresh, found = await self._read_aside()
             if dry_run:
                 return found
+            if self._outcome is not None:
+                return Reread(refusal=UNDERWAY)
             if fresh is None:
                 self._publish(ConfigRejected(text=found.refusal))
                 return found
             self._feed(TableLoaded(table=fresh.table))
-            self._go_by(fresh)
+            self._go_by(fresh, found)
             return found
 
     async def reload_together(self) -> Reread:
@@ -109,6 +112,8 @@ class Reloading:
         if fresh is None:
             self._publish(ConfigRejected(text=found.refusal))
             return found
+        if not self._members():
+            return Reread(refusal="this node is in no view yet")
         outcome = self._outcome
         if outcome is None:
             outcome = self._outcome = Outcome()
@@ -130,7 +135,7 @@ class Reloading:
         if effect.refusal:
             self._publish(ConfigRejected(text=f"asked through {effect.round.by}, for all: {effect.refusal}"))
         elif aside is not None and aside[0] == effect.round:
-            self._go_by(aside[1])
+            self._go_by(aside[1], aside[2])
         if effect.round.by == self._me and self._outcome is not None:
             self._outcome.refusal, self._outcome.members = effect.refusal, self._members()
             self._outcome.ended.set()
@@ -141,14 +146,13 @@ class Reloading:
         async for asked in self._rounds:
             async with self._lock:
                 fresh, found = await self._read_aside()
-                self._aside = (asked, fresh) if fresh is not None else None
+                self._aside = (asked, fresh, found) if fresh is not None else None
                 table = fresh.table if fresh is not None else None
                 self._feed(ConfigurationRead(round=asked, table=table, refusal=found.refusal))
 
-    def _go_by(self, fresh: NodeConfig) -> None:
-        later = difference(self.config, fresh).at_next_start
-        if later:
-            log.warning("reload: takes effect at the next start: %s", ", ".join(later))
+    def _go_by(self, fresh: NodeConfig, found: Reread) -> None:
+        if found.difference.at_next_start:
+            log.warning("reload: takes effect at the next start: %s", ", ".join(found.difference.at_next_start))
         self.config = replace(self.config, table=fresh.table)
         self._publish(ConfigReloaded(digest=fresh.table.digest()))
 

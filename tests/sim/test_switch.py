@@ -11,8 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from duravip.cluster.messages import Numbered, SwitchAbandoned, Switched
-from duravip.events import BrokenBinding
-from duravip.model import NodeName
+from duravip.cluster.node import Node
+from duravip.events import BrokenBinding, ConfigDisagreement
+from duravip.model import NodeName, Settings, make_table
 from duravip.sim.host import Host
 from duravip.testing.situation import VIPS, Situation, entry, table
 
@@ -69,6 +70,18 @@ def test_without_it_a_renamed_binding_is_broken_until_the_last_node_has_reloaded
     assert situation.holders(VIPS[0]) == holder
     changes = [event.change for who, event in situation.seen(BrokenBinding) if who == "a" and hasattr(event, "change")]
     assert changes == ["raised", "changed", "cleared"]
+
+
+def test_settings_that_all_change_together_are_no_disagreement() -> None:
+    situation = edited("a", "b", "c")
+    slower = make_table(table().vips, Settings(view_mature_time=3.0, view_balance_interval=1.0))
+    for name in "abc":
+        situation[name].table = slower
+    situation["b"].switch()
+    situation.run(1.5)
+    nodes = [situation[name].node for name in "abc"]
+    assert [node.table.settings.view_mature_time for node in nodes if isinstance(node, Node)] == [3.0] * 3
+    assert situation.seen(ConfigDisagreement) == []
 
 
 @pytest.mark.parametrize("moment", range(0, 60, 3))

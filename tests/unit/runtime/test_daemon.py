@@ -287,12 +287,17 @@ async def test_all_nodes_switch_together_or_none_does(
         assert found.refusal == "b.conf:3:4: error DV104: `x` has no value", "its own file: nobody else is asked"
 
 
-async def test_a_node_that_is_in_no_view_says_so_when_nobody_agrees(
+async def test_a_group_that_does_not_agree_is_waited_for_so_long_and_meanwhile_nothing_else_is_reloaded(
     memory: Memory, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with memory.running("node1") as lives:
+    async with memory.running("node1") as lives, trio.open_nursery() as nursery:
         life = lives["node1"]
+        assert (await life._reloading.reload_together()).refusal == "this node is in no view yet"
+        await settle(lives, 1)
         life._reloading._feed = lambda given: None  # a group that never answers
+        nursery.start_soon(life._reloading.reload_together)
+        await trio.sleep(1)
+        assert "is under way" in (await life.reload()).refusal
         found = await life._reloading.reload_together()
         assert found.refusal == "no agreement within 30 s; `duravip members` shows who is there"
         assert life._status.config()["stale"]
