@@ -8,10 +8,8 @@ each message can be read back.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -26,7 +24,6 @@ from duravip.errors import DuravipError
 
 _START_LIMIT_S = 15.0
 _ASK_EVERY_S = 0.02
-_PORTS = (20_000, 32_768)  # below ip_local_port_range
 _CONFIGURATION = """\
 global(workDirectory="{folder}")
 module(load="imuxsock" SysSock.Use="off")
@@ -118,10 +115,7 @@ def _command() -> str | None:
 
 
 def _free_port(kind: int) -> int:
-    """Not one that the kernel gives to clients: one that connects again and again while nobody listens would get it for
-    its own end some time, be connected to itself, and keep rsyslogd off it."""
-    while True:
-        port = _PORTS[0] + secrets.randbelow(_PORTS[1] - _PORTS[0])
-        with socket.socket(type=kind) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    with socket.socket(type=kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
