@@ -189,8 +189,8 @@ class Lan:
 
     @contextlib.contextmanager
     def inside(self, host: str) -> Iterator[None]:
-        """This thread is on that host while the block runs: sockets made in it stay there. So do threads, and trio keeps
-        its own for whoever wants one next: what must be elsewhere is not started from those."""
+        """This thread is on that host while the block runs: sockets made in it stay there. So do threads, and trio
+        keeps its own for whoever wants one next: what must be elsewhere is not started from those."""
         with entered(self.hosts[host].namespace):
             yield
 
