@@ -61,11 +61,6 @@ class Spread:
                 totals[node] += vips.count[node] * vips.sizes[node]
         return totals
 
-    def load_vector(self) -> list[float]:
-        """What is minimized: loads, highest first."""
-        loads = (total / weight for total, weight in zip(self.totals(), self.weights, strict=True))
-        return sorted(loads, reverse=True)
-
     def improve_singles(self, *, save_moves: bool = True) -> None:
         """Makes the layout of the VIPs that weigh 1 optimal around all others, then, unless where they were does
         not matter, saves moves."""

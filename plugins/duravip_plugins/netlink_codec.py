@@ -102,11 +102,6 @@ def family_of(address: Address) -> int:
     return AF_INET6 if ":" in address else AF_INET
 
 
-def host_prefix(address: Address) -> int:
-    """32 or 128: the prefix of a single host."""
-    return 128 if ":" in address else 32
-
-
 def add_request(address: Address, index: int, prefix: int, *, sequence: int, lifetime_s: float = 0.0) -> bytes:
     """Create the address, or change the one that is there: our mark, and a lifetime that begins now; 0: for ever.
 
