@@ -194,7 +194,9 @@ def _doc(option: Option) -> str:
     if option.trade_off:
         parts.append(option.trade_off)
     if not option.in_force:
-        parts.append("**Read, without effect in this version.**")
+        parts.append("**Read, without effect in this version.**" + (f" {option.instead}." if option.instead else ""))
+    if option.former_names:
+        parts.append(f"Formerly {', '.join(map(code, option.former_names))}.")
     for values, what in ((option.idle, "has no effect yet"), (option.refused, "is refused in this version")):
         for value in values:
             parts.append(f"**{code(str(value).lower() if isinstance(value, bool) else value)} {what}.**")

@@ -178,16 +178,19 @@ def _second_file(config: NodeConfig, first: str) -> Diagnostic:
 
 
 def _diagnostic_object(found: Diagnostic) -> dict[str, Any]:
-    """A diagnostic of a whole file stands at its beginning: lines and columns count from 1."""
     return {
         "severity": found.severity.value,
         "code": found.code,
         "message": found.message,
-        "file": found.origin.file,
-        "line": max(1, found.origin.line),
-        "column": max(1, found.origin.column),
+        **_place_object(found.origin),
         "hint": found.hint,
+        "related": [{**_place_object(related.origin), "message": related.message} for related in found.related],
     }
+
+
+def _place_object(origin: Origin) -> dict[str, Any]:
+    """What stands for a whole file stands at its beginning: lines and columns count from 1."""
+    return {"file": origin.file, "line": max(1, origin.line), "column": max(1, origin.column)}
 
 
 def _bindings(entries: Mapping[NodeName, VipEntry]) -> list[str]:

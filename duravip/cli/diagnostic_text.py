@@ -10,10 +10,12 @@ import click
 
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.config.load import UnreadableError, read_text
+from duravip.model import Origin
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _WIDTH = 100  # characters of a source line that are shown
 _BEFORE = 60  # of them, at most so many before the place
+_RELATED = 4  # other places that are shown
 
 
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
@@ -24,8 +26,13 @@ def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
         severity = found.severity.value
         if coloured:
             severity = click.style(severity, fg=_COLOURS[found.severity], bold=True)
-        lines = [f"{place(found)}: {severity} {found.code}: {printable(found.message)}"]
-        lines += excerpt(found, sources)
+        lines = [f"{place(found.origin)}: {severity} {found.code}: {printable(found.message)}"]
+        lines += excerpt(found.origin, sources)
+        for related in found.related[:_RELATED]:
+            lines.append(f"    {place(related.origin)}: {printable(related.message)}")
+            lines += [f"    {line}" for line in excerpt(related.origin, sources)]
+        if len(found.related) > _RELATED:
+            lines.append(f"    and {len(found.related) - _RELATED} more places")
         if found.hint:
             lines.append(f"    hint: {printable(found.hint)}")
         click.echo("\n".join(lines), err=True, color=coloured)
@@ -48,16 +55,15 @@ class SourceLines:
         return lines[number - 1].removesuffix("\r") if 0 < number <= len(lines) else None
 
 
-def place(found: Diagnostic) -> str:
-    origin = found.origin
+def place(origin: Origin) -> str:
     text = printable(origin.file) or "duravip"
     return f"{text}:{origin.line}:{origin.column}" if origin.line else text
 
 
-def excerpt(found: Diagnostic, sources: SourceLines) -> list[str]:
+def excerpt(origin: Origin, sources: SourceLines) -> list[str]:
     """The line and the mark under its column; empty when there is no line."""
-    line = sources.line(found.origin.file, found.origin.line)
-    column = found.origin.column
+    line = sources.line(origin.file, origin.line)
+    column = origin.column
     if line is None or not 1 <= column <= len(line) + 1:
         return []
     start = max(0, column - 1 - _BEFORE) if len(line) > _WIDTH else 0

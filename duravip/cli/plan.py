@@ -130,7 +130,7 @@ def _owners(decisions: Mapping[Address, Decision]) -> dict[Address, NodeName]:
 def _read_nodes(files: Sequence[str]) -> tuple[NodeConfig, ...]:
     """What `check` reads, sorted by name. Errors go to stderr, then UsageError is raised."""
     from duravip.cli.check import check
-    from duravip.cli.diagnostic_text import place, printable
+    from duravip.cli.diagnostic_text import write_diagnostics
     from duravip.config.diagnostics import Severity
 
     plugins = plugins_for([split_name(file)[1] for file in files])
@@ -142,11 +142,7 @@ def _read_nodes(files: Sequence[str]) -> tuple[NodeConfig, ...]:
     )
     if not checked.count(Severity.ERROR):
         return checked.nodes
-    for found in checked.diagnostics:
-        if found.severity is Severity.ERROR:
-            click.echo(f"{place(found)}: error {found.code}: {printable(found.message)}", err=True)
-            if found.hint:
-                click.echo(f"    hint: {printable(found.hint)}", err=True)
+    write_diagnostics(found for found in checked.diagnostics if found.severity is Severity.ERROR)
     raise UsageError("no plan for an invalid configuration; `duravip check` says more")
 
 

@@ -17,17 +17,26 @@ class Severity(enum.Enum):
     INFO = "info"
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another place that a diagnostic is about, and in a few words what stands there: the other definition."""
+
+    origin: Origin
+    message: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """`code` is stable: DV1xx syntax, DV2xx files, DV3xx values, DV4xx within one node, DV5xx between nodes; a plugin's
-    own begin with letters of its own. `message`: what is wrong, in a sentence without full stop. `hint`: what to
-    do."""
+    """`code` is stable: DV1xx syntax, DV2xx files, DV3xx values, DV4xx within one node, DV5xx between nodes, DV6xx this
+    machine or the running cluster; a plugin's own begin with letters of its own. `message`: what is wrong, in a
+    sentence without full stop. `hint`: what to do. `related`: other places to look at, the most telling first."""
 
     severity: Severity
     code: str
     message: str
     origin: Origin = field(default_factory=Origin)
     hint: str = ""
+    related: tuple[Related, ...] = ()
 
 
 class Findings:
@@ -36,14 +45,14 @@ class Findings:
     def __init__(self) -> None:
         self._found: list[Diagnostic] = []
 
-    def error(self, code: str, message: str, origin: Origin, hint: str = "") -> None:
-        self._add(Severity.ERROR, code, message, origin, hint)
+    def error(self, code: str, message: str, origin: Origin, hint: str = "", *related: Related) -> None:
+        self._add(Severity.ERROR, code, message, origin, hint, related)
 
-    def warning(self, code: str, message: str, origin: Origin, hint: str = "") -> None:
-        self._add(Severity.WARNING, code, message, origin, hint)
+    def warning(self, code: str, message: str, origin: Origin, hint: str = "", *related: Related) -> None:
+        self._add(Severity.WARNING, code, message, origin, hint, related)
 
-    def info(self, code: str, message: str, origin: Origin, hint: str = "") -> None:
-        self._add(Severity.INFO, code, message, origin, hint)
+    def info(self, code: str, message: str, origin: Origin, hint: str = "", *related: Related) -> None:
+        self._add(Severity.INFO, code, message, origin, hint, related)
 
     def extend(self, found: Iterable[Diagnostic]) -> None:
         self._found += found
@@ -56,8 +65,12 @@ class Findings:
         unique = dict.fromkeys(self._found)
         return tuple(sorted(unique, key=lambda found: (found.origin.line == 0, found.origin.line, found.origin.column)))
 
-    def _add(self, severity: Severity, code: str, message: str, origin: Origin, hint: str) -> None:
-        self._found.append(Diagnostic(severity=severity, code=code, message=message, origin=origin, hint=hint))
+    def _add(
+        self, severity: Severity, code: str, message: str, origin: Origin, hint: str, related: tuple[Related, ...]
+    ) -> None:
+        self._found.append(
+            Diagnostic(severity=severity, code=code, message=message, origin=origin, hint=hint, related=related)
+        )
 
 
 _SHOWN_CHARACTERS = 60
@@ -132,6 +145,7 @@ CODES: dict[str, str] = {
     "DV434": "Both key_file and insecure are set; the key is used.",
     "DV435": "One address is given two different weights.",
     "DV436": "Virtual hardware addresses are asked for where they cannot be.",
+    "DV437": "An option is written under a name that it had in an earlier version.",
     "DV501": "CONFLICT: two nodes are each named as preferred owner of one VIP.",
     "DV502": "UNSAFE: nodes run different services on one VIP, or disagree whom it follows.",
     "DV503": "BROKEN: Binding names do not match the address on all nodes; nobody will own it.",

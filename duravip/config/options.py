@@ -32,8 +32,9 @@ class Option:
     `words` may stand where a number is expected (`auto`). `doc`: what it does; `trade_off`: what going up or down
     costs. `since`: the version that first had it.
 
-    What this version does not do yet: writing an option that is not `in_force` is an info; so is a value
-    among `idle`; a value among `refused` is an error, because ignoring it would be unsafe."""
+    What this version does not do: writing an option that is not `in_force` is an info, with what to write `instead`, if
+    there is anything; so is a value among `idle`; a value among `refused` is an error, because ignoring it would be
+    unsafe. `former_names` are still read, with a warning that says the present one."""
 
     name: str
     kind: Kind
@@ -48,9 +49,13 @@ class Option:
     trade_off: str = ""
     since: str = "0.1"
     in_force: bool = True
+    instead: str = ""
+    former_names: tuple[str, ...] = ()
     idle: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.required and self.default is not None:
             raise ValueError(f"option {self.name}: what is required has no default, and this one has {self.default!r}")
+        if self.instead and self.in_force:
+            raise ValueError(f"option {self.name}: what is in force is written, nothing instead of it")

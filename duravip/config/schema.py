@@ -43,6 +43,7 @@ CLUSTER: tuple[Option, ...] = (
         default="ec_console",
         doc="The original's group for its consoles.",
         in_force=False,
+        instead="leave it out: commands reach a node by its control socket (control)",
     ),
     Option(
         name="profile",
@@ -69,6 +70,7 @@ CLUSTER: tuple[Option, ...] = (
         low=1 / 60,
         high=1000,
         doc="The original's word for 1 / heartbeat_interval; may be used instead of it.",
+        trade_off="More: failures are noticed sooner, at the price of packets and CPU time.",
     ),
     Option(
         name="heartbeat_start_delay",
@@ -78,6 +80,7 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         doc="The original waited so long before its first heartbeat. Heartbeats begin at once here.",
         in_force=False,
+        instead="leave it out; what has nodes wait for each other at a start is view_mature_time",
     ),
     Option(
         name="failure_timeout",
@@ -127,6 +130,7 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         doc="How often the original repeated its view unasked; 0 is never. Heartbeats do this here.",
         in_force=False,
+        instead="leave it out: every heartbeat tells the view",
     ),
     Option(
         name="if_check_interval",
@@ -147,6 +151,8 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         high=3600,
         doc="How long to wait before a lost address is put back, from the fourth loss within 60 s on.",
+        trade_off="Longer: calmer beside a program that takes addresses off again and again, and a longer outage each "
+        "time.",
     ),
     Option(
         name="if_flap_limit",
@@ -155,6 +161,7 @@ CLUSTER: tuple[Option, ...] = (
         low=1,
         high=1000,
         doc="After so many losses within 60 s a VIP may not be owned here for 60 s.",
+        trade_off="Lower: an address moves away from a quarrel sooner, and sooner for no good reason.",
     ),
     Option(
         name="arp_all_hosts",
@@ -231,7 +238,8 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         high=86_400,
         doc="After so long without renewal the kernel drops an address by itself (in whole seconds, up to 2.5 s late); "
-        "0 is for ever. Shorter: a frozen node lets go sooner; longer: fewer renewals.",
+        "0 is for ever.",
+        trade_off="Shorter: a frozen node lets go sooner; longer: fewer renewals.",
     ),
     Option(
         name="on_isolation",
@@ -256,6 +264,7 @@ CLUSTER: tuple[Option, ...] = (
         low=0.01,
         high=1000,
         doc="This node's share of the VIPs, beside the other nodes' weights.",
+        trade_off="Larger: more VIPs here. Twice the weight, twice the share.",
     ),
     Option(
         name="seal",
@@ -325,6 +334,7 @@ _PER_VIP: tuple[Option, ...] = (
         low=0.01,
         high=1000,
         doc="How much this VIP counts when load is evened out.",
+        trade_off="Larger: fewer others beside it on one node.",
     ),
     Option(
         name="anti_affinity",
@@ -358,6 +368,7 @@ TOPOLOGY: tuple[Option, ...] = (
         low=1,
         high=128,
         doc="The prefix length that VIPs are put on the interface with. Without it: 32, or 128 for IPv6.",
+        trade_off="Shorter than the whole address: the VIP brings the route to its subnet along, and takes it away.",
     ),
     Option(
         name="mac",
@@ -379,14 +390,16 @@ GLOBAL: tuple[Option, ...] = (
         doc="The original's cache of the interface list. The kernel tells of changes here, so it is idle.",
     ),
 )
+_BY_SYSTEMD = "the systemd unit drops privileges: contrib/systemd/duravip.service"
 SECURITY: tuple[Option, ...] = (
-    Option(name="user", kind=Kind.TEXT, doc="The user to run as.", in_force=False),
-    Option(name="group", kind=Kind.TEXT, doc="The group to run as.", in_force=False),
+    Option(name="user", kind=Kind.TEXT, doc="The user to run as.", in_force=False, instead=_BY_SYSTEMD),
+    Option(name="group", kind=Kind.TEXT, doc="The group to run as.", in_force=False, instead=_BY_SYSTEMD),
     Option(
         name="capabilities",
         kind=Kind.TEXTS,
         doc="The privileges to keep, written as cap_net_admin+ep.",
         in_force=False,
+        instead=_BY_SYSTEMD,
     ),
 )
 

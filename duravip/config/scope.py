@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duravip.config.diagnostics import Findings, shown
+from duravip.config.diagnostics import Findings, Related, shown
 from duravip.config.document import Assignment, Document, Stanza
 from duravip.config.options import Option
 from duravip.config.spelling import suggestion
@@ -82,6 +82,7 @@ class Reader:
         """`ignored` options are no mistake; with `others_are_normal` no unknown option is, unless it looks
         like one of ours (a language that allows known options only still reports it)."""
         by_name = {option.name: option for option in options}
+        renamed = {former: option for option in options for former in option.former_names}
         written: dict[str, Written] = {}
         mentioned: set[str] = set()
         origin = Origin()
@@ -92,6 +93,10 @@ class Reader:
                 if name in by_name:
                     mentioned.add(name)
                     self._read(title, by_name[name], assignment, written)
+                elif name in renamed:
+                    mentioned.add(renamed[name].name)
+                    self._renamed(name, renamed[name], assignment)
+                    self._read(title, renamed[name], assignment, written)
                 elif name not in ignored:
                     self._unknown(title, name, assignment, by_name, others_are_normal)
         for option in options:
@@ -106,6 +111,11 @@ class Reader:
         if option.required:
             self.findings.error("DV427", f"{title} cannot be used: {option.name} {what}", origin, option.doc)
 
+    def _renamed(self, former: str, option: Option, assignment: Assignment) -> None:
+        self.findings.warning(
+            "DV437", f"{former} is now called {option.name}", assignment.origin, f"write {option.name} = ..."
+        )
+
     def _read(self, title: str, option: Option, assignment: Assignment, written: dict[str, Written]) -> None:
         content = convert(option, assignment.value, self.findings)
         if content is None:
@@ -115,10 +125,10 @@ class Reader:
         if before is not None and before.content != content:
             self.findings.error(
                 "DV407",
-                f"{title} gives {option.name} twice: {shown(content)} here and {shown(before.content)} "
-                f"in line {before.origin.line}",
+                f"{title} gives {option.name} twice: {shown(content)} here, {shown(before.content)} before",
                 place,
                 "keep one of them",
+                Related(before.origin, f"{option.name} is {shown(before.content)} here"),
             )
         if content in option.refused:
             self.findings.error(
@@ -129,7 +139,9 @@ class Reader:
                 f"the default is {option.default}",
             )
         elif not option.in_force or content in option.idle:
-            self.findings.info("DV404", f"{option.name} is read and has no effect in this version", place)
+            self.findings.info(
+                "DV404", f"{option.name} is read and has no effect in this version", place, option.instead
+            )
         written[option.name] = Written(content, place)
 
     def _unknown(

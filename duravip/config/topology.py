@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from duravip.config import schema
-from duravip.config.diagnostics import shown
+from duravip.config.diagnostics import Related, shown
 from duravip.config.document import Stanza
 from duravip.config.scope import Reader
 from duravip.model import Address, Origin
@@ -77,9 +77,10 @@ class Topologies:
         if network in self._seen:
             reader.findings.error(
                 "DV411",
-                f"a second Topology for {network}: the first is in line {self._seen[network].line}",
+                f"a second Topology for {network}",
                 origin,
                 "keep one of them",
+                Related(self._seen[network], "the first one"),
             )
             return
         self._seen[network] = origin

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from duravip.config.diagnostics import Findings, shown
+from duravip.config.diagnostics import Findings, Related, shown
 from duravip.config.endpoints import plain_address, unfit_as_vip
 from duravip.config.scope import Written
 from duravip.config.services import Service
@@ -104,10 +104,10 @@ def _agreed(
         if one.content != given[0].content:
             findings.error(
                 code,
-                f"{option} of {address} is {shown(one.content)} here and {shown(given[0].content)} "
-                f"in line {given[0].origin.line}",
+                f"{option} of {address} is {shown(one.content)} here, {shown(given[0].content)} elsewhere",
                 one.origin,
                 "an address can have one only",
+                Related(given[0].origin, f"{option} is {shown(given[0].content)} here"),
             )
     return given[0] if given else None
 
@@ -152,16 +152,18 @@ def _follows(
             if other != target:
                 findings.error(
                     "DV413",
-                    f"{address} follows {other} here and {target} in line {wish.origin.line}",
+                    f"{address} follows {other} here, {target} elsewhere",
                     other_wish.origin,
                     "an address can follow one thing only",
+                    Related(wish.origin, f"it follows {target} here"),
                 )
         if address in enabled:
             findings.error(
                 "DV414",
-                f"{address} follows here and is enabled in line {enabled[address].line}",
+                f"{address} follows here and is enabled elsewhere",
                 wish.origin,
                 "keep one of them",
+                Related(enabled[address], "it is enabled here"),
             )
         elif target == address:
             findings.error(

@@ -75,6 +75,7 @@ OPTIONS = (
         low=0.1,
         high=60,
         doc="How long one attempt may take, from connecting to the end of the answer.",
+        trade_off="Longer: slow receivers are waited for, and later events with them.",
     ),
     Option(
         name="give_up",

@@ -46,6 +46,7 @@ OPTIONS = (
         low=1,
         high=65535,
         doc="The UDP port of the group.",
+        trade_off="Only the number: clusters that share a group stay apart by it.",
     ),
     Option(
         name="interface",

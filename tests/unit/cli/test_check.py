@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from duravip.cli import check as check_module
 from duravip.cli.check import check
 from duravip.cli.diagnostic_text import SourceLines, excerpt
-from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.model import Origin
 from duravip_plugins.config_momentum import MomentumParser
 from duravip_plugins.config_toml import TomlParser
@@ -223,7 +222,7 @@ def test_json_is_alone_on_stdout_and_places_count_from_one(run, tmp_path) -> Non
     done = run(tmp_path / "gone.conf", "--format", "json")
     (one,) = json.loads(done.stdout)["diagnostics"]
     assert done.stderr == ""
-    assert sorted(one) == ["code", "column", "file", "hint", "line", "message", "severity"]
+    assert sorted(one) == ["code", "column", "file", "hint", "line", "message", "related", "severity"]
     assert (one["line"], one["column"], one["code"]) == (1, 1, "DV201")
 
 
@@ -253,17 +252,30 @@ def test_text_without_a_terminal_is_plain_and_aligned(run) -> None:
 def test_an_excerpt_of_a_long_line_keeps_the_mark_under_its_place(tmp_path) -> None:
     path = tmp_path / "long.conf"
     path.write_text("x" * 500 + "HERE" + "y" * 500 + "\x1b")
-    diagnostic = Diagnostic(severity=Severity.ERROR, code="DV105", message="", origin=Origin(str(path), 1, 501))
-    line, mark = excerpt(diagnostic, SourceLines())
+    line, mark = excerpt(Origin(str(path), 1, 501), SourceLines())
     assert line[mark.index("^") :].startswith("HERE")
     assert len(line) < 120
+
+
+def test_related_places_are_shown_below_with_their_lines_and_are_in_the_json(run, tmp_path) -> None:
+    path = tmp_path / "twice.conf"
+    path.write_text("cluster {\n  insecure = true\n  nodename = a\n}\ncluster { nodename = b }\n")
+    told = run(path).stderr.splitlines()
+    assert told == [
+        f"{path}:5:22: error DV407: cluster gives nodename twice: `b` here, `a` before",
+        "    cluster { nodename = b }",
+        "                         ^",
+        f"    {path}:3:14: nodename is `a` here",
+        "          nodename = a",
+        "                     ^",
+        "    hint: keep one of them",
+    ]
+    (diagnostic,) = json.loads(run(path, "--format", "json").stdout)["diagnostics"]
+    assert diagnostic["related"] == [{"file": str(path), "line": 3, "column": 14, "message": "nodename is `a` here"}]
 
 
 def test_a_place_that_is_not_in_the_file_has_no_excerpt(tmp_path) -> None:
     for line, column in [(0, 0), (7, 1), (1, 99)]:
         path = tmp_path / "short.conf"
         path.write_text("x")
-        diagnostic = Diagnostic(
-            severity=Severity.ERROR, code="DV105", message="", origin=Origin(str(path), line, column)
-        )
-        assert excerpt(diagnostic, SourceLines()) == []
+        assert excerpt(Origin(str(path), line, column), SourceLines()) == []
