@@ -23,6 +23,10 @@ COMMAND_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _why_not = functools.cache(netns.why_not)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write the present traces into tests/sim/scenarios/*.txt")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("netns") is not None and _why_not():
         pytest.skip(_why_not())

@@ -1,4 +1,5 @@
-"""Virtual time, the queue of what happens next, reproducible chance, and a digest of all that happened.
+"""Virtual time, the queue of what happens next, reproducible chance, and a digest of all that happened; and the clock
+of one machine, which is another one's only nearly.
 
 Rules of this file: nothing reads a real clock or the system's randomness. What is planned for the same time happens
 in the order it was planned.
@@ -10,6 +11,7 @@ import hashlib
 import heapq
 import random
 from collections.abc import Callable
+from functools import partial
 
 Action = Callable[[], None]
 
@@ -54,3 +56,58 @@ class Clock:
 
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+
+class MachineClock:
+    """A machine's monotonic clock and its kernel's timers: another offset and a slightly other rate than the world's,
+    and both stand still while the machine is suspended."""
+
+    def __init__(self, clock: Clock, *, offset: float, rate: float) -> None:
+        self._clock = clock
+        self._offset = offset
+        self._rate = rate
+        self._slept_s = 0.0  # the world's seconds, in all earlier suspensions
+        self._suspended_at: float | None = None
+        self._held_up: list[tuple[float, Action]] = []  # when, of the timers that would have rung meanwhile
+
+    def now(self) -> float:
+        """What it shows."""
+        at = self._clock.now if self._suspended_at is None else self._suspended_at
+        return self._offset + (at - self._slept_s) * self._rate
+
+    def when(self, shown: float) -> float:
+        """The world's time at which it will show that, unless the machine is suspended before; now, if it did."""
+        return max(self._clock.now, (shown - self._offset) / self._rate + self._slept_s)
+
+    def after(self, delay_s: float, action: Action) -> None:
+        """One of the kernel's timers."""
+        self._clock.after(delay_s, partial(self._ring, action, self._slept_s))
+
+    def _ring(self, action: Action, slept_s: float) -> None:
+        if self._suspended_at is not None:
+            self._held_up.append((self._clock.now + self._slept_s - slept_s, action))
+        elif slept_s < self._slept_s:  # it was suspended since this timer was set
+            self.after(self._slept_s - slept_s, action)
+        else:
+            action()
+
+    @property
+    def suspended(self) -> bool:
+        return self._suspended_at is not None
+
+    def suspend(self) -> None:
+        """From now on everything stands still."""
+        if self._suspended_at is None:
+            self._suspended_at = self._clock.now
+
+    def resume(self) -> float:
+        """Goes on where it was; returns for how long it stood still."""
+        if self._suspended_at is None:
+            return 0.0
+        began, self._suspended_at = self._suspended_at, None
+        slept_s = self._clock.now - began
+        self._slept_s += slept_s
+        held_up, self._held_up = self._held_up, []
+        for at, action in held_up:
+            self.after(max(0.0, at - began), action)
+        return slept_s

@@ -4,6 +4,8 @@ Rules of this file
 - The process does what `runtime.driver` does: a tick that is due goes before any other input, all effects of one
   input are carried out before the next. Every host has its own clock: another offset, a slightly other rate.
 - A frozen process does nothing; its socket keeps the first datagrams and loses the rest, its timers ring late.
+- On a suspended machine the kernel and its clocks stand still too, and nothing is received. The process hears first
+  thing how long that was.
 - A new life starts with a clean kernel and a higher incarnation, as the daemon's does.
 """
 
@@ -42,6 +44,7 @@ from duravip.cluster.inputs import (
     LeaveRequested,
     MoveRequested,
     PacketHeard,
+    Slept,
     SwitchRequested,
     TableLoaded,
     Ticked,
@@ -49,7 +52,7 @@ from duravip.cluster.inputs import (
 from duravip.cluster.messages import Blocked, Round
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, View
-from duravip.sim.clock import Clock
+from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
@@ -102,6 +105,7 @@ class Process:
         self.aside: tuple[Round, Table] | None = None  # what it has read for one
         self.addresses = {vip.address for vip in table.vips}  # of every table of this life: an old one may be in force
         self.leaving = False
+        self.slept_s = 0.0  # in suspensions of the machine that it has not heard of
         self.deadline = math.inf  # what the node said last; its own seconds
         self.timer_at = math.inf  # when the clock rings for it; the world's seconds
         self.socket: deque[bytes] = deque()
@@ -135,6 +139,7 @@ class Host:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
+        clock_drift: float = CLOCK_DRIFT,
     ) -> None:
         self.name = name
         self.table = table
@@ -161,9 +166,13 @@ class Host:
         self._random = clock.random(f"host {name}")
         self._starts = 0
         self._frozen_at = 0.0
-        self._offset = self._random.uniform(0, 1e6)
-        self._rate = 1 + self._random.uniform(-CLOCK_DRIFT, CLOCK_DRIFT)
-        self.kernel = Kernel(clock, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
+        self._stopped_before = False  # the process was frozen when the machine was suspended
+        self._time = MachineClock(
+            clock,
+            offset=self._random.uniform(0, 1e6),
+            rate=1 + self._random.uniform(-clock_drift, clock_drift),
+        )
+        self.kernel = Kernel(self._time, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
         network.attach(name, self._receive)
 
     def __repr__(self) -> str:
@@ -171,18 +180,22 @@ class Host:
         return f"<Host {self.name} {state}>"
 
     @property
+    def suspended(self) -> bool:
+        return self._time.suspended
+
+    @property
     def node(self) -> SimulatedNode | None:
         return self.process.node if self.process is not None else None
 
     def local_now(self) -> float:
         """What the host's monotonic clock shows."""
-        return self._offset + self._clock.now * self._rate
+        return self._time.now()
 
     # --- what can be done to it -----------------------------------------------------------------------------
 
     def start(self, *, disk_lost: bool = False) -> None:
         """Nothing happens if the daemon runs, or is about to."""
-        if self.process is not None or self.starting:
+        if self.process is not None or self.starting or self._time.suspended:
             return
         self.starting = True
         if disk_lost:
@@ -191,7 +204,7 @@ class Host:
 
     def crash(self) -> None:
         """SIGKILL: the process is gone, the kernel keeps its addresses."""
-        if self.process is not None:
+        if self.process is not None and not self._time.suspended:
             self._end("crashed")
 
     def freeze(self) -> None:
@@ -204,11 +217,17 @@ class Host:
         process = self.process
         if process is None or not process.frozen:
             return
+        if self._time.suspended:
+            self._stopped_before = False
+            return
         process.customer.frozen = False
         self.well_since = self._clock.now
         if self._clock.now - self._frozen_at > self._failure_timeout_s * (1 + CLOCK_DRIFT):
             view = process.node.view
             self.accused_none = frozenset(view.members) if view is not None else frozenset()
+        slept_s, process.slept_s = process.slept_s, 0.0
+        if slept_s:
+            self._turn(process, Slept(seconds=slept_s))
         self.kernel.thaw()
         process.timer_at = math.inf
         while process is self.process and (process.answers or process.socket):
@@ -218,6 +237,23 @@ class Host:
                 self._open(process, process.socket.popleft())
         if process is self.process:
             self._set_timer(process)
+
+    def suspend(self) -> None:
+        """The whole machine stands still: process, kernel, clocks, interfaces."""
+        if self._time.suspended:
+            return
+        self._stopped_before = self.process is not None and self.process.frozen
+        self.freeze()
+        self._time.suspend()
+
+    def resume(self) -> None:
+        if not self._time.suspended:
+            return
+        slept_s = self._time.resume()
+        if self.process is not None:
+            self.process.slept_s += slept_s
+            if not self._stopped_before:
+                self.thaw()
 
     def leave(self) -> None:
         self._tick_if_due()
@@ -328,7 +364,7 @@ class Host:
 
     def _receive(self, datagram: bytes) -> None:
         process = self.process
-        if process is None:
+        if process is None or self._time.suspended:
             return
         if not process.frozen:
             self._open(process, datagram)
@@ -420,7 +456,7 @@ class Host:
     def _set_timer(self, process: Process) -> None:
         if process.deadline == math.inf:
             return
-        when = max(self._clock.now, (process.deadline - self._offset) / self._rate)
+        when = self._time.when(process.deadline)
         if when < process.timer_at:
             process.timer_at = when
             lateness_s = LATENESS_S * (0.1 + 0.9 * self._random.random())

@@ -33,7 +33,7 @@ from duravip.cluster.inputs import (
     KernelAnswer,
 )
 from duravip.model import Address
-from duravip.sim.clock import Clock
+from duravip.sim.clock import Clock, MachineClock
 
 Order = TakeAddress | ReleaseAddress
 Answer = KernelAnswer | AddressesRenewed | AddressesLost
@@ -72,7 +72,7 @@ class Kernel:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Clock | MachineClock,
         chance: random.Random,
         changed: Callable[[Address, bool], None],
         local_now: Callable[[], float],

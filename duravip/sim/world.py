@@ -11,7 +11,7 @@ from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.model import NodeName, Table
 from duravip.sim.clock import Clock
-from duravip.sim.host import Host, MakeNode, SimulatedNode
+from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode, SimulatedNode
 from duravip.sim.kernel import Temper
 from duravip.sim.network import Network, Weather
 from duravip.sim.observer import Observer
@@ -44,6 +44,7 @@ class World:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
+        clock_drift: float = CLOCK_DRIFT,
     ) -> Host:
         """A machine whose daemon is not started yet."""
         host = Host(
@@ -60,6 +61,7 @@ class World:
             on_duplicate=on_duplicate,
             probe_before_taking=probe_before_taking,
             if_flap_limit=if_flap_limit,
+            clock_drift=clock_drift,
         )
         self.hosts[name] = host
         return host

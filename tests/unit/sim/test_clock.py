@@ -1,4 +1,8 @@
-from duravip.sim.clock import Clock
+from functools import partial
+
+import pytest
+
+from duravip.sim.clock import Clock, MachineClock
 
 
 def test_what_is_planned_happens_in_order_and_at_its_time() -> None:
@@ -37,3 +41,27 @@ def test_the_digest_depends_on_what_and_when() -> None:
         clock.note(what)
         digests.add(clock.digest())
     assert len(digests) == 3
+
+
+def test_a_suspended_machines_clock_and_timers_stand_still() -> None:
+    clock = Clock(1)
+    machine = MachineClock(clock, offset=100.0, rate=1.01)
+    rung: list[tuple[str, float]] = []
+    clock.run_until(1.0)
+
+    def note(name: str) -> None:
+        rung.append((name, clock.now))
+
+    for name, delay_s in (("soon", 0.5), ("later", 3.0), ("far", 20.0)):
+        machine.after(delay_s, partial(note, name))
+    clock.run_until(2.0)
+    machine.suspend()
+    shown = machine.now()
+    clock.run_until(7.0)
+    assert machine.now() == shown
+    assert machine.resume() == 5.0
+    assert machine.now() == shown
+    clock.run_until(30.0)
+    assert rung == [("soon", 1.5), ("later", 9.0), ("far", 26.0)]
+    assert machine.now() == pytest.approx(100.0 + 25.0 * 1.01)
+    assert machine.when(machine.now() + 1.01) == pytest.approx(31.0)
