@@ -8,16 +8,16 @@ is queued, so nothing can be lost or come twice: after a new view the difference
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.library import Library
+from duravip.cluster.lookout import Lookout
 from duravip.cluster.messages import Blocked, MemberState, MemberStatus, Report
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
-from duravip.model import Member, TableDigest
+from duravip.model import Member
 
 REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
 
@@ -34,6 +34,7 @@ class Declaration:
         tenure: Tenure,
         switching: Switching,
         library: Library,
+        lookout: Lookout,
     ) -> None:
         self._me = me
         self._repeat_s = REPEAT_INTERVALS * interval_s
@@ -41,6 +42,7 @@ class Declaration:
         self._tenure = tenure
         self._switching = switching
         self._library = library
+        self._lookout = lookout
         self._sequence = 0
         self._basis: object = None
         self._key: tuple[MemberStatus, AddressSet, int] | None = None
@@ -52,16 +54,14 @@ class Declaration:
         self._basis = None
         self._settle()
 
-    def state(
-        self, agreed: AgreedState | None, heard: Iterable[TableDigest], *, mature: bool, now: float
-    ) -> MemberState:
-        """This node's part in a state exchange. `heard`: the tables that live peers name."""
+    def state(self, agreed: AgreedState | None, *, mature: bool, now: float) -> MemberState:
+        """This node's part in a state exchange."""
         holdings = self._tenure.holdings
         return MemberState(
             member=self._me,
             previous=agreed.view.id if agreed is not None else None,
             mature=mature and not self._standing.is_isolated(),
-            status=self._status(agreed, heard, self._standing.lasting_blocks(self._tenure.refused(), now)),
+            status=self._status(agreed, self._standing.lasting_blocks(self._tenure.refused(), now)),
             in_force=agreed.tables.get(self._me.name) if agreed is not None else None,
             held=holdings.held(),
             releasing=holdings.releasing(),
@@ -70,10 +70,10 @@ class Declaration:
             switched=self._switching.switched,
         )
 
-    def report(self, agreed: AgreedState, heard: Iterable[TableDigest], *, may_take: bool, now: float) -> Report | None:
+    def report(self, agreed: AgreedState, *, may_take: bool, now: float) -> Report | None:
         """What the agreed state does not know yet; None when it knows everything. `may_take`: the view may be acted
         upon."""
-        status = self._status(agreed, heard, self._standing.blocked(self._tenure.refused(), now))
+        status = self._status(agreed, self._standing.blocked(self._tenure.refused(), now))
         basis = (agreed.basis(), self._tenure.holdings.revision, status, may_take)
         if basis != self._basis:
             self._basis = basis
@@ -91,7 +91,8 @@ class Declaration:
         self.due_at = now + self._repeat_s
         return self._report
 
-    def _status(self, agreed: AgreedState | None, heard: Iterable[TableDigest], blocked: Blocked) -> MemberStatus:
+    def _status(self, agreed: AgreedState | None, blocked: Blocked) -> MemberStatus:
+        heard = self._lookout.tables_heard()
         named = {*self._switching.tables(), *heard, *(agreed.tables_named() if agreed is not None else ())}
         has = tuple(digest for digest in sorted(named) if self._library.has(digest))
         return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)

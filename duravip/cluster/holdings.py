@@ -43,7 +43,6 @@ class Holding:
     state: HoldState
     interface: str | None
     prefix: int
-    since: float
     acquired: bool = False
 
 
@@ -69,6 +68,10 @@ class Holdings:
     def state(self, address: Address) -> HoldState | None:
         holding = self._all.get(address)
         return holding.state if holding is not None else None
+
+    def has(self, address: Address) -> bool:
+        """Held or being taken."""
+        return self.state(address) in (HoldState.TAKING, HoldState.HELD)
 
     def get(self, address: Address) -> Holding | None:
         return self._all.get(address)
@@ -110,16 +113,11 @@ class Holdings:
         orders: list[Effect] = []
         for address in sorted(leaving):
             self._retry_at.pop(address, None)
-            orders.append(self._release(address, self._all[address], now))
+            orders.append(self._release(address, self._all[address]))
         for address in sorted(take):
             if address not in self._all:
                 entry = take[address]
-                self._move(
-                    address,
-                    HoldState.TAKING,
-                    now,
-                    Holding(HoldState.TAKING, entry.interface, entry.prefix, now),
-                )
+                self._move(address, HoldState.TAKING, Holding(HoldState.TAKING, entry.interface, entry.prefix))
                 orders.append(
                     TakeAddress(
                         address=address,
@@ -131,45 +129,45 @@ class Holdings:
                 )
         return orders
 
-    def added(self, address: Address, now: float) -> bool:
+    def added(self, address: Address) -> bool:
         """The kernel has it; False when it was given up meanwhile."""
         if self.state(address) is not HoldState.TAKING:
             return False
-        self._move(address, HoldState.HELD, now)
+        self._move(address, HoldState.HELD)
         self._all[address].acquired = True
         return True
 
-    def lapsed(self, address: Address, now: float) -> None:
+    def lapsed(self, address: Address) -> None:
         """The kernel was not asked in time; unless it was given up meanwhile, it is not here."""
         if self.state(address) is HoldState.TAKING:
-            self._move(address, None, now)
+            self._move(address, None)
 
-    def removed(self, address: Address, now: float) -> bool:
+    def removed(self, address: Address) -> bool:
         """The kernel has taken it off. Whether it had been held; one that the kernel had refused, that was given up
         before it was there, or that somebody else had put there, was not."""
         holding = self._all.get(address)
         if holding is None or holding.state is not HoldState.RELEASING:
             return False
-        self._move(address, None, now)
+        self._move(address, None)
         return holding.acquired
 
-    def lost(self, address: Address, now: float) -> bool:
+    def lost(self, address: Address) -> bool:
         """The kernel does not have it any more; False when this node did not count on it."""
         if self.state(address) is not HoldState.HELD:
             return False
-        self._move(address, None, now)
+        self._move(address, None)
         return True
 
-    def stray(self, address: Address, interface: str, prefix: int, now: float) -> ReleaseAddress | None:
+    def stray(self, address: Address, interface: str, prefix: int) -> ReleaseAddress | None:
         """The kernel has it where nobody ordered it: it is given up, wherever it is. None while an order for it is on
         its way, which may be what put it there."""
         match self.state(address):
             case None:
-                holding = Holding(HoldState.RELEASING, interface, prefix, now)
-                self._move(address, HoldState.RELEASING, now, holding)
+                holding = Holding(HoldState.RELEASING, interface, prefix)
+                self._move(address, HoldState.RELEASING, holding)
                 return ReleaseAddress(address=address, interface=interface, prefix=prefix)
             case HoldState.HELD:
-                return self._release(address, self._all[address], now)
+                return self._release(address, self._all[address])
             case _:
                 return None
 
@@ -182,11 +180,11 @@ class Holdings:
     def deadline(self) -> float:
         return min(self._retry_at.values(), default=math.inf)
 
-    def _release(self, address: Address, holding: Holding, now: float) -> ReleaseAddress:
-        self._move(address, HoldState.RELEASING, now)
+    def _release(self, address: Address, holding: Holding) -> ReleaseAddress:
+        self._move(address, HoldState.RELEASING)
         return ReleaseAddress(address=address, interface=holding.interface, prefix=holding.prefix)
 
-    def _move(self, address: Address, to: HoldState | None, now: float, holding: Holding | None = None) -> None:
+    def _move(self, address: Address, to: HoldState | None, holding: Holding | None = None) -> None:
         before = self.state(address)
         if to not in MOVES[before]:
             raise ImpossibleTransitionError(f"{address}: {before} -> {to}")
@@ -198,4 +196,3 @@ class Holdings:
             self._all[address] = holding
         else:
             self._all[address].state = to
-            self._all[address].since = now

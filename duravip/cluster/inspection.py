@@ -1,16 +1,21 @@
-"""Questions that people ask of a node: who is there, and why an address is where it is."""
+"""What may be asked of a node: what it believes of view, owners and flags, what it has, and why things are as they are.
+
+Rules of this file: a question changes nothing and tells nobody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from duravip import __version__
-from duravip.cluster.agreed import AgreedState
-from duravip.cluster.agreement import Agreement
-from duravip.cluster.detector import Detector
 from duravip.cluster.election import wording
-from duravip.model import Address, Member, NodeName
+from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.holdings import HoldState
+from duravip.cluster.lease import Lease
+from duravip.cluster.messages import Pinned
+from duravip.cluster.parts import Parts
+from duravip.model import Address, Decision, Evidence, NodeName, Table, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,44 +33,134 @@ class MemberInfo:
     version: str  # "" while nothing was heard of it
 
 
-def member_infos(
-    me: Member, detector: Detector, agreement: Agreement, agreed: AgreedState | None, now: float
-) -> tuple[MemberInfo, ...]:
-    """This node, the members of the view, and every peer heard of; by name."""
-    view = agreement.members()
-    known = {me} | set(view) | {peer.member for peer in detector.peers.values() if not peer.left}
-    infos = []
-    for member in sorted(known):
-        status = agreed.status.get(member.name) if agreed is not None and member in view else None
-        peer = detector.peers.get(member.name)
-        version = peer.heartbeat.version if peer is not None and peer.member == member else ""
-        infos.append(
-            MemberInfo(
-                name=member.name,
-                incarnation=str(member.incarnation),
-                online=member in view,
-                mature=agreed is not None and member in view and member.name in agreed.mature,
-                eligible=status is not None
-                and not status.blocked.everything
-                and not status.drained
-                and not status.leaving,
-                drained=status is not None and status.drained,
-                penalty=1.0 if agreement.penalised(member, now) else 0.0,
-                alive=detector.is_alive(member),
-                version=__version__ if member == me else version,
+class Inspection:
+    """Times are the node's monotonic seconds. `_last` is when it was given its last input."""
+
+    def __init__(self, parts: Parts, *, now: float) -> None:
+        self.me = parts.me
+        self._parts = parts
+        self._born = self._last = now
+
+    # --- the group -------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View | None:
+        return self._parts.agreement.view
+
+    @property
+    def number(self) -> int:
+        """The last message delivered in the view."""
+        agreed = self._parts.succession.agreed
+        return agreed.number if agreed is not None else 0
+
+    @property
+    def view_mature(self) -> bool:
+        agreed = self._parts.succession.agreed
+        return agreed is not None and agreed.view_mature
+
+    @property
+    def stable_since(self) -> float:
+        """When view or tables last changed."""
+        term = self._parts.succession.term
+        return term.stable_since if term is not None else self._born
+
+    @property
+    def landscape(self) -> Landscape:
+        agreed = self._parts.succession.agreed
+        return agreed.landscape if agreed is not None else survey({})
+
+    @property
+    def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:
+        agreed = self._parts.succession.agreed
+        return agreed.claimed_at_install if agreed is not None else {}
+
+    def owners(self) -> Mapping[Address, Decision]:
+        agreed = self._parts.succession.agreed
+        return agreed.decisions if agreed is not None else {}
+
+    def pins(self) -> Mapping[Address, NodeName]:
+        """Operators' choices that are in force."""
+        agreed = self._parts.succession.agreed
+        return agreed.circumstances().pins if agreed is not None else {}
+
+    def member_infos(self) -> tuple[MemberInfo, ...]:
+        """This node, the members of the view, and every peer heard of; by name."""
+        parts, agreed = self._parts, self._parts.succession.agreed
+        view = parts.agreement.members()
+        known = {parts.me} | set(view) | {peer.member for peer in parts.detector.peers.values() if not peer.left}
+        infos = []
+        for member in sorted(known):
+            status = agreed.status.get(member.name) if agreed is not None and member in view else None
+            peer = parts.detector.peers.get(member.name)
+            version = peer.heartbeat.version if peer is not None and peer.member == member else ""
+            infos.append(
+                MemberInfo(
+                    name=member.name,
+                    incarnation=str(member.incarnation),
+                    online=member in view,
+                    mature=agreed is not None and member in view and member.name in agreed.mature,
+                    eligible=status is not None
+                    and not status.blocked.everything
+                    and not status.drained
+                    and not status.leaving,
+                    drained=status is not None and status.drained,
+                    penalty=1.0 if parts.agreement.penalised(member, self._last) else 0.0,
+                    alive=parts.detector.is_alive(member),
+                    version=__version__ if member == parts.me else version,
+                )
             )
-        )
-    return tuple(infos)
+        return tuple(infos)
 
+    # --- addresses -------------------------------------------------------------------------------------------------
 
-def describer(agreed: AgreedState | None) -> Callable[[Address], str]:
-    """Why an address has the owner it has, or none, in words; for many addresses, as things are now."""
-    if agreed is None:
-        return lambda address: "this node is in no view yet"
-    decisions, say = dict(agreed.decisions), wording(agreed.landscape, agreed.circumstances())
+    def why_not_move(self, address: Address, node: NodeName | None) -> str:
+        """Why the address cannot be moved to that node now (None: unpinned); "" when it can."""
+        agreed = self._parts.succession.agreed
+        if agreed is None:
+            return "this node is in no view yet"
+        return agreed.why_not_pin(Pinned(by=self.me.name, sequence=0, address=address, node=node))
 
-    def describe(address: Address) -> str:
-        decision = decisions.get(address)
-        return "no election yet" if decision is None else say(address, decision)
+    def describe(self, address: Address) -> str:
+        """Why the address has the owner it has, or none, in words."""
+        return self.describer()(address)
 
-    return describe
+    def describer(self) -> Callable[[Address], str]:
+        """`describe` for many addresses, as things are now: what they have in common is worked out once."""
+        agreed = self._parts.succession.agreed
+        if agreed is None:
+            return lambda address: "this node is in no view yet"
+        decisions, say = dict(agreed.decisions), wording(agreed.landscape, agreed.circumstances())
+
+        def describe(address: Address) -> str:
+            decision = decisions.get(address)
+            return "no election yet" if decision is None else say(address, decision)
+
+        return describe
+
+    # --- this node -------------------------------------------------------------------------------------------------
+
+    @property
+    def mature(self) -> bool:
+        """Whether it may own."""
+        return self._parts.succession.is_mature()
+
+    @property
+    def table(self) -> Table:
+        """The one that it wants in force for itself."""
+        return self._parts.library.require(self._parts.switching.table)
+
+    @property
+    def lease(self) -> Lease:
+        """The lifetimes of what it holds; look, and change nothing."""
+        return self._parts.tenure.lease
+
+    def held(self) -> frozenset[Address]:
+        """Every address that the kernel may have through this node: being taken, held, or on its way out."""
+        return frozenset(self._parts.tenure.holdings.addresses())
+
+    def holding_state(self, address: Address) -> HoldState | None:
+        return self._parts.tenure.holdings.state(address)
+
+    def duplicates(self) -> Mapping[Address, tuple[Evidence, ...]]:
+        """Who else says on the network that it has an address of this node's, as told by `conflict.duplicate`."""
+        return self._parts.rivals.evidence()

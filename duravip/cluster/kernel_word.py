@@ -41,7 +41,7 @@ class KernelWord:
                 if self._tenure.on_added(address, now):
                     return _told(events.AddressAcquired(address=address, interface=interface))
             case AddressRemoved():
-                if self._tenure.holdings.removed(address, now):
+                if self._tenure.holdings.removed(address):
                     return _told(events.AddressReleased(address=address, interface=interface))
             case AddressAddFailed():
                 self._tenure.on_refused(address, now)
@@ -50,7 +50,7 @@ class KernelWord:
                 self._tenure.holdings.remove_failed(address, now)
                 return _told(events.AddressFailed(address=address, error=answer.error))
             case AddressLapsed():
-                self._tenure.holdings.lapsed(address, now)
+                self._tenure.holdings.lapsed(address)
             case _:
                 assert_never(answer)
         return []

@@ -88,6 +88,10 @@ class Library:
     def get(self, digest: TableDigest | None) -> Table | None:
         return self._tables.get(digest) if digest is not None else None
 
+    def require(self, digest: TableDigest) -> Table:
+        """One that is never forgotten: this node's own."""
+        return self._tables[digest]
+
     def has(self, digest: TableDigest) -> bool:
         return digest in self._tables
 

@@ -68,7 +68,7 @@ class Tenure:
     def on_added(self, address: Address, now: float) -> bool:
         """The kernel has it; False when it was given up meanwhile."""
         self._refusals.pop(address, None)
-        if not self.holdings.added(address, now):
+        if not self.holdings.added(address):
             return False
         self.lease.acquired((address,), now)
         return True
@@ -80,7 +80,7 @@ class Tenure:
 
     def on_lost(self, address: Address, now: float) -> bool:
         """The kernel does not have it any more; False when this node did not count on it."""
-        if not self.holdings.lost(address, now):
+        if not self.holdings.lost(address):
             return False
         self._flapping.lost(address, now, resume_at=self.lease.resume_at)
         return True
@@ -88,7 +88,7 @@ class Tenure:
     def on_stray(self, address: Address, interface: str, prefix: int, now: float) -> ReleaseAddress | None:
         """The kernel has it where nobody ordered it. What was held beside it goes too, and comes back as if lost."""
         held = self.holdings.state(address) is HoldState.HELD
-        order = self.holdings.stray(address, interface, prefix, now)
+        order = self.holdings.stray(address, interface, prefix)
         if held:
             self._flapping.lost(address, now, resume_at=self.lease.resume_at)
         return order
@@ -96,6 +96,10 @@ class Tenure:
     def refused(self) -> AddressSet:
         """What the kernel would not have, or did not keep."""
         return AddressSet((*self._refused, *self._flapping.shunned()))
+
+    def basis(self) -> object:
+        """Equal as long as nothing here has changed."""
+        return self.holdings.revision, self.revision
 
     def deadline(self) -> float:
         return min((self.holdings.deadline(), self._flapping.deadline(), *self._refused.values()))
@@ -131,7 +135,7 @@ class Tenure:
                 entry = entries.get(address)
                 if entry is not None and not self._has_rival(agreed, address):
                     take[address] = entry
-        self.former |= {a for a in broken if holdings.state(a) in (HoldState.TAKING, HoldState.HELD)}
+        self.former |= {a for a in broken if holdings.has(a)}
         self.lease.settle(agreed.settings().address_lifetime, now)
         orders = self.holdings.reconcile(
             keep, take, now, lifetime_s=self.lease.lifetime_s, not_after=self.lease.not_after(now)

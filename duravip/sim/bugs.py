@@ -16,10 +16,10 @@ from duravip.cluster import election, tenure
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement
+from duravip.cluster.declaration import Declaration
 from duravip.cluster.election import Circumstances
 from duravip.cluster.flags import Landscape
 from duravip.cluster.messages import MemberState
-from duravip.cluster.node import Node
 from duravip.cluster.tenure import Tenure
 from duravip.model import Address, Decision
 
@@ -37,12 +37,13 @@ def _no_release_before_a_move() -> list[Patch]:
 
 def _a_merge_that_forgets_claims() -> list[Patch]:
     """A member keeps silent, in the state exchange, about what it has."""
-    member_state = Node._member_state
+    state = Declaration.state
 
-    def forgetful(self: Node) -> MemberState:
-        return msgspec.structs.replace(member_state(self), held=AddressSet(), releasing=AddressSet())
+    def forgetful(self: Declaration, agreed: AgreedState | None, *, mature: bool, now: float) -> MemberState:
+        told = state(self, agreed, mature=mature, now=now)
+        return msgspec.structs.replace(told, held=AddressSet(), releasing=AddressSet())
 
-    return [(Node, "_member_state", forgetful)]
+    return [(Declaration, "state", forgetful)]
 
 
 def _a_broken_vip_that_stays() -> list[Patch]:

@@ -32,7 +32,7 @@ class Tenant:
 
     def add(self, *addresses: Address, now: float) -> None:
         for address in addresses:
-            self.holdings.added(address, now)
+            self.holdings.added(address)
         self.lease.acquired(addresses, now)
 
     def order(self, now: float) -> RenewAddresses | None:

@@ -1,0 +1,36 @@
+"""When a heartbeat goes out: every interval, and out of turn, a little spaced, when there is something to tell."""
+
+from __future__ import annotations
+
+import math
+
+NEWS_SPACING_INTERVALS = 0.1  # heartbeat intervals between heartbeats that tell of changes
+ANSWER_SPACING_INTERVALS = 0.05  # between answers to probes
+
+
+class Pulse:
+    """`next_at`: when the next heartbeat is due."""
+
+    def __init__(self, interval_s: float, now: float) -> None:
+        self._interval_s = interval_s
+        self._last_at = -math.inf
+        self.next_at = now
+
+    def soon(self, now: float) -> None:
+        """Something changed that the others should know at once."""
+        self._bring_forward(now, NEWS_SPACING_INTERVALS)
+
+    def answer(self, now: float) -> None:
+        """Somebody asks whether this node is there."""
+        self._bring_forward(now, ANSWER_SPACING_INTERVALS)
+
+    def comes_due(self, now: float) -> bool:
+        """Whether a heartbeat is to be said now; counts as said."""
+        if now < self.next_at:
+            return False
+        self._last_at = now
+        self.next_at = now + self._interval_s
+        return True
+
+    def _bring_forward(self, now: float, spacing_intervals: float) -> None:
+        self.next_at = min(self.next_at, max(now, self._last_at + spacing_intervals * self._interval_s))
