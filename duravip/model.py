@@ -61,19 +61,24 @@ class VipEntry(msgspec.Struct, frozen=True, kw_only=True):
     """All that one node's table says about one of its VIPs.
 
     `services` holds `multivip` for a Binding and `kind:port` for a Listen (`esmtp:25`), sorted by value, each value
-    once. `bindings` are names, likewise. `interface` is None when no Topology matches. `prefix` is in bits.
-    `origin` is the first place that enables it.
+    once. `bindings` are names, likewise. `alternatives`: who should own it while `preference` may not, the best first.
+    `interface` is None when no Topology matches. `prefix` is in bits. `origin` is the first place that enables it.
     """
 
     address: Address
     services: tuple[Use, ...] = ()
     bindings: tuple[Use, ...] = ()
     preference: Use | None = None
+    alternatives: tuple[Use, ...] = ()
     follow: Use | None = None
     interface: str | None = None
     prefix: int = 32
     weight: float = 1.0
     origin: Origin = Origin()
+
+    def preferences(self) -> tuple[Use, ...]:
+        """The nodes that should own it, the best first."""
+        return (self.preference, *self.alternatives) if self.preference is not None else ()
 
     def service_names(self) -> tuple[str, ...]:
         return tuple(use.value for use in self.services)

@@ -68,7 +68,7 @@ def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings
 
 def _place(evidence: Evidence, entry: VipEntry | None) -> Origin:
     """Evidence knows the line; the member's table knows the column too."""
-    uses = [*entry.services, *entry.bindings, entry.preference, entry.follow] if entry else []
+    uses = [*entry.services, *entry.bindings, *entry.preferences(), entry.follow] if entry else []
     origins = [use.origin for use in uses if use is not None]
     if entry:
         origins.append(entry.origin)
@@ -186,8 +186,9 @@ def _unknown_preferences(nodes: Sequence[NodeConfig], findings: Findings) -> Non
     said: set[str] = set()
     for node in nodes:
         for vip in node.table.vips:
-            wanted = vip.preference
-            if wanted is not None and wanted.value not in known and wanted.value not in said:
+            for wanted in vip.preferences():
+                if wanted.value in known or wanted.value in said:
+                    continue
                 said.add(wanted.value)
                 findings.info(
                     "DV517",

@@ -117,6 +117,7 @@ class Checked:
                 node: {
                     "services": list(entry.service_names()),
                     "preference": entry.preference.value if entry.preference else None,
+                    "preferences": [use.value for use in entry.preferences()],
                     "follow": entry.follow.value if entry.follow else None,
                     "interface": entry.interface,
                     "prefix": entry.prefix,
@@ -224,7 +225,7 @@ def _print(checked: Checked) -> None:
 
 def _row(checked: Checked, address: Address) -> tuple[str, str, str, str, str]:
     entries = checked.entries(address)
-    preferences = sorted({entry.preference.value for entry in entries.values() if entry.preference})
+    preferences = sorted({">".join(use.value for use in entry.preferences()) for entry in entries.values()} - {""})
     services = "; ".join(f"{node}: {' '.join(entry.service_names())}" for node, entry in entries.items())
     return (
         address,

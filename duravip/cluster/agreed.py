@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import Candidate, Circumstances, elect, why_not_move
+from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate
 from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
@@ -215,6 +216,8 @@ class AgreedState:
             case Pinned():
                 epoch = self.view.id.epoch
                 self.pins[body.address] = Pin(address=body.address, node=body.node, epoch=epoch, number=number)
+                if body.node is None and body.sequence and self.settings().fail_back == FAIL_BACK_MANUAL:
+                    self._give_back(body.address)
             case SwitchAsked():
                 self.round = Round(view=self.view.id, number=number, by=body.by, sequence=body.sequence)
             case Switched():
@@ -249,6 +252,11 @@ class AgreedState:
         if decision.owner is not None:
             self.claims.setdefault(address, {})[decision.owner] = number
             self.holders[address] = (decision.owner,)
+
+    def _give_back(self, address: Address) -> None:
+        """The next election gives the address to its preferred node, if there is one that may have it."""
+        if Electorate(self.landscape, self.circumstances()).preferred(address) is not None:
+            self.holders.pop(address, None)
 
     def _survey(self) -> None:
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())

@@ -77,5 +77,8 @@ def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision
 
 def _may_move(electorate: Electorate, address: Address, owner: NodeName) -> bool:
     eligible = electorate.eligible(address)
-    chosen = electorate.given.pins.get(address), electorate.landscape.preferences.get(address)
-    return owner in eligible and all(node is None or node not in eligible for node in chosen)
+    return (
+        owner in eligible
+        and electorate.given.pins.get(address) not in eligible
+        and electorate.preferred(address) is None
+    )

@@ -4,7 +4,7 @@ Rules of this file: no clock, no randomness, no I/O; candidates are sorted by na
 order.
 
 Theory of operation. For each VIP the first of these that applies decides: BROKEN (nobody), following (below),
-a pin, a single undisputed preference, the present holder, the winner among several holders (a merge), and
+a pin, an undisputed preference, the present holder, the winner among several holders (a merge), and
 otherwise the least loaded eligible member. VIPs that need an owner of the last kind are placed together,
 after all others, and evened out among themselves with the machinery of balancing, so that no balancing
 follows at once. Followers come last: they go where the end of their chain went, or to nobody.
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
+from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
 from duravip.cluster.flags import Landscape
 from duravip.cluster.placement import place
 from duravip.model import Address, Decision, Flag, NodeName, Reason
@@ -37,7 +37,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     decided: dict[Address, Decision] = {}
     unheld: list[Address] = []
     allowed = max(0, PREFERENCE_MOVES_IN_FLIGHT - given.moving) if electorate.may_fail_back() else 0
-    flags, preferences, pins = landscape.flags, landscape.preferences, given.pins
+    flags, pins = landscape.flags, given.pins
     say = _Decisions()
     for address in landscape.universe:
         if address in flags and Flag.BROKEN in flags[address]:
@@ -55,8 +55,8 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
             continue
         held_by = given.holders.get(address)
         holders = [node for node in held_by if node in eligible] if held_by else []
-        preferred = preferences.get(address)
-        if preferred is not None and preferred in eligible:
+        preferred = electorate.preferred(address)
+        if preferred is not None:
             if not holders or preferred in holders:
                 decided[address] = say(preferred, Reason.PREFERRED)
                 continue
@@ -175,7 +175,7 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
         case Reason.PINNED:
             return f"pinned to {owner}"
         case Reason.PREFERRED:
-            return f"{owner} is preferred"
+            return f"{owner} is preferred{_not_honoured(electorate, address, owner)}"
         case Reason.HOLDER:
             return f"{owner} holds it already{_not_honoured(electorate, address, owner)}"
         case Reason.MERGE:
@@ -198,14 +198,21 @@ def _nobody(electorate: Electorate, address: Address) -> str:
 
 
 def _not_honoured(electorate: Electorate, address: Address, owner: NodeName | None) -> str:
-    """Why the preferred node is not the owner, as a clause; empty when there is none, or it is."""
-    preferred = electorate.landscape.preferences.get(address)
-    if preferred is None or preferred == owner:
-        return ""
-    if preferred not in electorate.eligible(address):
-        return f"; {electorate.why_not(preferred, address)}, which is preferred"
-    if electorate.given.fail_back != FAIL_BACK_WHEN_MATURE:
-        return f"; {preferred} is preferred, but fail_back is {electorate.given.fail_back}"
+    """Why those that are preferred to the owner are not, as a clause; empty when there are none."""
+    ranking = electorate.landscape.preferences.get(address, ())
+    before = ranking[: ranking.index(owner)] if owner in ranking else ranking
+    preferred = next((node for node in before if node in electorate.eligible(address)), None)
+    if preferred is None:
+        if not before:
+            return ""
+        passed = ", ".join(electorate.why_not(node, address) for node in before)
+        one, many = ("comes first", "come first") if owner in ranking else ("is preferred", "are preferred")
+        return f"; {passed}, which {one if len(before) == 1 else many}"
+    fail_back = electorate.given.fail_back
+    if fail_back == FAIL_BACK_MANUAL:
+        return f"; {preferred} is preferred, and `duravip move {address} auto` gives it back (fail_back is manual)"
+    if fail_back != FAIL_BACK_WHEN_MATURE:
+        return f"; {preferred} is preferred, but fail_back is {fail_back}"
     if not electorate.given.view_mature:
         return f"; {preferred} is preferred and gets it when the view is mature"
     return f"; {preferred} is preferred and gets it when other moves are done"

@@ -14,6 +14,7 @@ from duravip.cluster.spread import UNIT
 from duravip.model import Address, Flag, NodeName, ViewId
 
 FAIL_BACK_WHEN_MATURE = "when-mature"
+FAIL_BACK_MANUAL = "manual"
 NOTHING_BLOCKED = Blocked()
 
 
@@ -79,6 +80,14 @@ class Electorate:
             if address in candidate.blocked.addresses:
                 found = tuple(node for node in found if node != candidate.name)
         return found
+
+    def preferred(self, address: Address) -> NodeName | None:
+        """The first of the undisputed preferences that can be honoured."""
+        ranking = self.landscape.preferences.get(address)
+        if ranking is None:
+            return None
+        eligible = self.eligible(address)
+        return next((node for node in ranking if node in eligible), None)
 
     def why_not(self, node: NodeName, address: Address) -> str:
         """A few words that begin with the node's name. For a node that is not eligible."""

@@ -14,8 +14,9 @@ Source: founding document, domain.md sections 4 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
@@ -29,7 +30,8 @@ class Landscape:
     tables.
 
     `universe` is in text order. `members` are sorted by name. `flags` has flagged addresses only.
-    `preferences` has an address only when exactly one online virtual member is named. `follows` maps to the
+    `preferences` has an address only when online virtual members are named and the first of them is undisputed: who
+    should own it, the best first (see `_ranking`). `follows` maps to the
     END of the chain, which may be an address outside the universe; it has only what all virtual members agree
     upon. `followers` is its reverse, sorted. `weights` has only what is not 1.
     """
@@ -38,7 +40,7 @@ class Landscape:
     members: Mapping[Address, tuple[NodeName, ...]]
     entries: Mapping[NodeName, Entries]
     flags: Flags
-    preferences: Mapping[Address, NodeName]
+    preferences: Mapping[Address, tuple[NodeName, ...]]
     follows: Mapping[Address, Address]
     followers: Mapping[Address, tuple[Address, ...]]
     weights: Mapping[Address, float]
@@ -60,20 +62,20 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     members, lines = _line_up(distinct)
     universe = tuple(sorted(members))
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
-    preferences: dict[Address, NodeName] = {}
+    preferences: dict[Address, tuple[NodeName, ...]] = {}
     direct: dict[Address, Address] = {}
     weights: dict[Address, float] = {}
     for address in universe:
         line = lines[address]
         first = line[0][1]
         if all(entry.preference is None for _, entry in line):
-            wanted: tuple[NodeName, ...] = ()
+            rankings: list[tuple[NodeName, ...]] = []
         else:
-            wanted = _wanted(line, members[address])
-        if len(wanted) == 1:
-            preferences[address] = wanted[0]
-        elif wanted:
-            found.setdefault(address, {})[Flag.CONFLICT] = _conflict_evidence(line, wanted)
+            rankings = _rankings(line, members[address])
+        if ranking := _ranking(rankings):
+            preferences[address] = ranking
+        elif rankings:
+            found.setdefault(address, {})[Flag.CONFLICT] = _conflict_evidence(line, members[address])
         if first.follow is not None and all(_followed(entry) == first.follow.value for _, entry in line):
             direct[address] = Address(first.follow.value)
         weight = max(entry.weight for _, entry in line)
@@ -110,9 +112,9 @@ def _survey_one(table: Table, nodes: tuple[NodeName, ...]) -> Landscape:
         entries=dict.fromkeys(nodes, entries),
         flags={},
         preferences={
-            address: NodeName(entry.preference.value)
+            address: ranking
             for address, entry in entries.items()
-            if entry.preference is not None and entry.preference.value in online
+            if entry.preference is not None and (ranking := _online(entry, online))
         },
         follows=follows,
         followers=_reverse(follows),
@@ -165,24 +167,36 @@ def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
 # --- CONFLICT -----------------------------------------------------------------------------------------------------
 
 
-def _wanted(line: _Line, members: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
-    """The online virtual members that are named as preferred owner by anybody, sorted."""
-    named = {entry.preference.value for _, entry in line if entry.preference is not None}
-    return tuple(node for node in members if node in named)
+def _online(entry: VipEntry, members: Collection[NodeName]) -> tuple[NodeName, ...]:
+    """The online virtual members that an entry names, the best first: the first is whom it prefers."""
+    return tuple(NodeName(use.value) for use in entry.preferences() if use.value in members)
 
 
-def _conflict_evidence(line: _Line, wanted: tuple[NodeName, ...]) -> tuple[Evidence, ...]:
-    return tuple(
-        _evidence(
-            Flag.CONFLICT,
-            node,
-            entry.preference.origin,
-            entry.preference.value,
-            f"{node} names {entry.preference.value} as the preferred owner of {entry.address}",
-        )
-        for node, entry in _each(line)
-        if entry.preference is not None and entry.preference.value in wanted
-    )
+def _rankings(line: _Line, members: tuple[NodeName, ...]) -> list[tuple[NodeName, ...]]:
+    """What the tables say that name online virtual members, each different ranking once."""
+    return list(dict.fromkeys(ranking for _, entry in line if (ranking := _online(entry, members))))
+
+
+def _ranking(rankings: Iterable[tuple[NodeName, ...]]) -> tuple[NodeName, ...]:
+    """As far as all agree: place by place, until two that name anybody there differ. Empty where they differ in the
+    first place already: that is the conflict."""
+    agreed: list[NodeName] = []
+    for named in zip_longest(*rankings):
+        ways = set(named) - {None}
+        if len(ways) > 1:
+            break
+        agreed += ways
+    return tuple(dict.fromkeys(agreed))
+
+
+def _conflict_evidence(line: _Line, members: tuple[NodeName, ...]) -> tuple[Evidence, ...]:
+    found = []
+    for node, entry in _each(line):
+        if online := _online(entry, members):
+            [use, *_] = (use for use in entry.preferences() if use.value == online[0])
+            text = f"{node} names {use.value} as the preferred owner of {entry.address}"
+            found.append(_evidence(Flag.CONFLICT, node, use.origin, use.value, text))
+    return tuple(found)
 
 
 # --- UNSAFE -------------------------------------------------------------------------------------------------------

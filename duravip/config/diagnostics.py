@@ -77,8 +77,10 @@ _SHOWN_CHARACTERS = 60
 
 
 def shown(text: object) -> str:
-    """A user's word as messages quote it: on one line, printable, not longer than a message can bear."""
-    plain = "".join(char if char.isprintable() else "?" for char in str(text)[: _SHOWN_CHARACTERS + 1])
+    """A user's word, or a list of them, as messages quote it: on one line, printable, not longer than a message can
+    bear."""
+    whole = " ".join(map(str, text)) if isinstance(text, tuple) else str(text)
+    plain = "".join(char if char.isprintable() else "?" for char in whole[: _SHOWN_CHARACTERS + 1])
     if len(plain) > _SHOWN_CHARACTERS:
         plain = plain[: _SHOWN_CHARACTERS - 3] + "..."
     return f"`{plain}`"

@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Kind(enum.Enum):
-    """What a value may be, and what arrives in `options` for it: TEXT, CHOICE, NODE a `str`; ADDRESS a `str` in
-    canonical form; BOOLEAN a `bool`; INTEGER an `int`; NUMBER a `float`; DURATION seconds as a `float` (`"250ms"`,
-    `"5s"`, `"2m"` accepted); TEXTS a tuple of `str`, of one for a single text. An option that is not written arrives
-    as its `default`, unchanged."""
+    """What a value may be, and what arrives in `options` for it: TEXT, CHOICE a `str`; ADDRESS a `str` in canonical
+    form; BOOLEAN a `bool`; INTEGER an `int`; NUMBER a `float`; DURATION seconds as a `float` (`"250ms"`, `"5s"`,
+    `"2m"` accepted); TEXTS a tuple of `str`, of one for a single text; NODES likewise, each name once. An option
+    that is not written arrives as its `default`, unchanged."""
 
     TEXT = "text"
     BOOLEAN = "boolean"
@@ -22,7 +22,7 @@ class Kind(enum.Enum):
     ADDRESS = "address"
     TEXTS = "list of texts"
     CHOICE = "choice"
-    NODE = "name of a node"
+    NODES = "name of a node, or a list of them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,8 +254,9 @@ CLUSTER: tuple[Option, ...] = (
         kind=Kind.CHOICE,
         default="when-mature",
         choices=("when-mature", "never", "manual"),
-        doc="When a VIP that is held elsewhere goes back to its preferred node.",
-        refused=("never", "manual"),
+        doc="When a VIP that is held elsewhere goes back to its preferred node: by itself, once the view is mature; "
+        "never; or when an operator says `duravip move ADDRESS auto`.",
+        trade_off="never and manual spare clients an interruption, and leave a VIP where the last failure put it.",
     ),
     Option(
         name="weight",
@@ -315,9 +316,9 @@ _ENABLE_DURAVIP = Option(
 )
 _PREFERENCE = Option(
     name="duravip_preference",
-    kind=Kind.NODE,
-    doc="The name of the node that should own the address. Never a boolean: a copied file must not make two "
-    "nodes prefer it.",
+    kind=Kind.NODES,
+    doc="The name of the node that should own the address; of several, the first that may own it. Never a boolean: "
+    "a copied file must not make two nodes prefer it.",
 )
 _BIND_ADDRESS = Option(
     name="bind_address",

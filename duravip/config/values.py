@@ -35,7 +35,7 @@ _EXPECTED = {
     Kind.ADDRESS: ("an IP address", "write it without port and prefix length"),
     Kind.TEXTS: ("a list of texts", 'write ( one two ) in Momentum\'s syntax, ["one", "two"] in TOML'),
     Kind.CHOICE: ("one of the choices", ""),
-    Kind.NODE: ("the name of a node", 'write it as "..."'),
+    Kind.NODES: ("the name of a node, or a list of names", 'write "one", or ( "one" "two" ), the best first'),
 }
 
 
@@ -43,6 +43,8 @@ def convert(option: Option, value: Value, findings: Findings) -> Any | None:
     """The value as the option's kind has it, or None when it is unusable and `findings` says why."""
     if option.kind is Kind.TEXTS:
         return _texts(option, value, findings)
+    if option.kind is Kind.NODES:
+        return _nodes(option, value, findings)
     scalar = value.content
     if isinstance(scalar, tuple):
         _wrong_kind(option, value, findings)
@@ -54,8 +56,6 @@ def convert(option: Option, value: Value, findings: Findings) -> Any | None:
             return _choice(option, value, scalar, findings)
         case Kind.BOOLEAN:
             converted = _boolean(scalar)
-        case Kind.NODE:
-            return _node(option, value, scalar, findings)
         case Kind.ADDRESS:
             return _address(option, value, scalar, findings)
         case _:
@@ -135,8 +135,23 @@ def _choice(option: Option, value: Value, scalar: Scalar, findings: Findings) ->
     return None
 
 
+def _nodes(option: Option, value: Value, findings: Findings) -> tuple[str, ...] | None:
+    """A single name counts as a list of one. An empty text, or list, is allowed: it says "none" where a fallback would
+    say something."""
+    items = value.content if isinstance(value.content, tuple) else (value,)
+    names: list[str] = []
+    for item in items:
+        if not isinstance(item, Value) or isinstance(item.content, tuple):
+            _wrong_kind(option, value, findings)
+            return None
+        name = _node(option, item, item.content, findings)
+        if name is None:
+            return None
+        names.append(name)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _node(option: Option, value: Value, scalar: Scalar, findings: Findings) -> str | None:
-    """An empty text is allowed: it says "none" where a fallback would say something."""
     name = str(scalar)
     if name.lower() in BOOLEAN_WORDS:
         findings.error(

@@ -73,11 +73,13 @@ def _entry(
             "give the preference to what it follows",
         )
         preference = None
+    ranked = tuple(Use(name, preference.origin) for name in preference.content) if preference else ()
     return VipEntry(
         address=address,
         services=_uses((one.name, one.origin) for one in same),
         bindings=_uses((one.binding, one.origin) for one in same if one.binding is not None),
-        preference=Use(preference.content, preference.origin) if preference else None,
+        preference=ranked[0] if ranked else None,
+        alternatives=ranked[1:],
         follow=follow,
         interface=place.interface,
         prefix=place.prefix,

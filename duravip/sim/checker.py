@@ -19,7 +19,7 @@ What is judged
         since nobody may be accused from before it.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature.
-    L3  an undisputed preference for an eligible node is honoured.
+    L3  an undisputed preference for an eligible node is honoured, unless `fail_back` says otherwise.
     L5  nothing is ordered any more.
     lease  a host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
     And no node ever raises, disagrees with its coordinator, or runs hot.
@@ -34,6 +34,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duravip.cluster.effects import Effect, RenewAddresses, TakeAddress
+from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
@@ -246,8 +247,9 @@ class Checker(Observer):
                     "L1", f"{name} believes {sorted(believed)}, its kernel has {sorted(host.kernel.present)}"
                 )
         pins = next((process.node.pins() for process in live.values()), {})
+        fails_back = {p.table.settings.fail_back for p in live.values()} == {FAIL_BACK_WHEN_MATURE}
         for address in sorted(set(landscape.universe) | set(holders)):
-            self._judge_address(landscape, address, holders, pins)
+            self._judge_address(landscape, address, holders, pins, fails_back=fails_back)
 
     def _judge_agreement(self, live: dict[NodeName, Process]) -> None:
         first: tuple[NodeName, SimulatedNode] | None = None
@@ -280,6 +282,8 @@ class Checker(Observer):
         address: Address,
         holders: dict[Address, list[NodeName]],
         pins: Mapping[Address, NodeName],
+        *,
+        fails_back: bool,
     ) -> None:
         held_by = holders.get(address, [])
         eligible = self._eligible(landscape, address)
@@ -289,8 +293,8 @@ class Checker(Observer):
             wanted = [name for name in leader if name in eligible]
         elif pins.get(address) in eligible:
             wanted = [pins[address]]
-        elif landscape.preferences.get(address) in eligible:
-            wanted = [landscape.preferences[address]]
+        elif fails_back and (preferred := [n for n in landscape.preferences.get(address, ()) if n in eligible]):
+            wanted = preferred[:1]
         else:
             wanted = None if eligible else []
         if wanted is None and len(held_by) == 1 and held_by[0] in eligible:

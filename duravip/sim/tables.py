@@ -23,7 +23,7 @@ class Blueprint:
 
 
 def blueprints(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[Blueprint, ...]:
-    """5 to 30 VIPs. Some prefer a node (not always a member of theirs), some follow another."""
+    """5 to 30 VIPs. Some prefer nodes (not always a member of theirs), some follow another."""
     groups = [names, *(_some(chance, names) for _ in range(chance.randint(0, 3)))]
     made: list[Blueprint] = []
     for number in range(chance.randint(5, 30)):
@@ -39,7 +39,8 @@ def blueprints(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[Blue
         else:
             entry = _entry(address, listens=chance.random() < 0.3)
             if chance.random() < 0.25:
-                entry = msgspec.structs.replace(entry, preference=Use(chance.choice(names)))
+                first, *others = (Use(name) for name in chance.sample(names, chance.choice((1, 1, 2, 3))))
+                entry = msgspec.structs.replace(entry, preference=first, alternatives=tuple(others))
         made.append(Blueprint(entry, members))
     return tuple(made)
 
@@ -64,6 +65,7 @@ def random_settings(chance: random.Random) -> Settings:
         view_mature_time=VIEW_MATURE_S,
         view_balance_interval=VIEW_BALANCE_S,
         balance_set_size=chance.choice((6, 10, 30)),
+        fail_back=chance.choice(("when-mature", "when-mature", "never", "manual")),
     )
 
 
@@ -90,7 +92,7 @@ def _spoilt(chance: random.Random, entry: VipEntry, name: NodeName) -> VipEntry:
     if kind < 0.4 and entry.bindings:
         return msgspec.structs.replace(entry, bindings=(Use(f"{entry.bindings[0].value}-{name}"),))
     if kind < 0.7 and entry.follow is None:
-        return msgspec.structs.replace(entry, preference=Use(name))
+        return msgspec.structs.replace(entry, preference=Use(name), alternatives=())
     return msgspec.structs.replace(entry, services=(*entry.services, Use("http:80")), follow=None)
 
 

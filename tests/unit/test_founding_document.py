@@ -130,7 +130,7 @@ def test_naming_the_node_keeps_copied_files_from_conflicting(checked) -> None:  
     copied = binding("Duravip_Preference = node1")
     found = checked(node1=copied, node2=copied)
     assert found.landscape.flags == {}
-    assert found.landscape.preferences == {VIP: "node1"}
+    assert found.landscape.preferences == {VIP: ("node1",)}
 
 
 # --- upgrade

@@ -86,6 +86,7 @@ def test_a_listener_on_one_node_only_is_unsafe_with_evidence_of_both(run) -> Non
     assert vip["nodes"]["node1"] == {
         "services": ["esmtp:25", "multivip"],
         "preference": None,
+        "preferences": [],
         "follow": None,
         "interface": None,
         "prefix": 32,

@@ -39,11 +39,13 @@ N1, N2, N3, N4 = (NodeName(f"n{number}") for number in (1, 2, 3, 4))
 
 
 def vip(address: str, *, names: str = "", prefer: str = "", follow: str = "", weight: float = 1.0) -> VipEntry:
+    ranked = tuple(Use(name) for name in prefer.split())
     return VipEntry(
         address=Address(address),
         services=(Use("multivip"),),
         bindings=tuple(Use(name) for name in sorted(names.split())),
-        preference=Use(prefer) if prefer else None,
+        preference=ranked[0] if ranked else None,
+        alternatives=ranked[1:],
         follow=Use(follow) if follow else None,
         weight=weight,
     )
@@ -143,6 +145,20 @@ def test_a_preference_for_a_node_that_may_not_own_means_ordinary_election(prefer
 def test_a_conflict_is_settled_by_ordinary_election() -> None:
     landscape = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n2")], n3=[vip(A)]))
     assert elect(landscape, circumstances(N1, N2, N3, holders={A: (N3,)}))[A] == Decision(N3, Reason.HOLDER)
+
+
+def test_of_several_preferences_the_first_counts_that_can_be_honoured() -> None:
+    landscape = survey(dict.fromkeys(("n1", "n2", "n3"), tables(n=[vip(A, prefer="n3 n2 n1")])["n"]))
+    drained = Candidate(name=N3, drained=True)
+    given = circumstances(N1, N2, drained, holders={A: (N1,)})
+    decision = elect(landscape, given)[A]
+    assert decision == Decision(N2, Reason.PREFERRED)
+    assert words(A, decision, landscape, given) == "n2 is preferred; n3 drained, which comes first"
+    assert elect(landscape, circumstances(N1, N2, N3, holders={A: (N2,)}))[A] == Decision(N3, Reason.PREFERRED)
+    waiting = circumstances(N1, N2, N3, holders={A: (N2,)}, view_mature=False)
+    assert elect(landscape, waiting)[A] == Decision(N2, Reason.HOLDER)
+    text = words(A, Decision(N2, Reason.HOLDER), landscape, waiting)
+    assert text == "n2 holds it already; n3 is preferred and gets it when the view is mature"
 
 
 def test_at_most_so_many_preference_moves_are_in_flight() -> None:

@@ -28,11 +28,13 @@ def vip(
 ) -> VipEntry:
     """`services` and `names` are separated by spaces; places are the file and lines 1, 2, ... in that
     order."""
+    ranked = tuple(Use(name, Origin(file, 30, 1)) for name in prefer.split())
     return VipEntry(
         address=Address(address),
         services=tuple(Use(word, Origin(file, 10 + line, 1)) for line, word in enumerate(sorted(services.split()))),
         bindings=tuple(Use(word, Origin(file, 20 + line, 1)) for line, word in enumerate(sorted(names.split()))),
-        preference=Use(prefer, Origin(file, 30, 1)) if prefer else None,
+        preference=ranked[0] if ranked else None,
+        alternatives=ranked[1:],
         follow=Use(follow, Origin(file, 40, 1)) if follow else None,
         weight=weight,
         origin=Origin(file, 1, 1),
@@ -103,38 +105,62 @@ def test_two_online_virtual_members_named_as_preferred_owner_are_a_conflict() ->
 
 def test_any_members_table_may_name_any_node() -> None:
     found = survey(tables(n1=[vip(A, prefer="n2")], n2=[vip(A)]))
-    assert found.preferences == {A: "n2"}
+    assert found.preferences == {A: ("n2",)}
 
 
 def test_none_beside_one_name_is_undisputed() -> None:
     found = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A)]))
-    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+    assert (flags_of(found), found.preferences) == ([], {A: ("n1",)})
 
 
 def test_two_members_naming_the_same_node_agree() -> None:
     found = survey(tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n1")]))
-    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+    assert (flags_of(found), found.preferences) == ([], {A: ("n1",)})
 
 
 def test_a_conflict_is_cleared_when_only_one_of_the_named_is_online() -> None:
     both = tables(n1=[vip(A, prefer="n1")], n2=[vip(A, prefer="n2")], n3=[vip(A)])
     del both[NodeName("n2")]
     found = survey(both)
-    assert (flags_of(found), found.preferences) == ([], {A: "n1"})
+    assert (flags_of(found), found.preferences) == ([], {A: ("n1",)})
 
 
 def test_the_name_of_an_offline_node_does_not_count() -> None:
     found = survey(tables(n1=[vip(A, prefer="n9")], n2=[vip(A, prefer="n2")]))
-    assert (flags_of(found), found.preferences) == ([], {A: "n2"})
+    assert (flags_of(found), found.preferences) == ([], {A: ("n2",)})
 
 
 def test_the_name_of_an_online_node_that_is_no_virtual_member_does_not_count() -> None:
     found = survey(tables(n1=[vip(A, prefer="n3")], n2=[vip(A, prefer="n2")], n3=[vip(B)]))
-    assert (flags_of(found), found.preferences) == ([], {A: "n2"})
+    assert (flags_of(found), found.preferences) == ([], {A: ("n2",)})
 
 
 def test_names_are_compared_whole_and_case_sensitively() -> None:
     assert survey(tables(n1=[vip(A, prefer="N1")], n2=[vip(A, prefer="n2.example")])).preferences == {}
+
+
+# --- ranked preferences
+
+
+def test_a_list_names_as_preferred_owner_the_first_of_it_who_is_online() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n9 n2 n1")], n2=[vip(A, prefer="n2")], n3=[vip(A)]))
+    assert (flags_of(found), found.preferences) == ([], {A: ("n2", "n1")})
+
+
+def test_lists_with_different_first_online_names_are_a_conflict_until_one_of_these_goes() -> None:
+    lists = tables(n1=[vip(A, prefer="n1 n2")], n2=[vip(A, prefer="n2 n1")], n3=[vip(A)])
+    found = survey(lists)
+    assert (flags_of(found), found.preferences) == (["CONFLICT"], {})
+    assert [(e.node, e.value) for e in found.flags[A][Flag.CONFLICT]] == [("n1", "n1"), ("n2", "n2")]
+    del lists[NodeName("n1")]
+    assert (flags_of(survey(lists)), survey(lists).preferences) == ([], {A: ("n2",)})
+
+
+def test_lists_that_differ_behind_their_first_names_count_as_far_as_they_agree_and_are_no_conflict() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n1 n2 n3")], n2=[vip(A, prefer="n1 n3 n2")], n3=[vip(A, prefer="n1")]))
+    assert (flags_of(found), found.preferences) == ([], {A: ("n1",)})
+    shorter = survey(tables(n1=[vip(A, prefer="n1 n2 n3")], n2=[vip(A, prefer="n1 n2")], n3=[vip(A)]))
+    assert (flags_of(shorter), shorter.preferences) == ([], {A: ("n1", "n2", "n3")})
 
 
 # --- UNSAFE
@@ -253,7 +279,7 @@ entries = st.builds(
     st.sampled_from([A, B, C]),
     st.sampled_from(["multivip", "esmtp:25", "multivip esmtp:25"]),
     st.sampled_from(["", "p", "q", "p q"]),
-    st.sampled_from(["", "n1", "n2", "n3"]),
+    st.sampled_from(["", "n1", "n2", "n3", "n1 n2", "n2 n1", "n3 n1"]),
     st.sampled_from(["", D]),
 )
 clusters = st.dictionaries(
@@ -276,6 +302,7 @@ def renamed(table: Table, names: dict[str, str]) -> Table:
             services=entry.services,
             bindings=entry.bindings,
             preference=Use(names[entry.preference.value], entry.preference.origin) if entry.preference else None,
+            alternatives=tuple(Use(names[use.value], use.origin) for use in entry.alternatives),
             follow=entry.follow,
             origin=entry.origin,
         )
@@ -296,7 +323,7 @@ def test_other_names_for_the_nodes_give_the_same_flags(cluster: dict[NodeName, T
     names = {"n1": "zoe", "n2": "adam", "n3": "mia"}
     before, after = survey(cluster), survey({NodeName(names[n]): renamed(t, names) for n, t in cluster.items()})
     assert {a: set(f) for a, f in before.flags.items()} == {a: set(f) for a, f in after.flags.items()}
-    assert {a: names[n] for a, n in before.preferences.items()} == after.preferences
+    assert {a: tuple(names[n] for n in ranking) for a, ranking in before.preferences.items()} == after.preferences
     assert {(a, f, names[e.node]) for a, by in before.flags.items() for f, items in by.items() for e in items} == {
         (a, f, e.node) for a, by in after.flags.items() for f, items in by.items() for e in items
     }
@@ -308,7 +335,8 @@ def test_flags_are_what_the_definitions_say(cluster: dict[NodeName, Table]) -> N
     found = survey(cluster)
     for address in {entry.address for table in cluster.values() for entry in table.vips}:
         at = {n: e for n, t in cluster.items() for e in t.vips if e.address == address}
-        named = {e.preference.value for e in at.values() if e.preference} & set(at)
+        firsts = [[use.value for use in e.preferences() if use.value in at] for e in at.values()]
+        named = {first[0] for first in firsts if first}
         expected = {Flag.CONFLICT} if len(named) > 1 else set()
         if len({(e.service_names(), e.follow.value if e.follow else None) for e in at.values()}) > 1:
             expected.add(Flag.UNSAFE)

@@ -52,6 +52,18 @@ def test_duravip_preference_is_a_name(momentum) -> None:
     assert vip(momentum(BINDING % "")).preference is None
 
 
+def test_duravip_preference_may_be_a_list_the_best_first(momentum, toml) -> None:
+    text = '[[binding]]\nname = "b"\nbind_address = "192.0.2.1"\nenable_duravip = true\nduravip_preference = '
+    for config in (momentum(BINDING % 'Duravip_Preference = ( "n2" n1 n2 )'), toml(text + '["n2", "n1", "n2"]')):
+        assert config.errors() == ()
+        assert [use.value for use in vip(config).preferences()] == ["n2", "n1"]
+
+
+@pytest.mark.parametrize("written", ['( "n1" true )', "( n1 yes )"])
+def test_a_boolean_in_a_list_of_preferences_says_why_it_is_a_name(momentum, written) -> None:
+    assert [found.code for found in momentum(BINDING % f"Duravip_Preference = {written}").errors()] == ["DV306"]
+
+
 @pytest.mark.parametrize("word", ["true", "yes", "on", "1", "enabled", "False", "no", "off", "0", '"true"'])
 def test_a_preference_that_is_a_boolean_says_why_it_is_a_name(momentum, word) -> None:
     config = momentum(BINDING % f"Duravip_Preference = {word}")
@@ -226,8 +238,6 @@ def test_what_has_no_effect_yet_on_a_vip_is_said_too(momentum, written) -> None:
     [
         "ownership = strict",
         "on_isolation = hold-if-gateway",
-        "fail_back = never",
-        "fail_back = manual",
         "seal = receive-only",
     ],
 )
