@@ -1,7 +1,8 @@
 """What holds for all tests.
 
 `@pytest.mark.netns`: skipped where no namespaces can be made. `@pytest.mark.needs("nft")`: skipped where the command is
-missing. On CI (`CI=true`) nothing may be skipped: what would be is a failure.
+missing. On CI (`CI=true`) nothing may be skipped: what would be is a failure. On `autojump_clock`, what is given to a
+thread is done at once: a clock that jumps whenever all tasks wait would run ahead of a thread that is at work.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 import pytest
+import trio
+import trio.testing
 
 from duravip.testing import netns
 
@@ -21,6 +25,20 @@ PACKAGES = {"nft": "nftables", "ifconfig": "net-tools", "rsyslogd": "rsyslog", "
 COMMAND_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 _why_not = functools.cache(netns.why_not)
+
+T = TypeVar("T")
+
+
+async def _at_once(work: Callable[..., T], *arguments: object, **options: object) -> T:
+    """`trio.to_thread.run_sync` without a thread."""
+    await trio.lowlevel.checkpoint()
+    return work(*arguments)
+
+
+@pytest.fixture
+def autojump_clock(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> trio.testing.MockClock:
+    monkeypatch.setattr(trio.to_thread, "run_sync", _at_once)
+    return autojump_clock
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

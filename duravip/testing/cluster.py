@@ -35,16 +35,28 @@ TIMES: Mapping[str, float] = {
 }
 PATIENCE_S = 20.0  # for whatever should come about by itself
 MERGE_LIMIT_S = 8.0
-MULTICAST = 'multicast { interface = "eth0" }'
+Stanzas = Mapping[str, Mapping[str, object]]
+_MULTICAST: Stanzas = {"multicast": {"interface": "eth0"}}
+_UNICAST6: Stanzas = {"unicast": {"listen": "[%s]:4860", "peers": ("fd77::1", "fd77::2", "[fd77::3]:4860")}}
+TRANSPORTS: Mapping[str, Stanzas] = {
+    "multicast": _MULTICAST,
+    "multicast-v6": {"multicast": {"interface": "eth0", "group": "ff02::4d77"}},
+    "unicast": {"unicast": {"peers": ("10.77.0.1", "10.77.0.2", "10.77.0.3")}},
+    "unicast-v6": _UNICAST6,
+    "both": {**_MULTICAST, **_UNICAST6},
+}
+"""Ways in which three nodes may reach one another: stanzas with their options. `%s` is the node's own IPv6 address."""
 _ASK_EVERY_S = 0.02
 
 
 class Cluster:
-    """A context manager. `hosts` of the network that are to be watched for VIPs; any may run a daemon."""
+    """A context manager. `nodes`: the hosts of the network that are to be watched for VIPs; any host may run a daemon.
+    `over`: how they reach one another, of `TRANSPORTS`."""
 
-    def __init__(self, lan: Lan, folder: Path, *, nodes: Sequence[str] = NODES) -> None:
+    def __init__(self, lan: Lan, folder: Path, *, nodes: Sequence[str] = NODES, over: str = "multicast") -> None:
         self.lan = lan
         self.folder = folder
+        self.over = over
         self.nodes = tuple(nodes)
         self.key = folder / "cluster.key"
         self.files: dict[str, Path] = {}
@@ -72,16 +84,16 @@ class Cluster:
 
     # --- configurations and daemons ---
 
-    def configure(self, node: str, vips: str, *, transports: str = MULTICAST, **options: object) -> Path:
-        """Writes the node's file in Momentum's syntax: `transports` (their stanzas) and `vips` after what every node
-        here needs. `options` of the stanza `cluster` beside, or instead of, the usual ones."""
+    def configure(self, node: str, vips: str, *, transports: str | None = None, **options: object) -> Path:
+        """Writes the node's file in Momentum's syntax: `transports` (their stanzas, if not the usual ones) and `vips`
+        after what every node here needs. `options` of the stanza `cluster` beside, or instead of, the usual ones."""
         lines = [f"    {name} = {_word(value)}" for name, value in self._options(node, options).items()]
         text = "\n".join(
             (
                 "cluster {",
                 *lines,
                 "}",
-                transports,
+                self._stanzas(node, "{} {{\n{}\n}}", _word) if transports is None else transports,
                 'Topology "10.77.0.0/24" { interface = "eth0" }',
                 'Topology "fd77::/64" { interface = "eth0" }',
                 vips,
@@ -96,7 +108,7 @@ class Cluster:
             (
                 "[cluster]",
                 *lines,
-                '[multicast]\ninterface = "eth0"',
+                self._stanzas(node, "[{}]\n{}", json.dumps),
                 '[[topology]]\nnetwork = "10.77.0.0/24"\ninterface = "eth0"',
                 '[[topology]]\nnetwork = "fd77::/64"\ninterface = "eth0"',
                 vips,
@@ -254,6 +266,13 @@ class Cluster:
         }
         return {name: value for name, value in {**usual, **options}.items() if value is not None}
 
+    def _stanzas(self, node: str, shape: str, word: Callable[[object], str]) -> str:
+        """The usual transports, each in a stanza of that shape (name, options)."""
+        return "\n".join(
+            shape.format(name, "\n".join(f"{option} = {word(value)}" for option, value in options.items()))
+            for name, options in TRANSPORTS[self.over].items()
+        ).replace("%s", self.lan[node].address6)
+
     def _write(self, node: str, text: str, suffix: str) -> Path:
         self.files[node] = self.folder / f"{node}{suffix}"
         self.files[node].write_text(text + "\n")
@@ -270,4 +289,7 @@ def duravip(*words: str) -> str:
 
 
 def _word(value: object) -> str:
+    """As Momentum writes it."""
+    if isinstance(value, tuple):
+        return f"( {' '.join(map(_word, value))} )"
     return json.dumps(value) if isinstance(value, str) else str(value).lower()

@@ -252,7 +252,7 @@ class Lan:
         _ip(self._wire, lines)
 
     def heal(self) -> None:
-        """UndoingBackend silence, pulled cables and partitions."""
+        """Undoes silence, pulled cables and partitions."""
         names = tuple(self.hosts)
         self.link_up(*names)
         _ip(self._wire, [f"link set dev {name} master br0" for name in names])

@@ -21,8 +21,15 @@ _RUN_LINES = 12
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with Lan((*NODES, "client", "stranger"), prefix="dve2e") as lan, Cluster(lan, tmp_path) as built:
+def over(request: pytest.FixtureRequest) -> str:
+    """How the nodes reach one another: one of `TRANSPORTS`, by indirect parametrisation."""
+    chosen: str = getattr(request, "param", "multicast")
+    return chosen
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, request: pytest.FixtureRequest, over: str) -> Iterator[Cluster]:
+    with Lan((*NODES, "client", "stranger"), prefix="dve2e") as lan, Cluster(lan, tmp_path, over=over) as built:
         request.node.stash[_cluster] = built
         yield built
         statuses = built.stop()

@@ -20,15 +20,18 @@ from typing import Any
 
 import pytest
 
-from duravip.testing.cluster import DURAVIP, MULTICAST, NODES, PATIENCE_S, Cluster
+from duravip.testing.cluster import DURAVIP, NODES, PATIENCE_S, Cluster
 from duravip.testing.hook_receiver import HookReceiver
 from duravip.testing.rsyslogd import Rsyslogd
 from duravip.testing.story import Line, chapters, difference
 
-pytestmark = [pytest.mark.netns, pytest.mark.needs("nft", "rsyslogd")]
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.needs("nft", "rsyslogd"),
+    pytest.mark.parametrize("over", ["both"], indirect=True),
+]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "a-day.md").read_text()
-UNICAST = 'unicast { listen = "[%s]:4860" peers = ( "fd77::1" "fd77::2" "fd77::3" ) }'
 BINDINGS = "\n".join(re.findall(r"^Binding .*$", PAGE, re.MULTILINE))
 PREFERS_NODE3 = BINDINGS.replace('"node2"', '"node3"')
 WITH_LISTENER = BINDINGS + '\nESMTP_Listener { Listen "10.77.0.53:25" { Enable_Duravip = true } }'
@@ -57,8 +60,7 @@ class Day:
             self.write(node, BINDINGS)
 
     def write(self, node: str, vips: str) -> None:
-        stanzas = [MULTICAST, UNICAST % self.cluster.lan[node].address6, self.receivers if node == "node1" else ""]
-        self.cluster.configure(node, vips, transports="\n".join(stanzas))
+        self.cluster.configure(node, f"{vips}\n{self.receivers}" if node == "node1" else vips)
 
     def reload(self, node: str, vips: str) -> None:
         self.write(node, vips)

@@ -24,7 +24,10 @@ from duravip.testing.cluster import NODES, Cluster
 from duravip.testing.netns import Lan
 from duravip.testing.probe import Probe
 
-pytestmark = pytest.mark.netns
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.parametrize("over", ["multicast", "unicast", "multicast-v6", "both"], indirect=True),
+]
 
 VIPS = ("10.77.0.51", "10.77.0.52", "10.77.0.53")
 PREFERENCES = dict(zip(VIPS, NODES, strict=True))

@@ -15,7 +15,10 @@ import pytest
 
 from duravip.testing.cluster import NODES, Cluster, duravip
 
-pytestmark = pytest.mark.netns
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.parametrize("over", ["multicast", "unicast", "multicast-v6", "both"], indirect=True),
+]
 
 VIP, OTHER = "10.77.0.51", "10.77.0.52"
 OTHER_BINDING = f'Binding "other" {{ Bind_Address = {OTHER} Enable_Duravip = true }}'

@@ -15,10 +15,13 @@ from collections import Counter
 
 import pytest
 
-from duravip.testing.cluster import MATURE_S, NODES, PATIENCE_S, Cluster
+from duravip.testing.cluster import MATURE_S, NODES, PATIENCE_S, TRANSPORTS, Cluster
 from duravip.testing.probe import Probe
 
-pytestmark = pytest.mark.netns
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.parametrize("over", ["multicast", "unicast", "multicast-v6", "both"], indirect=True),
+]
 
 VIPS = tuple(f"10.77.0.{number}" for number in range(51, 57))
 
@@ -64,7 +67,7 @@ def test_three_nodes_boot_and_every_address_has_one_owner_whom_the_client_reache
     )
     members = json.loads(cluster.ask("node3", "members", "--format", "json"))
     assert [(one["name"], one["online"], one["mature"], one["paths"]) for one in members] == [
-        (node, True, True, ["multicast"]) for node in NODES
+        (node, True, True, sorted(TRANSPORTS[cluster.over])) for node in NODES
     ]
     for vip in shown["vips"]:
         assert vip["flags"] == []
