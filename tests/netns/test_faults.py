@@ -31,6 +31,7 @@ pytestmark = [
 
 VIPS = ("10.77.0.51", "10.77.0.52", "10.77.0.53")
 PREFERENCES = dict(zip(VIPS, NODES, strict=True))
+ETH_P_ALL, UDP = 3, 17  # linux/if_ether.h; RFC 768
 LATE_S = 2.0  # what a busy machine may add
 
 
@@ -108,7 +109,7 @@ def test_a_killed_owner_is_replaced_and_begins_its_next_life_with_a_clean_slate(
     assert heir in {"node2", "node3"}
     assert cluster.watch.holders(vip) == ("node1", heir), "nobody has cleaned up on the dead node"
 
-    with first_datagram(cluster.lan, "node1") as first:
+    with first_datagram(cluster.lan, "node1", at="node2") as first:
         cluster.heal()
         cluster.start("node1")
         cluster.until(lambda: first, "node1 speaks again")
@@ -120,21 +121,21 @@ def test_a_killed_owner_is_replaced_and_begins_its_next_life_with_a_clean_slate(
 
 
 @contextlib.contextmanager
-def first_datagram(lan: Lan, host: str) -> Iterator[list[tuple[str, ...]]]:
-    """Gets one item at the moment when the client hears the first datagram of the host: its addresses then."""
+def first_datagram(lan: Lan, host: str, *, at: str) -> Iterator[list[tuple[str, ...]]]:
+    """Gets one item at the moment when host `at` hears the first UDP datagram of the other: its addresses then."""
     found: list[tuple[str, ...]] = []
     over = threading.Event()
-    with lan.inside("client"):
-        hearing = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-        hearing.bind(("eth0", 0x0800))
+    with lan.inside(at):
+        hearing = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        hearing.bind(("eth0", ETH_P_ALL))
     hearing.settimeout(0.05)
-    source, udp = socket.inet_aton(lan[host].address), 17
+    source = bytes.fromhex(lan[host].hardware_address.replace(":", ""))
 
     def listen() -> None:
         while not over.is_set() and not found:
             with contextlib.suppress(TimeoutError):
-                packet = hearing.recv(2048)
-                if packet[9] == udp and packet[12:16] == source:
+                frame = hearing.recv(2048)
+                if frame[6:12] == source and is_udp(frame):
                     found.append(lan.addresses(host))
 
     thread = threading.Thread(target=listen)
@@ -145,6 +146,12 @@ def first_datagram(lan: Lan, host: str) -> Iterator[list[tuple[str, ...]]]:
         over.set()
         thread.join()
         hearing.close()
+
+
+def is_udp(frame: bytes) -> bool:
+    """An Ethernet frame: IPv4 with protocol 17, or IPv6 whose next header is that."""
+    kind = frame[12:14]
+    return (kind == b"\x08\x00" and frame[23] == UDP) or (kind == b"\x86\xdd" and frame[20] == UDP)
 
 
 def test_a_divided_network_is_served_on_both_sides_and_one_owner_is_left_when_it_is_whole(cluster: Cluster) -> None:
