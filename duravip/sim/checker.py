@@ -3,26 +3,29 @@
 Rules of this file
 - Truth is what is in the kernels, what was ordered, and what processes are alive. Nodes are asked only what they
   believe about the view, the owners and the flags.
-- Safety (S1, S2, S3) is judged after every input of every node and every change of a kernel; liveness (L1, L2, L3,
-  L5) by `judge_rest` once the faults have stopped for long enough.
+- Safety (S1, S2, S3) is judged after every input of every node and every change of a kernel; liveness (L1 to L6) by
+  `judge_rest` once the faults have stopped for long enough.
 
-What is judged
+What is judged, by the properties' names in `docs/explanation/protocol.md`
     S1  two live processes with the same view never both have a VIP in their kernels, unless both claimed it in that
         view's state exchange; nobody orders to take what another one of its view still has, or has not yet been told
         to be rid of; and nobody keeps what its own agreed state gives to another.
     S2  nobody keeps a VIP that its own agreed state calls BROKEN.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
         nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel. Nobody renews what it
-        does not hold, and no live process finds in its kernel what it has neither ordered nor still to be rid of.
-    calm  nobody orders to take what another one has, in whatever view, while nothing gives a reason to doubt that one:
-        all links have been whole and all concerned have been well for long; nor for one failure time-out after a stall,
-        since nobody may be accused from before it.
+        does not hold, and no live process finds in its kernel what it has neither ordered nor still to be rid of. A
+        host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
-    L2  all live nodes agree on view, number, owners and flags, and are mature.
+    L2  all live nodes agree on view, number, owners and flags, and are mature; no node ever disagrees with its
+        coordinator.
     L3  an undisputed preference for an eligible node is honoured, unless `fail_back` says otherwise.
-    L5  nothing is ordered any more.
-    lease  a host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
-    And no node ever raises, disagrees with its coordinator, or runs hot.
+    L4  no chain of moves of single VIPs, each to another of its eligible members, would even out the loads: that is
+        the same as optimal for these (Harvey et al., Semi-matchings for bipartite graphs and load balancing, 2003).
+    L5  nothing is ordered any more. And nobody orders to take what another one has, in whatever view, while nothing
+        gives a reason to doubt that one: all links have been whole and all concerned have been well for long; nor for
+        one failure time-out after a stall, since nobody may be accused from before it.
+    L6  no view is installed any more; and no node ever installs more than MAX_VIEWS within five failure time-outs.
+    raised, hot  no node ever raises, nor handles inputs without end: bugs, whatever they lead to.
 
 "Keeps" means that its machine has the address and has not ordered its removal.
 """
@@ -30,6 +33,7 @@ What is judged
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,18 +43,20 @@ from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage, Leave
-from duravip.events import Disagreement, Event
+from duravip.events import Balanced, Disagreement, Event
 from duravip.model import Address, Flag, NodeName, ViewId
 from duravip.sim.clock import Clock
 from duravip.sim.host import Host, Process, SimulatedNode
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
+from duravip.sim.setup import Setup
 from duravip.sim.world import World
 
-MAX_INPUTS_PER_S = 3000  # of one node
+MAX_INPUTS_PER_S = 3000  # of one node that is heard ten times a second by a handful of others; see `watch`
 CALM_S = 15.0  # until then, things may still follow from what was wrong before
-DOUBT_S = 3.4  # a failure time-out, on a clock that is 1 % fast: nobody can have been silent that long since a stall
-LET_GO_S = 15.0  # the default `address_lifetime`, the kernel's slack, and a last order on its way
+DOUBT_TIMEOUTS = 0.97  # on a clock that is 1 % fast: nobody can have been silent that long since a stall
+LET_GO_S = 15.2  # the default `address_lifetime`, the kernel's slack, and a last order on its way
+MAX_VIEWS = 25
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
 
 
@@ -73,6 +79,12 @@ class Checker(Observer):
         self.inputs = 0
         self.views: set[ViewId] = set()
         self.last_order_at = 0.0
+        self.last_view_at = 0.0
+        self.balanced_at = 0.0
+        self._max_inputs = MAX_INPUTS_PER_S
+        self._timeout_s = 3.5
+        self._let_go_s = LET_GO_S
+        self._installed: dict[NodeName, deque[float]] = {}
         self._clock: Clock
         self._network: Network
         self._hosts: dict[NodeName, Host] = {}
@@ -80,8 +92,13 @@ class Checker(Observer):
         self._ended_at: dict[NodeName, float] = {}
         self._inputs_in: dict[NodeName, tuple[int, int]] = {}
 
-    def watch(self, world: World) -> None:
+    def watch(self, world: World, setup: Setup | None = None) -> None:
+        """`setup`: what the world was built from, if its times are not the simulator's usual ones."""
         self._clock, self._network, self._hosts = world.clock, world.network, world.hosts
+        if setup is not None:
+            self._timeout_s = setup.timeout_s
+            self._let_go_s = setup.let_go_s
+            self._max_inputs = round(MAX_INPUTS_PER_S * max(1.0, 0.1 / setup.interval_s * len(setup.nodes) / 7))
 
     def _violated(self, rule: str, text: str) -> None:
         if len(self.violations) < MAX_VIOLATIONS:
@@ -125,8 +142,16 @@ class Checker(Observer):
             self._judge_kept(host, process)
             if before is None or before[1] != view.id:
                 self.views.add(view.id)
+                self._judge_flapping(host.name)
                 for address in sorted(host.kernel.present):
                     self._judge_holders(host, address)
+
+    def _judge_flapping(self, name: NodeName) -> None:
+        now = self.last_view_at = self._clock.now
+        installed = self._installed.setdefault(name, deque(maxlen=MAX_VIEWS))
+        if len(installed) == MAX_VIEWS and now - installed[0] < 5 * self._timeout_s:
+            self._violated("L6", f"{name} has installed {MAX_VIEWS + 1} views in {now - installed[0]:.3f} s")
+        installed.append(now)
 
     def plumbed(self, host: Host, address: Address, present: bool) -> None:
         if present:
@@ -144,7 +169,9 @@ class Checker(Observer):
 
     def published(self, host: Host, event: Event) -> None:
         if isinstance(event, Disagreement):
-            self._violated("agreement", f"{host.name}: {event.address or ''} {event.text}")
+            self._violated("L2", f"{host.name}: {event.address or ''} {event.text}")
+        elif isinstance(event, Balanced):
+            self.balanced_at = self._clock.now
 
     def _judge_holders(self, host: Host, address: Address) -> None:
         """S1 in the kernels."""
@@ -196,7 +223,7 @@ class Checker(Observer):
                 if _view_id(other.node) == view:
                     self._violated("S1", f"{host.name} takes {address} from {other.name}, both in {view}")
                 elif self._in_calm(host, other):
-                    self._violated("calm", f"{host.name} takes {address}, which {other.name} has, for no reason")
+                    self._violated("L5", f"{host.name} takes {address}, which {other.name} has, for no reason")
 
     def _judge_renewed(self, host: Host, order: RenewAddresses) -> None:
         for address in order.addresses:
@@ -207,10 +234,11 @@ class Checker(Observer):
         """Whether `host` has no reason to think that `other` has gone."""
         now, fair_for_s = self._clock.now, self._network.fair_for_s()
         well_for_s = now - host.well_since
+        doubt_s = DOUBT_TIMEOUTS * self._timeout_s
         if (
-            well_for_s < DOUBT_S < fair_for_s
+            well_for_s < doubt_s < fair_for_s
             and other.process is not None
-            and other.well_since < host.well_since - DOUBT_S
+            and other.well_since < host.well_since - doubt_s
         ):
             return other.process.link.me in host.accused_none
         return min(fair_for_s, well_for_s, now - other.well_since) > CALM_S
@@ -220,8 +248,8 @@ class Checker(Observer):
         at, count = self._inputs_in.get(name, (second, 0))
         count = count + 1 if at == second else 1
         self._inputs_in[name] = (second, count)
-        if count == MAX_INPUTS_PER_S:
-            self._violated("hot", f"{name} handles more than {MAX_INPUTS_PER_S} inputs in a second")
+        if count == self._max_inputs:
+            self._violated("hot", f"{name} handles more than {self._max_inputs} inputs in a second")
 
     # --- at the end -----------------------------------------------------------------------------------------
 
@@ -230,14 +258,16 @@ class Checker(Observer):
         live = {name: host.process for name, host in self._hosts.items() if host.process is not None}
         if self.last_order_at > quiet_since_s:
             self._violated("L5", f"the last kernel order was given at {self.last_order_at:.3f}")
+        if self.last_view_at > quiet_since_s:
+            self._violated("L6", f"the last view was installed at {self.last_view_at:.3f}")
         self._judge_agreement(live)
         landscape = survey({name: process.table for name, process in live.items()})
         holders: dict[Address, list[NodeName]] = {}
         for name, host in self._hosts.items():
             if host.process is None:
                 left = [address for address in sorted(host.kernel.present) if ":" not in address]
-                if left and self._clock.now - self._ended_at.get(name, 0.0) > LET_GO_S:
-                    self._violated("lease", f"{name} has no process, and still {left} in its kernel")
+                if left and self._clock.now - self._ended_at.get(name, 0.0) > self._let_go_s:
+                    self._violated("S3", f"{name} has no process, and still {left} in its kernel")
                 continue
             for address in host.kernel.present:
                 holders.setdefault(address, []).append(name)
@@ -250,6 +280,8 @@ class Checker(Observer):
         fails_back = {p.table.settings.fail_back for p in live.values()} == {FAIL_BACK_WHEN_MATURE}
         for address in sorted(set(landscape.universe) | set(holders)):
             self._judge_address(landscape, address, holders, pins, fails_back=fails_back)
+        if not any(violation.rule == "L1" for violation in self.violations):
+            self._judge_balance(landscape, {address: names[0] for address, names in holders.items()}, pins)
 
     def _judge_agreement(self, live: dict[NodeName, Process]) -> None:
         first: tuple[NodeName, SimulatedNode] | None = None
@@ -303,6 +335,30 @@ class Checker(Observer):
             rule = "L3" if len(held_by) == 1 and address in landscape.preferences else "L1"
             expected = "one of " + str(eligible) if wanted is None else str(wanted)
             self._violated(rule, f"{address} is held by {held_by}, expected {expected}")
+
+    def _judge_balance(
+        self, landscape: Landscape, holder: Mapping[Address, NodeName], pins: Mapping[Address, NodeName]
+    ) -> None:
+        """L4: from the fullest node on, looks for a chain of moves that ends at one that has room."""
+        weight = {name: host.weight for name, host in self._hosts.items()}
+        load = dict.fromkeys(self._hosts, 0.0)
+        ways: dict[NodeName, dict[NodeName, Address]] = {name: {} for name in self._hosts}
+        for address, owner in holder.items():
+            load[owner] += landscape.weights.get(address, 1.0)
+            eligible = self._eligible(landscape, address)
+            bound = {pins.get(address), *landscape.preferences.get(address, ())}.intersection(eligible)
+            tied = address in landscape.follows or address in landscape.followers or address in landscape.weights
+            if not bound and not tied:
+                ways[owner].update(dict.fromkeys(eligible, address))
+        for source in self._hosts:
+            reached, waiting = {source}, [source]
+            while waiting:
+                for target in ways[waiting.pop()].keys() - reached:
+                    reached.add(target)
+                    waiting.append(target)
+                    if (load[target] + 1) / weight[target] < load[source] / weight[source] - 1e-9:
+                        self._violated("L4", f"{source} has {load[source]:g} VIPs, and {target} {load[target]:g}")
+                        return
 
     def _eligible(self, landscape: Landscape, address: Address) -> list[NodeName]:
         if Flag.BROKEN in landscape.flags.get(address, ()):

@@ -161,7 +161,7 @@ class Host:
         self._make_node = make_node
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
-        self._weight = weight
+        self.weight = weight
         self._if_flap_limit = if_flap_limit
         self._random = clock.random(f"host {name}")
         self._starts = 0
@@ -324,7 +324,7 @@ class Host:
             incarnation=me.incarnation,
             heartbeat_interval_s=self._heartbeat_interval_s,
             failure_timeout_s=self._failure_timeout_s,
-            weight=self._weight,
+            weight=self.weight,
             on_isolation=self.on_isolation,
             on_duplicate=self.on_duplicate,
             probe_before_taking=self.probe_before_taking,

@@ -9,7 +9,7 @@ Rules of this file
 - Somebody may take an address off (`steal`). The process hears of that, and of a lifetime's end, some time later, and
   not while an order for the address is open: as `runtime.watching` has it.
 - What comes too late (`not_after`) is not handed over. Renewing an address that has gone puts it back.
-- A lifetime that is not renewed ends up to EXPIRY_SLACK_S late, whether there is a process or not. IPv6 addresses are
+- A lifetime that is not renewed ends late (`Temper.late_s`), whether there is a process or not. IPv6 addresses are
   put on without one.
 """
 
@@ -45,12 +45,14 @@ LOOK_AGAIN_S = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temper:
     """How bad a kernel is. Times are seconds: usual ones are drawn up to `usual_s`; a `slow` chance draws up to
-    `slow_s` instead, for handing over, carrying out and answering alike. `failure` is a chance per order."""
+    `slow_s` instead, for handing over, carrying out and answering alike. `failure` is a chance per order. The end of
+    a lifetime comes up to `late_s` late."""
 
     usual_s: float = 0.002
     slow: float = 0.0
     slow_s: float = 0.6
     failure: float = 0.0
+    late_s: float = EXPIRY_SLACK_S
 
 
 CALM = Temper()
@@ -253,7 +255,7 @@ class Kernel:
         self._lives.pop(address, None)
         if lifetime_s:
             life = self._lives[address] = object()
-            self._clock.after(lifetime_s + EXPIRY_SLACK_S * self._random.random(), partial(self._expire, address, life))
+            self._clock.after(lifetime_s + self.temper.late_s * self._random.random(), partial(self._expire, address, life))
 
     def _expire(self, address: Address, life: object) -> None:
         if self._lives.get(address) is life:

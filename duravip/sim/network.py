@@ -30,8 +30,8 @@ class Weather:
     ghost_s: float = 20.0
 
 
+TOLERABLE_STRAGGLE = 0.02
 TOLERABLE_LOSS = 0.01  # "under 1 % loss the `lan` profile makes no false view"
-TOLERABLE_DELAY_S = 0.02
 
 FAIR = Weather()
 ROUGH = Weather(loss=0.01, duplicate=0.01, straggle=0.02, ghost=0.002)
@@ -45,6 +45,7 @@ class Network:
         self._cut: set[tuple[NodeName, NodeName]] = set()
         self._weather = FAIR
         self._fair_since: float | None = 0.0
+        self.tolerable_delay_s = 0.02  # a fiftieth of the heartbeat interval: what no detector should mind
         self.datagrams = 0
         self.lost = 0
 
@@ -70,7 +71,13 @@ class Network:
         return self._clock.now - self._fair_since if self._fair_since is not None else 0.0
 
     def _judge(self) -> None:
-        fair = not self._cut and self._weather.loss <= TOLERABLE_LOSS and self._weather.delay_s <= TOLERABLE_DELAY_S
+        weather = self._weather
+        fair = (
+            not self._cut
+            and weather.loss <= TOLERABLE_LOSS
+            and weather.delay_s <= self.tolerable_delay_s
+            and (weather.straggle <= TOLERABLE_STRAGGLE or weather.straggle_s <= self.tolerable_delay_s)
+        )
         if not fair:
             self._fair_since = None
         elif self._fair_since is None:

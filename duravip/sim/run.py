@@ -1,27 +1,32 @@
-"""One schedule from its seed to its verdict."""
+"""One schedule from its seed to its verdict, and to the few faults that it takes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from duravip.cluster.effects import Effect
-from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage, Heartbeat, Probe
 from duravip.events import Event
 from duravip.model import Address
 from duravip.sim.bugs import planted
 from duravip.sim.checker import Checker, Violation
-from duravip.sim.faults import END_AT_S, Schedule
+from duravip.sim.faults import ALL_KINDS
 from duravip.sim.host import Host, MakeNode
+from duravip.sim.outage import Outages
+from duravip.sim.schedule import Schedule
+from duravip.sim.setup import Setup, random_setup
+from duravip.sim.shrink import smallest
 from duravip.sim.world import World, make_node
 
 QUIET_S = 4.0  # before the end: no kernel order is expected any more
+BALANCE_ROUNDS = 200  # that the end waits for, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """`digest` names everything that was sent, done and published; it is the same for the same seed. `trace` is
-    empty unless asked for."""
+    empty unless asked for. `faults`: what the troubles of the schedule were, each with its time. `virtual_s`: how long
+    the world lasted."""
 
     seed: int
     violations: tuple[Violation, ...]
@@ -31,6 +36,11 @@ class Outcome:
     inputs: int
     orders: int
     datagrams: int
+    moves: int
+    outages_s: tuple[float, ...]
+    virtual_s: float
+    troubles: int
+    faults: tuple[str, ...]
     trace: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
@@ -41,31 +51,91 @@ class Outcome:
         )
 
 
-def run_schedule(seed: int, *, bug: str | None = None, trace: bool = False, make_node: MakeNode = make_node) -> Outcome:
-    """Never raises for what goes wrong in the cluster: that is a violation. `bug` names one of `sim.bugs`."""
+def run_schedule(
+    seed: int,
+    *,
+    setup: Setup | None = None,
+    kinds: Collection[str] = ALL_KINDS,
+    only: frozenset[int] | None = None,
+    bug: str | None = None,
+    trace: bool = False,
+    make_node: MakeNode = make_node,
+) -> Outcome:
+    """Never raises for what goes wrong in the cluster: that is a violation. `setup` None: one that follows from the
+    seed. `only`: the numbers of the troubles that happen. `bug` names one of `sim.bugs`."""
     with planted(bug):
-        checker = Tracer() if trace else Checker()
-        world = World(seed, observer=checker, make_node=make_node)
-        checker.watch(world)
-        schedule = Schedule(world)
-        schedule.plant(checker.happened)
-        world.clock.run_until(END_AT_S)
-        checker.judge_rest(quiet_since_s=END_AT_S - QUIET_S)
+        referee = Tracer() if trace else Referee()
+        world = World(seed, observer=referee, make_node=make_node)
+        if setup is None:
+            setup = random_setup(world.clock.random("setup"))
+        schedule = Schedule(world, setup, kinds=kinds, only=only)
+        referee.watch(world, setup)
+        schedule.plant(referee.happened, referee.outages.changed)
+        world.clock.run_until(schedule.end_at_s)
+        for _ in range(BALANCE_ROUNDS):
+            if world.clock.now - referee.balanced_at > QUIET_S + setup.balance_s:
+                break
+            world.clock.run_until(world.clock.now + setup.balance_s)
+        referee.judge_rest(quiet_since_s=world.clock.now - QUIET_S)
     return Outcome(
         seed=seed,
-        violations=tuple(checker.violations),
+        violations=tuple(referee.violations),
         digest=world.clock.digest(),
         nodes=len(world.hosts),
-        views=len(checker.views),
-        inputs=checker.inputs,
-        orders=checker.orders,
+        views=len(referee.views),
+        inputs=referee.inputs,
+        orders=referee.orders,
         datagrams=world.network.datagrams,
-        trace=tuple(checker.lines) if isinstance(checker, Tracer) else (),
+        moves=referee.outages.moves,
+        outages_s=tuple(referee.outages.lengths_s),
+        virtual_s=world.clock.now,
+        troubles=len(schedule.troubles),
+        faults=tuple(
+            f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults
+        ),
+        trace=tuple(referee.lines) if isinstance(referee, Tracer) else (),
     )
 
 
-class Tracer(Checker):
-    """A checker that also writes down what happens, for people."""
+def shrink(
+    seed: int, property: str, *, setup: Setup | None = None, kinds: Collection[str] = ALL_KINDS, bug: str | None = None
+) -> Outcome:
+    """The run of as few of the seed's troubles as still break the same property: without any single one of them it
+    would not be broken."""
+    whole = run_schedule(seed, setup=setup, kinds=kinds, bug=bug)
+    found = {frozenset(range(whole.troubles)): whole}
+
+    def breaks(numbers: frozenset[int]) -> bool:
+        outcome = found.setdefault(numbers, run_schedule(seed, setup=setup, kinds=kinds, only=numbers, bug=bug))
+        return any(violation.rule == property for violation in outcome.violations)
+
+    return found[smallest(frozenset(range(whole.troubles)), breaks)]
+
+
+class Referee(Checker):
+    """The checker, and what a client sees meanwhile."""
+
+    outages: Outages
+
+    def watch(self, world: World, setup: Setup | None = None) -> None:
+        super().watch(world, setup)
+        self.outages = Outages(world)
+
+    def started(self, host: Host) -> None:
+        super().started(host)
+        self.outages.changed()
+
+    def ended(self, host: Host, why: str) -> None:
+        super().ended(host, why)
+        self.outages.changed()
+
+    def plumbed(self, host: Host, address: Address, present: bool) -> None:
+        super().plumbed(host, address, present)
+        self.outages.plumbed(host, address, present)
+
+
+class Tracer(Referee):
+    """It also writes down what happens, for people."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,9 +155,6 @@ class Tracer(Checker):
     def ended(self, host: Host, why: str) -> None:
         self._line(host.name, why)
         super().ended(host, why)
-
-    def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
-        super().handled(host, given, effects)
 
     def sent(self, host: Host, message: AnyMessage) -> None:
         if not isinstance(message, Heartbeat | Probe):

@@ -45,11 +45,15 @@ def blueprints(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[Blue
     return tuple(made)
 
 
-def table_of(
-    chance: random.Random, name: NodeName, plan: tuple[Blueprint, ...], settings: Settings, *, errors: float
-) -> Table:
-    """One node's table. `errors`: the chance, per VIP, that this node says something else than the others."""
-    vips = [blueprint.entry for blueprint in plan if name in blueprint.members]
+def table_of(name: NodeName, plan: tuple[Blueprint, ...], settings: Settings) -> Table:
+    """One node's table, if nobody makes mistakes."""
+    return make_table([blueprint.entry for blueprint in plan if name in blueprint.members], settings)
+
+
+def with_mistakes(chance: random.Random, table: Table, name: NodeName, *, errors: float) -> Table:
+    """What this node's file says after somebody edited it. `errors`: the chance, per VIP, that it says something else
+    than the others'."""
+    vips = list(table.vips)
     for at in range(len(vips)):
         if chance.random() < errors:
             vips[at] = _spoilt(chance, vips[at], name)
@@ -57,7 +61,7 @@ def table_of(
         vips.pop(chance.randrange(len(vips)))
     if chance.random() < errors * 2:
         _swap_names(vips)
-    return make_table(vips, settings)
+    return make_table(vips, table.settings)
 
 
 def random_settings(chance: random.Random) -> Settings:

@@ -2,7 +2,7 @@ import random
 
 from duravip.cluster.flags import Landscape, survey
 from duravip.model import Flag, NodeName
-from duravip.sim.tables import blueprints, random_settings, table_of
+from duravip.sim.tables import blueprints, random_settings, table_of, with_mistakes
 
 NAMES = tuple(NodeName(f"node{number}") for number in range(1, 5))
 
@@ -11,7 +11,8 @@ def landscape(seed: int, errors: float) -> Landscape:
     chance = random.Random(seed)
     plan = blueprints(chance, NAMES)
     settings = random_settings(chance)
-    return survey({name: table_of(chance, name, plan, settings, errors=errors) for name in NAMES})
+    tables = {name: table_of(name, plan, settings) for name in NAMES}
+    return survey({name: with_mistakes(chance, table, name, errors=errors) for name, table in tables.items()})
 
 
 def test_without_errors_nothing_is_wrong() -> None:
