@@ -20,10 +20,12 @@ from trio.testing import MockClock
 
 from duravip import events
 from duravip.cli import check, plan
+from duravip.cli.rehearse import Report
 from duravip.model import Address, NodeName, Settings, Table
 from duravip.plugin.manager import PluginRecord
 from duravip.runtime.status import Status
 from duravip.sim.observer import Observer
+from duravip.sim.rehearsal import Finding, Rehearsal
 from duravip.sim.world import World
 
 FOUNDING = from_code.ROOT / "tests" / "corpus" / "founding"
@@ -51,6 +53,12 @@ def samples() -> dict[str, tuple[str, str]]:
             "with `--down`, from the plan in which all nodes are up.",
             _text(plan.plan(checked.nodes)),
         ),
+        "duravip rehearse node1.conf node2.conf": (
+            "`property` is one of S1 to S4, L1 to L6, or `raised` or `hot` for a bug that is none of these. `at_s` is "
+            "in virtual seconds. `schedule`: the faults that suffice, or null after the first few violations. `seeds`: "
+            "how many were run.",
+            _text(_rehearsed()),
+        ),
         "duravip show": ("What the node that is asked knows and has agreed to.", _text(_fixed(shown))),
         "duravip members": (
             "Everybody in the view (`online`), and whoever else is heard. `paths`: the transports on which the node "
@@ -60,6 +68,12 @@ def samples() -> dict[str, tuple[str, str]]:
         "duravip events": ("One object a line; [events](events.md) has every id and its fields.", json.dumps(_event())),
         "duravip plugins": ("`error` is empty exactly when `loaded`.", _text([asdict(_plugin())])),
     }
+
+
+def _rehearsed() -> dict[str, Any]:
+    rehearsal = Rehearsal(seeds=100, moves=311, outages_s=[0.004, 2.1, 5.25])
+    rehearsal.findings.append(Finding(seed=17, property="S1", at_s=12.25, detail="192.0.2.1 on node1 and node2"))
+    return Report(rehearsal, (("11.500 node1 is killed", "12.000 node1 starts"),), took_s=4.0).as_json()
 
 
 def _text(value: object) -> str:

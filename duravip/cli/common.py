@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from duravip.errors import UsageError
 from duravip.model import NodeName
+
+if TYPE_CHECKING:
+    from duravip.config.node_config import NodeConfig
 
 
 def split_name(argument: str) -> tuple[NodeName | None, str]:
@@ -12,3 +19,24 @@ def split_name(argument: str) -> tuple[NodeName | None, str]:
     if equals and name and "/" not in name:
         return NodeName(name), path
     return None, argument
+
+
+def read_nodes(files: Sequence[str], purpose: str) -> tuple[NodeConfig, ...]:
+    """What `check` reads, sorted by name, for a plan or what else needs all nodes. Errors go to stderr, then UsageError
+    is raised."""
+    from duravip.cli.check import check
+    from duravip.cli.diagnostic_text import write_diagnostics
+    from duravip.cli.with_plugins import plugins_for
+    from duravip.config.diagnostics import Severity
+
+    plugins = plugins_for([split_name(file)[1] for file in files])
+    checked = check(
+        files,
+        parsers=plugins.parsers(),
+        plugin_options=plugins.plugin_options(),
+        plugin_kinds=plugins.plugin_kinds(),
+    )
+    if not checked.count(Severity.ERROR):
+        return checked.nodes
+    write_diagnostics(found for found in checked.diagnostics if found.severity is Severity.ERROR)
+    raise UsageError(f"no {purpose} for an invalid configuration; `duravip check` says more")

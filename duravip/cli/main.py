@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "move": ("move", "Move an address to a node, and pin it there."),
     "plan": ("plan", "Who would own what, and why, for these configurations."),
     "plugins": ("plugins", "Every installed plugin, and whether it could be loaded."),
+    "rehearse": ("rehearse", "Run these configurations through random faults, in a simulated world."),
     "reload": ("reload", "Read the configuration again, and say what changes."),
     "run": ("run", "The daemon, in the foreground."),
     "show": ("show", "The virtual addresses: owner, flags, members."),

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import split_name
+from duravip.cli.common import read_nodes
 from duravip.cli.output import print_json, print_table
-from duravip.cli.with_plugins import plugins_for
 from duravip.errors import UsageError
 from duravip.model import Address, NodeName, address_order, canonical_address
 
@@ -45,7 +44,7 @@ def command(files: tuple[str, ...], down: tuple[str, ...], current: str | None, 
     FILE is one node's configuration; NAME=FILE names the node. Moves are counted from the owners that
     --current gives, else, with --down, from the plan in which all nodes are up.
     """
-    nodes = _read_nodes(files)
+    nodes = read_nodes(files, "plan")
     result = plan(nodes, down=[NodeName(name) for name in down], current=_read_owners(current) if current else None)
     if style == "json":
         print_json(result)
@@ -125,25 +124,6 @@ def _owners(decisions: Mapping[Address, Decision]) -> dict[Address, NodeName]:
 
 
 # --- input --------------------------------------------------------------------------------------------------
-
-
-def _read_nodes(files: Sequence[str]) -> tuple[NodeConfig, ...]:
-    """What `check` reads, sorted by name. Errors go to stderr, then UsageError is raised."""
-    from duravip.cli.check import check
-    from duravip.cli.diagnostic_text import write_diagnostics
-    from duravip.config.diagnostics import Severity
-
-    plugins = plugins_for([split_name(file)[1] for file in files])
-    checked = check(
-        files,
-        parsers=plugins.parsers(),
-        plugin_options=plugins.plugin_options(),
-        plugin_kinds=plugins.plugin_kinds(),
-    )
-    if not checked.count(Severity.ERROR):
-        return checked.nodes
-    write_diagnostics(found for found in checked.diagnostics if found.severity is Severity.ERROR)
-    raise UsageError("no plan for an invalid configuration; `duravip check` says more")
 
 
 def _read_owners(source: str) -> dict[Address, NodeName]:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 
 from duravip.sim.bugs import BUGS
-from duravip.sim.run import Outcome, run_schedule
+from duravip.sim.parallel import spread
+from duravip.sim.run import run_schedule
 
 
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
-
-
-def _outcomes(job: Callable[[int], Outcome], seeds: range, jobs: int) -> Iterator[Outcome]:
-    if jobs == 1:
-        yield from map(job, seeds)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(job, seeds, chunksize=4)
 
 
 def main() -> int:
@@ -38,7 +29,7 @@ def main() -> int:
     began = time.perf_counter()
     job = partial(run_schedule, bug=options.bug, trace=options.trace)
     failed = 0
-    for outcome in _outcomes(job, options.seeds, options.jobs):
+    for outcome in spread(job, options.seeds, options.jobs):
         failed += bool(outcome.violations)
         if outcome.violations or options.verbose or options.trace:
             print(*outcome.trace, outcome, sep="\n", flush=True)

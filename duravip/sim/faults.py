@@ -108,7 +108,7 @@ class Troublemaker:
         """One trouble of a kind that is wanted."""
         if self._troubles and self._addresses:
             weights = [weight for weight, _ in self._troubles]
-            self._random.choices([plan for _, plan in self._troubles], weights)[0][1](at_s)
+            self._random.choices([plan for _, plan in self._troubles], weights)[0](at_s)
 
     def add(self, at_s: float, text: str, action: Callable[[], object]) -> None:
         self.planned.append(Fault(at_s, text, action))
@@ -198,7 +198,9 @@ class Troublemaker:
 
     def _loss(self, at_s: float) -> None:
         loss = self._random.uniform(0.1, 0.6)
-        self._weather(at_s, f"{loss:.0%} of all datagrams are lost", replace(self.usual, loss=loss), self._after(0.5, 8))
+        self._weather(
+            at_s, f"{loss:.0%} of all datagrams are lost", replace(self.usual, loss=loss), self._after(0.5, 8)
+        )
 
     def _slow(self, at_s: float) -> None:
         """Messages are as slow as everything else, so that everything may happen between any two of them."""

@@ -255,7 +255,9 @@ class Kernel:
         self._lives.pop(address, None)
         if lifetime_s:
             life = self._lives[address] = object()
-            self._clock.after(lifetime_s + self.temper.late_s * self._random.random(), partial(self._expire, address, life))
+            self._clock.after(
+                lifetime_s + self.temper.late_s * self._random.random(), partial(self._expire, address, life)
+            )
 
     def _expire(self, address: Address, life: object) -> None:
         if self._lives.get(address) is life:

@@ -2,9 +2,9 @@
 
 Rules of this file
 - The client stands beside the host that is connected with the most others; ties: the first.
-- A VIP is *served* while a host whose daemon runs, whose link is up, and which the client reaches, has it in its kernel.
-- It *could be* served while there is such a host that has it in its table and is not drained, and no node calls it
-  BROKEN. An outage is the time for which it could be and is not; before it was held for the first time there is none.
+- A VIP is *served* while a host whose daemon runs, whose link is up, and which the client reaches, has it in its
+  kernel. It *could be* served while there is such a host that has it in its table and is not drained, and no node calls
+  it BROKEN. An outage is the time for which it could be and is not, from when it was held for the first time.
 - A move is counted when another host than the last has it.
 """
 

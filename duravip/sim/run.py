@@ -90,9 +90,7 @@ def run_schedule(
         outages_s=tuple(referee.outages.lengths_s),
         virtual_s=world.clock.now,
         troubles=len(schedule.troubles),
-        faults=tuple(
-            f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults
-        ),
+        faults=tuple(f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults),
         trace=tuple(referee.lines) if isinstance(referee, Tracer) else (),
     )
 

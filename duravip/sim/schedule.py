@@ -15,6 +15,7 @@ from functools import partial
 
 from duravip.cluster.messages import Blocked
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
+from duravip.sim.host import CLOCK_DRIFT
 from duravip.sim.kernel import CALM
 from duravip.sim.network import FAIR
 from duravip.sim.setup import Setup
@@ -49,9 +50,8 @@ class Schedule:
         self.world = world
         self.end_at_s = CALM_AT_S + max(CALM_S, setup.settling_s)
         chance = self._random = world.clock.random("schedule")
-        maker = self._maker = Troublemaker(world, setup, kinds, chance)
+        self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50
-        drift = {} if "clock" in kinds else {"clock_drift": 0.0}
         for node in setup.nodes:
             world.add_host(
                 node.name,
@@ -62,7 +62,7 @@ class Schedule:
                 on_isolation=node.on_isolation,
                 on_duplicate=node.on_duplicate,
                 probe_before_taking=node.probe_before_taking,
-                **drift,
+                clock_drift=CLOCK_DRIFT if "clock" in kinds else 0.0,
             )
         self._starts()
         frame = self._planned()

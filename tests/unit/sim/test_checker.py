@@ -25,7 +25,7 @@ from duravip.model import (
     VipEntry,
     make_table,
 )
-from duravip.sim.checker import LET_GO_S, Checker
+from duravip.sim.checker import LET_GO_S, MAX_VIEWS, Checker
 from duravip.sim.host import Host
 from duravip.sim.world import World
 
@@ -175,7 +175,7 @@ def test_taking_what_another_has_while_all_is_calm_is_noticed_in_any_view() -> N
     stage.in_view(2, B)
     stage.world.clock.run_until(30)
     stage.holds(B)
-    assert stage.rules() == {"calm"}
+    assert stage.rules() == {"L5"}
 
 
 def test_taking_what_another_has_is_fair_after_a_partition() -> None:
@@ -188,7 +188,7 @@ def test_taking_what_another_has_is_fair_after_a_partition() -> None:
     assert stage.rules() == set()
 
 
-@pytest.mark.parametrize(("frozen_s", "expected"), [(1.0, set()), (5.0, {"calm"})])
+@pytest.mark.parametrize(("frozen_s", "expected"), [(1.0, set()), (5.0, {"L5"})])
 def test_taking_what_another_has_right_after_a_stall_is_noticed(frozen_s: float, expected: set[str]) -> None:
     stage = Stage()
     stage.holds(A)
@@ -352,7 +352,7 @@ def test_an_address_in_the_kernel_of_a_process_that_knows_nothing_of_it_is_found
     assert stage.rules() == {"S3"}
 
 
-@pytest.mark.parametrize(("lifetime_s", "found"), [(10.0, set()), (0.0, {"lease"})])
+@pytest.mark.parametrize(("lifetime_s", "found"), [(10.0, set()), (0.0, {"S3"})])
 def test_an_address_that_outlives_its_process_for_long_is_found(lifetime_s: float, found: set[str]) -> None:
     stage = Stage()
     stage.node(A).holdings = {X: HoldState.TAKING}
@@ -360,4 +360,55 @@ def test_an_address_that_outlives_its_process_for_long_is_found(lifetime_s: floa
     stage.world.clock.run_until(1.0)
     stage.host(A).crash()
     stage.world.clock.run_until(LET_GO_S + 2)
-    assert stage.at_rest() & {"lease"} == found
+    assert stage.at_rest() & {"S3"} == found
+
+
+def pair(*, preference: str | None = None) -> Table:
+    wish = Use(preference) if preference is not None else None
+    entries = [VipEntry(address=at, bindings=(Use(f"b-{at}"),), preference=wish) for at in (X, Y)]
+    return make_table(entries)
+
+
+@pytest.mark.parametrize(
+    ("tables", "weight", "found"),
+    [
+        ((pair(), pair()), 1.0, {"L4"}),
+        ((pair(), pair()), 2.0, set()),
+        ((pair(preference="a"), pair(preference="a")), 1.0, set()),
+        ((pair(), table(binding=f"b-{X}")), 1.0, {"L4"}),
+        ((pair(), make_table([])), 1.0, set()),
+    ],
+    ids=["uneven", "a may have twice as many", "both prefer a", "one of them may move", "none may"],
+)
+def test_loads_that_a_move_would_even_out_are_noticed_at_rest(
+    tables: tuple[Table, Table], weight: float, found: set[str]
+) -> None:
+    stage = Stage(tables=tables)
+    stage.host(A).weight = weight
+    for name in (A, B):
+        stage.node(name).decisions = dict.fromkeys((X, Y), Decision(A, Reason.HOLDER))
+    stage.node(A).holdings = dict.fromkeys((X, Y), HoldState.HELD)
+    stage.does(A, *(TakeAddress(address=at, interface=None, prefix=32) for at in (X, Y)))
+    assert stage.at_rest() == found
+
+
+def test_a_view_that_is_installed_shortly_before_the_end_is_noticed() -> None:
+    stage = Stage()
+    stage.holds(A)
+    stage.node(B).decisions = dict(stage.node(A).decisions)
+    stage.world.clock.run_until(9.0)
+    stage.in_view(2)
+    stage.does(A)
+    stage.checker.judge_rest(quiet_since_s=5.0)
+    assert stage.rules() == {"L6"}
+
+
+def test_a_view_that_flaps_is_noticed() -> None:
+    stage = Stage()
+    for epoch in range(MAX_VIEWS):
+        stage.in_view(2 + epoch, A)
+        stage.does(A)
+    assert stage.rules() == set()
+    stage.in_view(2 + MAX_VIEWS, A)
+    stage.does(A)
+    assert stage.rules() == {"L6"}
