@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import environment_of_all
-
 if TYPE_CHECKING:
     from duravip.plugin.manager import Found, PluginSet
 
@@ -57,11 +55,13 @@ _DISABLING = "disable_plugins"
 
 
 def _text(file: str) -> str:
-    """In small letters, with all that it may include; "" when it cannot be read, which whoever reads it in earnest will
-    say."""
-    from duravip.config.include import texts
+    """In small letters; "" when it cannot be read, which whoever reads it in earnest will say."""
+    from duravip.config.load import UnreadableError, read_text
 
-    return "\n".join(texts(file, environment_of_all())).lower()
+    try:
+        return read_text(file).lower()
+    except UnreadableError:
+        return ""
 
 
 def _mentioned(one: Found, texts: Sequence[str]) -> bool:
@@ -77,7 +77,7 @@ def _disabled(file: str, plugins: PluginSet) -> frozenset[str]:
         parsers=plugins.parsers(),
         plugin_options=plugins.plugin_options(),
         plugin_kinds=plugins.plugin_kinds(),
-        environ=environment_of_all(),
+        environ={},
         host_name="node",
         resolve=lambda name: (),
     )

@@ -264,8 +264,8 @@ class AgreedState:
 
 
 def rounds_switched(states: tuple[MemberState, ...]) -> set[Round]:
-    """Those that any member has seen come into force last."""
-    return {state.switched for state in states if state.switched is not None}
+    """Those that any member remembers to have come into force."""
+    return {known for state in states for known in state.switched}
 
 
 def pins_at_install(states: tuple[MemberState, ...]) -> dict[Address, Pin]:

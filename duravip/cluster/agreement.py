@@ -6,12 +6,13 @@ Rules of this file
 - A view is installed only when every one of its members has promised exactly this view, and only by those that have.
 - A member answers the leader that its own links name, or one with a smaller name; a rival of the leader is refused,
   so two proposers do not outbid each other for ever.
-- Epochs only grow. A new proposal's epoch is above every one its proposer has seen.
+- Epochs only grow. A new proposal's epoch is above every one its proposer has seen. One that is EPOCH_LEAP above this
+  node's own comes from no view, but from a liar: it is neither promised nor gone above, or soon none would be left.
 
 Theory of operation
     PHASES gives the moves. JOINING: no view yet. SETTLED: in a view. GATHERING: about to propose; short waits let one
     cause make one view. PROPOSING: asked the others, collecting promises; repeats the question until all have
-    answered or `failure_timeout` is over; who has not answered by then is left out of the next try and penalised.
+    answered or `failure_timeout` is over; who has not answered by then is left out of the next try (`penalties`).
     PROMISED: answered somebody else's proposal, waiting for its Install.
     The proposer repeats its Install until each member's heartbeats show the view.
     A state can be left without an Install: the proposer may die. Then the links change, somebody else becomes the
@@ -30,12 +31,12 @@ from dataclasses import dataclass, field
 
 from duravip.cluster.messages import Install, MemberState, Promise, Propose, Refuse
 from duravip.cluster.parameters import Parameters
+from duravip.cluster.penalties import Penalties
 from duravip.errors import ImpossibleTransitionError
-from duravip.model import Member, NodeName, View, ViewId
+from duravip.model import MAX_COUNT, Member, NodeName, View, ViewId
 
 RESEND_INTERVALS = 0.25  # heartbeat intervals between repetitions of a question or an Install
-PENALTY_TIMEOUTS = 4.0  # failure time-outs for which one that did not answer is left out; doubles each time
-MAX_PENALTY_TIMEOUTS = 64.0
+EPOCH_LEAP = 2**24  # how far above its own a node in a view believes an epoch; more views nobody has missed
 
 
 class Phase(enum.Enum):
@@ -68,14 +69,6 @@ class Proposal:
         return tuple(member for member in self.members if member.name not in self.promises)
 
 
-@dataclass(slots=True)
-class Penalty:
-    """For not answering; remembered for as long again after its end, so that the next one can be twice as long."""
-
-    until: float
-    length_s: float
-
-
 class Agreement:
     """One node's part in agreeing on views. Returns messages to say; `installed` holds an Install to act upon."""
 
@@ -93,7 +86,7 @@ class Agreement:
         self.last_install: Install | None = None
         self._unconfirmed: set[Member] = set()
         self._install_resend_at = math.inf
-        self._penalties: dict[Member, Penalty] = {}
+        self.penalties = Penalties(self._timeout)
 
     # --- questions -------------------------------------------------------------------------------------------------
 
@@ -111,9 +104,10 @@ class Agreement:
             and self.view.id.incarnation == self.me.incarnation
         )
 
-    def penalised(self, member: Member, now: float) -> bool:
-        penalty = self._penalties.get(member)
-        return penalty is not None and now < penalty.until
+    def is_plausible(self, epoch: int) -> bool:
+        """Whether an epoch can have come about by views alone. Who is in no view yet has to believe any but the last:
+        the group it joins may be old."""
+        return epoch <= (self.promised + EPOCH_LEAP if self.view is not None else MAX_COUNT - 2 * EPOCH_LEAP)
 
     def deadline(self, now: float) -> float:
         proposal = self.proposal
@@ -121,7 +115,7 @@ class Agreement:
             self.propose_at if self.phase is Phase.GATHERING else math.inf,
             min(proposal.resend_at, proposal.expires_at) if proposal is not None else math.inf,
             self._install_resend_at if self._unconfirmed else math.inf,
-            min((penalty.until for penalty in self._penalties.values() if penalty.until > now), default=math.inf),
+            self.penalties.deadline(now),
         )
 
     def excuse(self, gap_s: float) -> None:
@@ -132,7 +126,8 @@ class Agreement:
     # --- leading ---------------------------------------------------------------------------------------------------
 
     def saw_epoch(self, epoch: int) -> None:
-        self.highest = max(self.highest, epoch)
+        if self.is_plausible(epoch):
+            self.highest = max(self.highest, epoch)
 
     def gather(self, until: float) -> None:
         """A view is needed and this node leads: propose at `until`, or earlier if asked again."""
@@ -190,15 +185,13 @@ class Agreement:
     def tick(self, now: float) -> list[Propose | Install]:
         """Repeats what nobody has answered. A proposal that has expired ends in GATHERING, its silent penalised."""
         said: list[Propose | Install] = []
-        self._penalties = {
-            member: penalty for member, penalty in self._penalties.items() if now < penalty.until + penalty.length_s
-        }
+        self.penalties.expire(now)
         proposal = self.proposal
         if proposal is not None:
             if now >= proposal.expires_at:
                 for member in proposal.silent():
                     if member not in proposal.refusers:
-                        self._penalise(member, now)
+                        self.penalties.silent(member, now)
                 self.gather(now)
             elif now >= proposal.resend_at:
                 proposal.resend_at = now + RESEND_INTERVALS * self._interval
@@ -209,7 +202,7 @@ class Agreement:
         return said
 
     def on_promise(self, sender: Member, promise: Promise) -> None:
-        self._penalties.pop(sender, None)  # late or not: it does answer
+        self.penalties.answered(sender)
         proposal = self.proposal
         if proposal is None or promise.view != proposal.view or promise.state.member != sender:
             return
@@ -218,11 +211,12 @@ class Agreement:
 
     def on_refuse(self, sender: Member, refuse: Refuse, now: float) -> None:
         """Somebody is bound to a higher epoch: ask again, above it. Or it knows another leader: that is no silence."""
-        self._penalties.pop(sender, None)
         self.saw_epoch(refuse.promised)
         if self.proposal is None or refuse.view != self.proposal.view:
             return
-        self.proposal.refusers.add(sender)
+        if sender not in self.proposal.refusers:
+            self.proposal.refusers.add(sender)
+            self.penalties.refused(sender, now)
         if refuse.promised >= refuse.view.epoch:
             self.gather(now + RESEND_INTERVALS * self._interval)
 
@@ -240,7 +234,7 @@ class Agreement:
             return None
         self.saw_epoch(view.epoch)
         again = view == self.promised_to
-        if not again and (view.epoch <= self.promised or sender.name > leader):
+        if not again and (view.epoch <= self.promised or sender.name > leader or not self.is_plausible(view.epoch)):
             return Refuse(to=sender.name, view=view, promised=self.promised)
         if again and self.view is not None and self.view.id == view:
             return None
@@ -290,13 +284,6 @@ class Agreement:
             self._become(self._resting())
 
     # --- inside ----------------------------------------------------------------------------------------------------
-
-    def _penalise(self, member: Member, now: float) -> None:
-        known = self._penalties.get(member)
-        length_s = PENALTY_TIMEOUTS * self._timeout
-        if known is not None:
-            length_s = min(MAX_PENALTY_TIMEOUTS * self._timeout, 2 * known.length_s)
-        self._penalties[member] = Penalty(until=now + length_s, length_s=length_s)
 
     def _become(self, phase: Phase) -> None:
         if phase not in PHASES[self.phase]:

@@ -18,7 +18,8 @@ Theory of operation
 
     Links between two others are known from their heartbeats: each says whom it takes for alive. A link that is missing
     between two peers, or a node that only others hear, is believed after `failure_timeout` only: if one of them has
-    died we shall see that ourselves, and the other must not pay for having noticed first.
+    died we shall see that ourselves, and the other must not pay for having noticed first. A node that only others hear
+    counts once they have it in their view: until then it may never come to be.
 
 Source: Hayashibara et al., The phi accrual failure detector (2004); Das et al., SWIM (2002), for the probe.
 """
@@ -26,7 +27,9 @@ Source: Hayashibara et al., The phi accrual failure detector (2004); Das et al.,
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from duravip.cluster.clique import partition
 from duravip.cluster.messages import Heard, Heartbeat
@@ -54,6 +57,7 @@ class Peer:
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
     listed: dict[Member, Heard] = field(default_factory=dict)  # a name may be there in two lives
     names: tuple[Member, ...] = ()  # whom it takes for alive
+    companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
     alive: bool = False
     heard_since: float = -math.inf  # without a gap longer than the cap
     probed_at: float = -math.inf
@@ -77,6 +81,7 @@ class Detector:
         self._missing_since: dict[tuple[Member, Member], float] = {}
         self._hearsay_since: dict[Member, float] = {}
         self._links: object = None
+        self._vertices: list[Member] = [me]
         self._cliques: tuple[tuple[Member, ...], ...] = ((me,),)
 
     # --- what this node says ---------------------------------------------------------------------------------------
@@ -103,7 +108,7 @@ class Detector:
     # --- what it hears ---------------------------------------------------------------------------------------------
 
     def on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
-        """True when the sender was heard for the first time or came alive: worth an immediate answer."""
+        """True when the sender was heard for the first time, or again, or came alive: worth an immediate answer."""
         peer = self.peers.get(sender.name)
         fresh_face = peer is None or peer.member.incarnation < sender.incarnation
         if peer is None or fresh_face:
@@ -131,17 +136,19 @@ class Detector:
         peer.heartbeat = heartbeat
         peer.listed = listed
         peer.names = tuple(member for member, entry in listed.items() if entry.alive)
+        peer.companions = frozenset(member for member, entry in listed.items() if entry.alive and entry.in_view)
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
             return fresh_face
-        if now - peer.last_heard > self._cap:
+        returns = now - peer.last_heard > self._cap
+        if returns:
             peer.heard_since = now
         peer.last_heard = now
         if not peer.alive and now - echoed <= self._echo_limit:
             peer.alive = True
             peer.cause = ""
             return True
-        return fresh_face
+        return fresh_face or returns
 
     def on_leave(self, sender: Member) -> bool:
         """True when the leaver was known in this very life: an older life's farewell says nothing."""
@@ -228,13 +235,14 @@ class Detector:
         return member == self.me or (peer is not None and peer.alive and peer.member == member)
 
     def cliques(self, now: float) -> tuple[tuple[Member, ...], ...]:
-        """The partition of all nodes that we hear, or that our live peers have heard for long without us."""
-        links = tuple((peer.member, peer.names) for peer in self.alive())
+        """The partition of all nodes that we hear, or that our live peers have for long had in their views without our
+        hearing them."""
+        links = tuple((peer.member, peer.names, peer.companions) for peer in self.alive())
         if links == self._links and not self._missing_since and not self._hearsay_since:
             return self._cliques
         self._links = links
         direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
-        hearsay = {member for peer in self.alive() for member in peer.names if member.name not in direct}
+        hearsay = {member for peer in self.alive() for member in peer.companions if member.name not in direct}
         self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
         believed = {m.name: m for m in sorted(hearsay) if now - self._hearsay_since[m] >= self._cap}
         vertices = sorted((*direct.values(), *believed.values()))
@@ -244,21 +252,26 @@ class Detector:
                 if not self.acquainted(one, other):
                     missing[(one, other)] = self._missing_since.get((one, other), now)
         self._missing_since = missing
-
-        def linked(one: Member, other: Member) -> bool:
-            if self.me in (one, other) and not (self.is_alive(one) and self.is_alive(other)):
-                return False
-            since = missing.get((one, other) if one < other else (other, one))
-            return since is None or now - since < self._cap
-
-        self._cliques = partition(vertices, linked)
+        self._vertices = vertices
+        self._cliques = partition(vertices, partial(self._linked, now))
         return self._cliques
+
+    def clique_without(self, left_out: Collection[Member], now: float) -> tuple[Member, ...]:
+        """The clique of this node if these were not there, by the links that `cliques` saw last."""
+        rest = [member for member in self._vertices if member not in left_out]
+        return next(clique for clique in partition(rest, partial(self._linked, now)) if self.me in clique)
 
     def acquainted(self, one: Member, other: Member) -> bool:
         """Whether each of the two takes the other for alive, as far as is known here."""
         return self._says_alive(one, other) and self._says_alive(other, one)
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _linked(self, now: float, one: Member, other: Member) -> bool:
+        if self.me in (one, other) and not (self.is_alive(one) and self.is_alive(other)):
+            return False
+        since = self._missing_since.get((one, other) if one < other else (other, one))
+        return since is None or now - since < self._cap
 
     def _says_alive(self, speaker: Member, other: Member) -> bool:
         """What `speaker` says of `other`; one whom we do not hear is taken to agree with the one we do."""

@@ -104,7 +104,7 @@ class Inspection:
                     and not status.drained
                     and not status.leaving,
                     drained=status is not None and status.drained,
-                    penalty=1.0 if parts.agreement.penalised(member, self._last) else 0.0,
+                    penalty=round(parts.agreement.penalties.points(member, self._last), 2),
                     alive=parts.detector.is_alive(member),
                     version=__version__ if member == parts.me else version,
                 )

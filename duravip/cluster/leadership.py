@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 
 from duravip.cluster.agreement import Agreement, Phase
-from duravip.cluster.detector import Detector, heard_member
+from duravip.cluster.detector import Detector
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
@@ -95,7 +95,7 @@ class Leadership:
             agreement.stand_down()
             return []
         if agreement.proposal is not None:
-            if all(member in self.clique for member in agreement.proposal.members):
+            if all(member in target or member in self.clique for member in agreement.proposal.members):
                 return []
             agreement.gather(now)
         if not self._is_needed(target, now):
@@ -132,35 +132,35 @@ class Leadership:
         view = self._agreement.view
         if view is None:
             return self._is_ready(now) or now >= self._quiet_until + TABLE_WAIT_S
-        bound = [peer.heartbeat.promised for peer in self._detector.alive() if peer.member in target]
-        return set(target) != set(view.members) or max([self._agreement.promised, *bound]) > view.id.epoch
+        promised = [peer.heartbeat.promised for peer in self._detector.alive() if peer.member in target]
+        bound = [self._agreement.promised, *filter(self._agreement.is_plausible, promised)]
+        return set(target) != set(view.members) or max(bound) > view.id.epoch
 
     def _target(self, now: float) -> tuple[Member, ...]:
-        """The members of the view that should be."""
-        present = self._agreement.members()
-        clique = [m for m in self.clique if m == self._me or not self._agreement.penalised(m, now)]
-        newcomers = [m for m in clique if m not in present and m != self._me]
-        self._newcomers = {member: self._newcomers.get(member, now) for member in newcomers}
+        """The members of the view that should be. Whoever has to wait takes nobody's place meanwhile."""
+        present, penalties = self._agreement.members(), self._agreement.penalties
+        out = {member for member in self.clique if member != self._me and penalties.is_out(member, now)}
+        newcomers = {member for member in self.clique if member not in present and member != self._me} - out
+        self._newcomers = {member: self._newcomers.get(member, now) for member in sorted(newcomers)}
         if self._is_settling(now):
-            return tuple(member for member in clique if member not in newcomers)
-        if not self._is_ready(now):
-            early = [member for member in newcomers if now - self._newcomers[member] < TABLE_WAIT_S]
-            return tuple(member for member in clique if member not in early)
-        return tuple(clique)
+            waiting = newcomers
+        elif not self._is_ready(now):
+            waiting = {member for member in newcomers if now - self._newcomers[member] < TABLE_WAIT_S}
+        else:
+            waiting = set()
+        if not out and not waiting:
+            return self.clique
+        rest = self._detector.clique_without(out | waiting, now)
+        return tuple(member for member in rest if member in self.clique or member in present)
 
     def _is_settling(self, now: float) -> bool:
         """Somebody came only this moment, or comes from a view whose other members are about to follow: to take one
         of them now would tear that view apart."""
         return any(
             now - since < SETTLE_INTERVALS * self._interval
-            or (now - since < self._timeout and not self._companions(newcomer) <= set(self.clique))
+            or (now - since < self._timeout and not self._detector.peers[newcomer.name].companions <= set(self.clique))
             for newcomer, since in self._newcomers.items()
         )
-
-    def _companions(self, newcomer: Member) -> set[Member]:
-        """Whom the newcomer has in its view and hears."""
-        peer = self._detector.peers[newcomer.name]
-        return {heard_member(entry) for entry in peer.heartbeat.heard if entry.in_view and entry.alive}
 
     def _is_ready(self, now: float) -> bool:
         """Everybody in the clique knows the newcomers and has everybody's tables."""

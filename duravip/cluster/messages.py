@@ -22,6 +22,7 @@ MAX_PINS = 20_000
 MAX_HARDWARE = 32  # hardware addresses of one node
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
+MAX_ROUNDS = 8  # that a member remembers to have come into force
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it
 MAX_NEIGHBOURS = 40  # in one message; one datagram has room for them
 
@@ -142,7 +143,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
     take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go
     because they were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that
-    counted in its last view, `switched` the last round that it has seen come into force."""
+    counted in its last view, `switched` the last rounds that it has seen come into force, in order."""
 
     member: Member
     previous: ViewId | None
@@ -153,7 +154,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     releasing: AddressSet
     former: AddressSet = AddressSet()
     pins: Annotated[tuple[Pin, ...], Meta(max_length=MAX_PINS)] = ()
-    switched: Round | None = None
+    switched: Annotated[tuple[Round, ...], Meta(max_length=MAX_ROUNDS)] = ()
 
 
 class Propose(Message, frozen=True, kw_only=True):

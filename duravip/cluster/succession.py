@@ -92,6 +92,7 @@ class Succession:
         self._agreement.installed(install, now)
         view = self._agreement.view
         assert view is not None
+        self._agreement.penalties.lost(self._failed(before - set(view.members)), now)
         grew = any(member not in before and member != self._me for member in view.members)
         self._seniority.on_install(view, me=self._me, grew=grew, now=now)
         seniority, coordinates = self._seniority, self._agreement.is_coordinator()
@@ -121,6 +122,11 @@ class Succession:
             if message.view == view.id and not coordinates:
                 effects += term.receive(message, now)
         return effects
+
+    def _failed(self, gone: set[Member]) -> list[Member]:
+        """Those that have neither left nor begun a new life."""
+        peers = {member: self._detector.peers.get(member.name) for member in gone}
+        return [m for m, peer in peers.items() if peer is not None and peer.member == m and not peer.left]
 
     def interrupt(self, *, expelled: bool) -> None:
         """This node was away, or (`expelled`) the others have gone on without it: it holds nothing until a view is

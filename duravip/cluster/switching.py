@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from duravip.cluster.messages import MemberState, MemberStatus, Prepared, Round
+from duravip.cluster.messages import MAX_ROUNDS, MemberState, MemberStatus, Prepared, Round
 from duravip.model import TableDigest
 
 
 class Switching:
     """`table`: the one this node wants in force. `prepared`: what it declares for the round it was asked for.
-    `switched`: the last round that it knows to have come into force."""
+    `switched`: the last rounds that it knows to have come into force, in order."""
 
     def __init__(self, table: TableDigest) -> None:
         self.table = table
         self.prepared: Prepared | None = None
-        self.switched: Round | None = None
+        self.switched: tuple[Round, ...] = ()
         self._asked: Round | None = None
 
     def tables(self) -> set[TableDigest]:
@@ -46,7 +46,7 @@ class Switching:
 
     def on_switched(self, switched: Round) -> bool:
         """True when what was prepared here is what this node goes by from now on."""
-        self.switched = switched
+        self._remember({switched})
         prepared = self.prepared
         if prepared is None or prepared.round != switched or prepared.table is None:
             return False
@@ -60,10 +60,14 @@ class Switching:
 
     def missed(self, states: Iterable[MemberState]) -> Round | None:
         """The round that a member of the new view has seen come into force while this node, which had prepared for it,
-        had lost sight of the others."""
+        had lost sight of the others. What they remember, this node remembers too."""
+        self._remember({known for state in states for known in state.switched})
         prepared = self.prepared
-        known = prepared is not None and prepared.round in {state.switched for state in states}
-        return prepared.round if prepared is not None and known else None
+        return prepared.round if prepared is not None and prepared.round in self.switched else None
+
+    def _remember(self, switched: Collection[Round]) -> None:
+        every = sorted({*self.switched, *switched}, key=lambda one: (one.view, one.number))
+        self.switched = tuple(every[-MAX_ROUNDS:])
 
 
 def wanted_table(status: MemberStatus, switched: Collection[Round]) -> TableDigest:

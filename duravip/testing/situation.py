@@ -65,10 +65,10 @@ class Diary(Checker):
 
 
 class Situation:
-    def __init__(self, *names: str, tables: dict[str, Table] | None = None, **policies: Any) -> None:
+    def __init__(self, *names: str, tables: dict[str, Table] | None = None, seed: int = 1, **policies: Any) -> None:
         """`policies`: what `World.add_host` takes of them, for every node."""
         self.diary = Diary()
-        self.world = World(1, observer=self.diary)
+        self.world = World(seed, observer=self.diary)
         self.diary.watch(self.world)
         for name in names:
             self.world.add_host(

@@ -15,9 +15,17 @@ from duravip.cluster.node import Node
 from duravip.events import BrokenBinding, ConfigDisagreement
 from duravip.model import NodeName, Settings, make_table
 from duravip.sim.host import Host
+from duravip.sim.network import Weather
 from duravip.testing.situation import VIPS, Situation, entry, table
 
 RENAMED = table(*(entry(vip, binding="renamed" if vip == VIPS[0] else "") for vip in VIPS))
+
+RENAMED_AGAIN = table(*(entry(vip, binding="renamed" if vip in VIPS[:2] else "") for vip in VIPS))
+
+
+def prepared(host: Host) -> bool:
+    """Whether it has read its new file aside."""
+    return isinstance(host.node, Node) and host.node._parts.switching.prepared is not None
 
 
 def edited(*names: str) -> Situation:
@@ -118,6 +126,26 @@ def test_a_node_that_the_network_loses_in_the_middle_switches_when_it_is_back(mo
         situation.run(2.0)
     assert switched(situation, "a", "b", "c")()
     situation.mend()
+
+
+def test_who_was_cut_off_before_the_end_hears_of_it_after_another_switch_too() -> None:
+    situation = edited("a", "b", "c")
+    situation["a"].reading_s = situation["b"].reading_s = 0.01
+    situation.world.network.weather = Weather(delay_s=0.005)
+    situation["a"].switch()
+    situation.until(lambda: prepared(situation["c"]), 1.0)
+    for name in "ab":
+        situation.world.network.cut(NodeName(name), NodeName("c"))  # it is heard, but hears no more
+    situation.until(switched(situation, "a", "b"), 0.1)
+    situation.world.network.split([["a", "b"], ["c"]])
+    situation.run(1.0)
+    assert not switched(situation, "c")()
+    for name in "ab":
+        situation[name].table = RENAMED_AGAIN
+    situation["a"].switch()
+    situation.run(3.0)
+    situation.world.network.heal()
+    situation.until(switched(situation, "c"), 3.0)
 
 
 def test_when_one_cannot_read_its_file_all_keep_their_tables_and_hear_why() -> None:

@@ -135,9 +135,9 @@ def test_questions_are_repeated_and_who_never_answers_is_left_out_for_a_while() 
     assert a.tick(0.25) == [asked]
     a.tick(3.5)
     assert a.phase is Phase.GATHERING
-    assert a.penalised(B, 3.6)
-    assert a.penalised(B, 3.5 + 13.9)
-    assert not a.penalised(B, 3.5 + 14.1)
+    assert a.penalties.is_out(B, 3.6)
+    assert a.penalties.is_out(B, 3.5 + 13.9)
+    assert not a.penalties.is_out(B, 3.5 + 14.1)
 
 
 def test_the_install_is_repeated_until_each_member_was_seen_to_act_on_it() -> None:

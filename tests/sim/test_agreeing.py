@@ -1,0 +1,364 @@
+"""View agreement at bad moments: between promise and Install, with several leaders, over links that are not transitive,
+with messages of older views, with a member that lies.
+
+Heartbeats every 0.1 s, failure_timeout 0.35 s, maturity after 2 s, fair network, well-behaved kernels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from duravip.cluster.inputs import PacketHeard
+from duravip.cluster.messages import AnyMessage, Heartbeat, Install, Promise, Propose, Refuse, TableChunk
+from duravip.cluster.node import Node
+from duravip.events import Expelled, NodeSuspected, ViewInstalled
+from duravip.model import MAX_COUNT, Member, NodeName, Settings, ViewId, canonical_address, make_table
+from duravip.sim.host import Host
+from duravip.sim.network import Weather
+from duravip.testing.situation import VIPS, Situation, entry
+
+
+def node_of(host: Host) -> Node:
+    assert isinstance(host.node, Node)
+    return host.node
+
+
+def members(situation: Situation, name: str) -> str:
+    node = situation[name].node
+    return "".join(node.view.names()) if node is not None and node.view is not None else ""
+
+
+def said(situation: Situation, kind: type[AnyMessage], who: str, since: float) -> bool:
+    return any(at >= since and isinstance(m, kind) and by == who for at, by, m in situation.diary.said)
+
+
+def cut(situation: Situation, *links: str) -> None:
+    """`ab`: nothing of a reaches b."""
+    for source, target in links:
+        situation.world.network.cut(NodeName(source), NodeName(target))
+
+
+def die(situation: Situation, names: Iterable[str]) -> None:
+    for name in names:
+        situation[name].crash()
+        situation[name].kernel.present.clear()
+
+
+def views_since(situation: Situation, since: float) -> Counter[str]:
+    return Counter(who for who, _ in situation.seen(ViewInstalled, since))
+
+
+def up_to_a_promise(names: str) -> tuple[Situation, float]:
+    """The last of `names` has died, a has proposed the view without it, and b has just promised."""
+    situation = Situation(*names).booted()
+    began = situation.now
+    die(situation, names[-1])
+    situation.until(lambda: said(situation, Promise, "b", began), 1.0)
+    return situation, began
+
+
+# --- between promise and Install -------------------------------------------------------------------------------------
+
+
+def test_a_coordinator_that_dies_between_promise_and_install_is_followed_by_one_view_of_the_rest() -> None:
+    situation, began = up_to_a_promise("abcd")
+    die(situation, "a")
+    assert not said(situation, Install, "a", began)
+    situation.until(lambda: members(situation, "b") == members(situation, "c") == "bc", 0.6)
+    assert views_since(situation, began) == {"b": 1, "c": 1}
+    assert situation.until(situation.all_held_once, 0.1) < 0.1
+    situation.run(3.0)
+    situation.mend()
+
+
+def test_an_install_that_reaches_only_some_is_repeated_for_the_others() -> None:
+    situation, began = up_to_a_promise("abcd")
+    cut(situation, "ac")
+    situation.until(lambda: members(situation, "b") == "abc", 0.2)
+    situation.run(0.05)
+    assert members(situation, "c") == "abcd"
+    situation.world.network.heal()
+    situation.until(lambda: members(situation, "c") == "abc", 0.03)
+    assert views_since(situation, began) == {"a": 1, "b": 1, "c": 1}
+    situation.mend()
+
+
+def test_when_the_coordinator_dies_after_an_install_that_reached_only_some_the_next_collects_all_claims_anew() -> None:
+    situation, _ = up_to_a_promise("abcde")
+    cut(situation, "ac", "ad")
+    situation.until(lambda: members(situation, "b") == "abcd", 0.2)
+    situation.run(0.005)
+    die(situation, "a")
+    situation.world.network.heal()
+    situation.until(lambda: members(situation, "b") == members(situation, "c") == members(situation, "d") == "bcd", 0.7)
+    situation.until(situation.all_held_once, 0.1)
+    situation.mend()
+
+
+# --- several leaders, several deaths ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_three_parts_with_a_coordinator_each_one_view_is_made_at_once(seed: int) -> None:
+    situation = Situation(*"abcdef", seed=seed).booted()
+    situation.world.network.split([["a", "d"], ["b", "e"], ["c", "f"]])
+    situation.run(2.0)
+    assert [members(situation, name) for name in "abc"] == ["ad", "be", "cf"]
+    healed = situation.now
+    situation.world.network.heal()
+    situation.until(lambda: all(members(situation, name) == "abcdef" for name in "abcdef"), 0.3)
+    situation.until(situation.all_held_once, 0.05)
+    assert views_since(situation, healed) == dict.fromkeys("abcdef", 1)
+    situation.mend()
+
+
+def test_two_leaders_that_propose_at_the_same_moment_do_not_outbid_each_other() -> None:
+    situation = Situation(*"abcdef").booted()
+    situation.world.network.split([["a", "b", "c"], ["d", "e", "f"]])
+    situation.run(2.0)
+    die(situation, "cf")
+    situation.run(0.2)
+    healed = situation.now
+    situation.world.network.heal()  # just when both leaders are about to propose a view without their dead
+    situation.until(lambda: all(members(situation, name) == "abde" for name in "abde"), 0.6)
+    assert max(views_since(situation, healed).values()) <= 2
+    proposals = sum(at >= healed and isinstance(m, Propose) for at, _, m in situation.diary.said)
+    assert proposals <= 4
+    situation.mend()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_l6_five_nodes_that_die_together_are_one_new_view_whatever_the_phases_of_their_heartbeats(seed: int) -> None:
+    situation = Situation(*"abcdefgh", seed=seed).booted()
+    situation.run(0.0137 * seed)
+    before = situation.now
+    die(situation, "adegh")
+    situation.run(1.5)
+    assert views_since(situation, before) == {"b": 1, "c": 1, "f": 1}
+    assert members(situation, "f") == "bcf"
+
+
+# --- links that are not transitive -----------------------------------------------------------------------------------
+
+
+def test_rule_7_who_is_linked_with_the_smallest_name_only_in_part_stays_outside_and_holds_nothing_of_the_view() -> None:
+    """`The view is a clique around the smallest mutually heard name.`"""
+    situation = Situation(*"abcde").booted()
+    cut(situation, "bd", "db", "ec")  # b and d do not hear each other, c does not hear e
+    situation.run(3.0)
+    assert [members(situation, name) for name in "abc"] == ["abc"] * 3
+    assert situation.all_held_once()
+    assert situation["d"].kernel.present == situation["e"].kernel.present == set()
+    calm = situation.now
+    situation.run(5.0)
+    assert situation.seen(ViewInstalled, calm) == []
+    situation.mend()
+
+
+def test_a_newcomer_that_not_everybody_hears_takes_nobodys_place_before_it_is_in_the_view() -> None:
+    situation = Situation("a", "b", "c")
+    situation.start("b", "c")
+    situation.run(4.0)
+    cut(situation, "ac", "ca")
+    began = situation.now
+    situation.start("a")
+    situation.until(lambda: members(situation, "a") == "ab", 3.0)
+    views = [event.members for who, event in situation.seen(ViewInstalled, began) if who == "b"]  # type: ignore[attr-defined]
+    assert views == [("a", "b")], "c was in b's view until a was"
+    situation.run(1.0)
+    assert situation.all_held_once()
+    assert situation["c"].kernel.present == set()
+    situation.mend()
+
+
+def test_l6_a_link_that_comes_and_goes_is_a_penalty_that_is_shown_and_decays() -> None:
+    """`A node that hears but is not heard (or the reverse) stays outside the view and does not flap it: penalties, with
+    decay.`"""
+    situation = Situation("a", "b", "c").booted()
+    began = situation.now
+    for _ in range(10):
+        cut(situation, "ca")
+        situation.run(0.6)
+        situation.world.network.heal()
+        situation.run(0.6)
+    assert views_since(situation, began)["b"] == 7, "three times out and in again, and out"
+
+    def penalty() -> float:
+        return next(info.penalty for info in node_of(situation["a"]).member_infos() if info.name == "c")
+
+    assert members(situation, "b") == "ab"
+    high = penalty()
+    assert high > 2.0
+    assert situation.all_held_once()
+    situation.until(lambda: members(situation, "b") == "abc", 12.0)
+    assert 0 < penalty() < high
+    situation.run(60.0)
+    assert penalty() == 0.0
+    situation.mend()
+
+
+# --- messages of older views, and lost ones --------------------------------------------------------------------------
+
+
+def test_messages_of_older_views_that_come_late_change_nothing() -> None:
+    situation = Situation("a", "b", "c", "d").booted()
+    receivers = situation.world.network._receivers
+    receive, late = receivers[NodeName("c")], list[bytes]()
+    receivers[NodeName("c")] = late.append
+    die(situation, "d")
+    situation.run(0.8)  # a and b have made a view without d, and another without c
+    receivers[NodeName("c")] = receive
+    situation.until(lambda: all(members(situation, name) == "abc" for name in "abc"), 0.5)
+    situation.run(8.0)
+    quiet, number = situation.now, node_of(situation["c"]).number
+    held = {vip: situation.holders(vip) for vip in VIPS}
+    for datagram in late:
+        receive(datagram)
+    situation.run(2.0)
+    assert len(late) > 20
+    assert situation.seen(ViewInstalled, quiet) == situation.seen(NodeSuspected, quiet) == []
+    assert not any(at >= quiet and isinstance(m, Promise) for at, _, m in situation.diary.said)
+    assert node_of(situation["c"]).number == number
+    assert held == {vip: situation.holders(vip) for vip in VIPS}
+    situation.mend()
+
+
+def test_under_thirty_percent_loss_only_safety_is_promised_and_it_holds() -> None:
+    situation = Situation("a", "b", "c", "d").booted()
+    situation.world.network.weather = Weather(loss=0.3, straggle=0.1)
+    situation.run(30.0)
+    assert situation.diary.violations == []
+    situation.world.network.weather = Weather()
+    situation.mend(20.0)
+
+
+def test_a_rejoin_before_anyone_noticed_the_death_is_one_view_and_no_suspicion() -> None:
+    situation = Situation("a", "b", "c").booted()
+    began = situation.now
+    situation["b"].crash()
+    situation["b"].start()
+    situation.run(1.5)
+    causes = {event.cause for _, event in situation.seen(NodeSuspected, began)}  # type: ignore[attr-defined]
+    assert causes == {"restarted"}
+    assert views_since(situation, began)["a"] == 2, "without the old life, then with the new one"
+    situation.run(5.0)
+    situation.mend()
+
+
+# --- whoever holds the key may still lie -----------------------------------------------------------------------------
+
+
+def tell(situation: Situation, at: str, sender: Member, message: AnyMessage) -> None:
+    process = situation[at].process
+    assert process is not None
+    situation[at]._feed(process, PacketHeard(sender=sender, messages=(message,)))
+
+
+@pytest.mark.parametrize("promised", [MAX_COUNT, MAX_COUNT // 2, 2**40])
+def test_a_member_that_says_it_promised_an_epoch_beyond_all_others_blocks_no_view(promised: int) -> None:
+    situation = Situation("a", "b", "c", "d").booted()
+    process = situation["d"].process
+    assert process is not None
+    pack = process.link.pack
+
+    def lie(messages: Sequence[AnyMessage]) -> list[bytes]:
+        return pack(
+            [msgspec.structs.replace(m, promised=promised) if isinstance(m, Heartbeat) else m for m in messages]
+        )
+
+    process.link.pack = lie  # type: ignore[method-assign, assignment]
+    calm = situation.now
+    situation.run(2.0)
+    assert situation.seen(ViewInstalled, calm) == []
+    die(situation, "c")
+    assert situation.until(lambda: members(situation, "a") == "abd", 0.5) < 0.5
+    for name in "abd":
+        view = node_of(situation[name]).view
+        assert view is not None
+        assert view.id.epoch < 100
+
+
+def test_a_view_that_a_liar_proposes_beyond_all_epochs_is_promised_by_nobody() -> None:
+    situation = Situation("a", "b", "c").booted()
+    liar = node_of(situation["a"]).me
+    began = situation.now
+    everybody = tuple(node_of(situation[name]).me for name in "abc")
+    for name in "bc":
+        proposed = Propose(view=ViewId(MAX_COUNT, liar.name, liar.incarnation), members=everybody)
+        tell(situation, name, liar, proposed)
+    situation.run(0.1)
+    assert not said(situation, Promise, "b", began)
+    die(situation, "c")
+    assert situation.until(lambda: members(situation, "a") == members(situation, "b") == "ab", 0.5) < 0.5
+
+
+def test_one_that_refuses_every_proposal_is_left_out() -> None:
+    situation = Situation("a", "b", "c", "d").booted()
+    agreement = node_of(situation["c"])._parts.agreement
+    agreement.on_propose = lambda sender, asked, leader, state: Refuse(  # type: ignore[method-assign]
+        to=sender.name, view=asked.view, promised=asked.view.epoch
+    )
+    die(situation, "d")
+    assert situation.until(lambda: members(situation, "a") == members(situation, "b") == "ab", 2.0) < 1.0
+    assert situation.until(situation.all_held_once, 0.2) < 0.2
+    assert situation.seen(Expelled)
+
+
+# --- a merge, and a table --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [("a", "b"), ("a", "bc"), ("ab", "cde"), ("ad", "be", "c")])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_merge_has_one_owner_again_within_two_heartbeats_whatever_the_phases(
+    parts: tuple[str, ...], seed: int
+) -> None:
+    situation = Situation(*"".join(parts), seed=seed).booted()
+    situation.world.network.split([[NodeName(name) for name in part] for part in parts])
+    situation.run(0.6 + 0.317 * seed)
+    assert all(len(situation.holders(vip)) == len(parts) for vip in VIPS)
+    situation.world.network.heal()
+    assert situation.until(situation.all_held_once, 1.0) <= 0.2
+    situation.mend()
+
+
+def test_a_table_of_10240_vips_travels_in_chunks_goes_on_after_a_death_and_delays_no_heartbeat() -> None:
+    addresses = [canonical_address(f"10.1.{number // 256}.{number % 256}") for number in range(10_240)]
+    names = [hashlib.sha256(address.encode()).hexdigest()[:24] for address in addresses]  # hard to compress
+    entries = [entry(address, binding=name) for address, name in zip(addresses, names, strict=True)]
+    large = make_table(entries, Settings(view_mature_time=600.0))
+    situation = Situation("a", "b", "c", tables={"a": large, "b": large})
+    situation.start("a", "b")
+    situation.run(1.5)
+    situation.world.network.weather = Weather(loss=0.1)
+    situation.start("c")
+    situation.until(lambda: situation["c"].node is not None, 1.0)
+    digest = large.digest()
+
+    def chunks(who: str) -> int:
+        return sum(by == who and isinstance(m, TableChunk) for _, by, m in situation.diary.said)
+
+    def received() -> int:
+        pull = node_of(situation["c"])._parts.library._pulls.get(digest)
+        return len(pull.pieces) if pull is not None else -1
+
+    situation.until(lambda: received() > 60, 3.0)
+    source = max("ab", key=chunks)
+    other = "b" if source == "a" else "a"
+    assert chunks(other) == 0
+    had = received()
+    die(situation, source)
+    situation.until(lambda: node_of(situation["c"])._parts.library.has(digest), 5.0)
+    count = len(node_of(situation[other])._parts.library._pieces(digest))
+    assert count > 100
+    assert chunks(other) < count - had + 100, "it did not begin anew"
+    situation.world.network.weather = Weather()
+    situation.until(lambda: members(situation, "c") == "".join(sorted((other, "c"))), 3.0)
+    for name in "abc":
+        beats = [at for at, by, m in situation.diary.said if by == name and isinstance(m, Heartbeat)]
+        assert max(late - early for early, late in pairwise(beats)) < 0.13
