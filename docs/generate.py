@@ -27,7 +27,7 @@ import sample_json
 from duravip import errors, events, model
 from duravip.cli.main import COMMANDS
 from duravip.cluster import agreement, holdings, messages
-from duravip.config import diagnostics, document, options, schema
+from duravip.config import diagnostics, document, options, original, schema
 from duravip.plugin import api, hookspecs
 from duravip.wire.dropped import DropReason
 
@@ -83,7 +83,7 @@ def options_page() -> str:
         ("profile", "heartbeat_interval", "failure_timeout"),
         [(code.code(name), f"{beat:g} s", f"{limit:g} s") for name, (beat, limit) in schema.PROFILES.items()],
     )
-    ignored = ", ".join(code.code(word) for word in sorted(schema.IGNORED_IN_CLUSTER))
+    ignored = ", ".join(code.code(word) for word in sorted(original.IN_CLUSTER))
     return page(
         "Options",
         "Source: `duravip/config/schema.py` and the plugins. Momentum syntax and TOML have the same options under the "
@@ -152,6 +152,7 @@ VALUES = (
     document.Stanza,
     document.Assignment,
     document.Value,
+    document.Include,
     model.Origin,
     diagnostics.Diagnostic,
     diagnostics.Severity,

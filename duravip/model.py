@@ -43,7 +43,7 @@ def address_order(address: Address) -> tuple[int, int]:
     return ip.version, int(ip)
 
 
-class Origin(msgspec.Struct, frozen=True, array_like=True):
+class Origin(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Where something was written. Lines and columns count from 1; 0 means unknown."""
 
     file: str = ""
@@ -51,14 +51,14 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     column: int = 0
 
 
-class Use(msgspec.Struct, frozen=True, array_like=True):
+class Use(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One value that a configuration gives to a VIP (a service, a Binding name, a preference), and where."""
 
     value: str
     origin: Origin = Origin()
 
 
-class VipEntry(msgspec.Struct, frozen=True, kw_only=True):
+class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All that one node's table says about one of its VIPs.
 
     `services` holds `multivip` for a Binding and `kind:port` for a Listen (`esmtp:25`), sorted by value, each value

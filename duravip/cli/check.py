@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import split_name
+from duravip.cli.common import environment_of_all, split_name
 from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.model import NodeName, Origin, address_order
@@ -152,7 +152,7 @@ def check(
             plugin_kinds=plugin_kinds,
             failed_plugins=failed_plugins,
             name=name,
-            environ={},
+            environ=environment_of_all(),
             host_name=Path(path).stem or "node",
         )
         diagnostics += config.diagnostics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,3 +41,11 @@ def read_nodes(files: Sequence[str], purpose: str) -> tuple[NodeConfig, ...]:
         return checked.nodes
     write_diagnostics(found for found in checked.diagnostics if found.severity is Severity.ERROR)
     raise UsageError(f"no {purpose} for an invalid configuration; `duravip check` says more")
+
+
+def environment_of_all() -> dict[str, str]:
+    """What a command that reads the files of several nodes takes from the environment: where included files are, but
+    not who this node is."""
+    from duravip.config.include import SEARCH_PATH
+
+    return {SEARCH_PATH: os.environ[SEARCH_PATH]} if SEARCH_PATH in os.environ else {}

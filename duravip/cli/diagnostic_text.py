@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import click
 
 from duravip.config.diagnostics import Diagnostic, Severity
-from duravip.config.load import UnreadableError, read_text
+from duravip.config.source import UnreadableError, read_text
 from duravip.model import Origin
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

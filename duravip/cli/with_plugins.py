@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from duravip.cli.common import environment_of_all
+
 if TYPE_CHECKING:
     from duravip.plugin.manager import Found, PluginSet
 
@@ -55,13 +57,11 @@ _DISABLING = "disable_plugins"
 
 
 def _text(file: str) -> str:
-    """In small letters; "" when it cannot be read, which whoever reads it in earnest will say."""
-    from duravip.config.load import UnreadableError, read_text
+    """In small letters, with all that it may include; "" when it cannot be read, which whoever reads it in earnest will
+    say."""
+    from duravip.config.include import texts
 
-    try:
-        return read_text(file).lower()
-    except UnreadableError:
-        return ""
+    return "\n".join(texts(file, environment_of_all())).lower()
 
 
 def _mentioned(one: Found, texts: Sequence[str]) -> bool:
@@ -77,7 +77,7 @@ def _disabled(file: str, plugins: PluginSet) -> frozenset[str]:
         parsers=plugins.parsers(),
         plugin_options=plugins.plugin_options(),
         plugin_kinds=plugins.plugin_kinds(),
-        environ={},
+        environ=environment_of_all(),
         host_name="node",
         resolve=lambda name: (),
     )

@@ -8,12 +8,13 @@ later rules still find theirs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from duravip.config import schema
+from duravip.config import original, schema
 from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings
-from duravip.config.diagnostics import Findings
+from duravip.config.diagnostics import Findings, shown
 from duravip.config.document import Document, Stanza
 from duravip.config.endpoints import Resolve
 from duravip.config.node_config import LocalSettings, NodeConfig
@@ -24,6 +25,8 @@ from duravip.config.stanza_names import report_odd_stanzas
 from duravip.config.topology import Topologies
 from duravip.config.vips import make_vips
 from duravip.model import NodeName, VipEntry, make_table
+
+_CAPABILITY = re.compile(r"(?:(?:cap_[a-z_]+(?:,cap_[a-z_]+)*|all)?(?:[=+-][eip]*)+)", re.IGNORECASE)
 
 
 def build(
@@ -43,15 +46,16 @@ def build(
     reader = Reader(document, findings)
     root = document.root
     clusters = list(reader.stanzas(root, "cluster"))
-    cluster = reader.scope("cluster", clusters, schema.CLUSTER, ignored=schema.IGNORED_IN_CLUSTER)
+    cluster = reader.scope("cluster", clusters, schema.CLUSTER, ignored=original.IN_CLUSTER)
     report_odd_stanzas(document, reader, {*plugin_options, *(failed_plugins or {}), *cluster.get("disable_plugins")})
-    reader.scope(
+    security = reader.scope(
         "Security",
         reader.stanzas(root, "security"),
         schema.SECURITY,
-        ignored=schema.IGNORED_IN_SECURITY,
+        ignored=original.IN_SECURITY,
         others_are_normal=True,
     )
+    _question_capabilities(security, findings)
     global_scope = reader.scope("the global scope", [root], schema.GLOBAL, others_are_normal=True)
     topologies = Topologies(
         reader,
@@ -72,7 +76,7 @@ def build(
         table=make_table(vips, shared_settings(cluster)),
         local=local,
         mentioned=tuple(mentioned),
-        diagnostics=findings.in_text_order(),
+        diagnostics=findings.in_text_order(document.file),
         written={option: value.origin for option, value in cluster.written.items()},
     )
 
@@ -122,6 +126,19 @@ def _path(cluster: Scope, option: str, node: NodeName) -> str:
     if written is not None and written.content:
         return str(written.content)
     return str(cluster.options[option].default).replace("NODE", node)
+
+
+def _question_capabilities(security: Scope, findings: Findings) -> None:
+    """They are written as libcap has them, one text for all or one for each."""
+    for text in security.get("capabilities") or ():
+        for word in text.split():
+            if not _CAPABILITY.fullmatch(word):
+                findings.warning(
+                    "DV310",
+                    f"{shown(word)} is no capability",
+                    security.where("capabilities"),
+                    'write "cap_net_admin+ep cap_net_raw+ep"',
+                )
 
 
 def _refuse_own_address(cluster: Scope, vips: list[VipEntry], findings: Findings) -> None:

@@ -60,10 +60,19 @@ class Findings:
     def as_found(self) -> tuple[Diagnostic, ...]:
         return tuple(self._found)
 
-    def in_text_order(self) -> tuple[Diagnostic, ...]:
-        """Sorted by place; those without a line stand last, in the order found. Exact repetitions once."""
+    def in_text_order(self, file: str) -> tuple[Diagnostic, ...]:
+        """Sorted by place: `file` first, then others as they were found; those without a line stand last, in the order
+        found. Exact repetitions once."""
         unique = dict.fromkeys(self._found)
-        return tuple(sorted(unique, key=lambda found: (found.origin.line == 0, found.origin.line, found.origin.column)))
+        files = {
+            name: number for number, name in enumerate(dict.fromkeys((file, *(one.origin.file for one in unique))))
+        }
+
+        def place(found: Diagnostic) -> tuple[bool, int, int, int]:
+            origin = found.origin
+            return origin.line == 0, files[origin.file], origin.line, origin.column
+
+        return tuple(sorted(unique, key=place))
 
     def _add(
         self, severity: Severity, code: str, message: str, origin: Origin, hint: str, related: tuple[Related, ...]
@@ -79,8 +88,10 @@ _SHOWN_CHARACTERS = 60
 def shown(text: object) -> str:
     """A user's word, or a list of them, as messages quote it: on one line, printable, not longer than a message can
     bear."""
-    whole = " ".join(map(str, text)) if isinstance(text, tuple) else str(text)
-    plain = "".join(char if char.isprintable() else "?" for char in whole[: _SHOWN_CHARACTERS + 1])
+    plain = " ".join(map(str, text)) if isinstance(text, tuple) else str(text)
+    if len(plain) <= _SHOWN_CHARACTERS and plain.isprintable():
+        return f"`{plain}`"
+    plain = "".join(char if char.isprintable() else "?" for char in plain[: _SHOWN_CHARACTERS + 1])
     if len(plain) > _SHOWN_CHARACTERS:
         plain = plain[: _SHOWN_CHARACTERS - 3] + "..."
     return f"`{plain}`"
@@ -101,11 +112,14 @@ CODES: dict[str, str] = {
     "DV111": "A TOML table does not have the shape or the key that its section needs.",
     "DV201": "The file cannot be read.",
     "DV202": "The path is a directory, a pipe or a device, not a file.",
-    "DV203": "The file is larger than any configuration may be.",
+    "DV203": "The file, or a line of it, is larger than any configuration may be.",
     "DV204": "The file is not text in UTF-8.",
     "DV205": "No installed plugin reads this kind of file.",
-    "DV206": "An `include` is not supported yet in this version.",
+    "DV206": "What is included does not exist, or is no file.",
     "DV207": "The plugin that should have read the file has failed.",
+    "DV208": "A file includes itself, perhaps through others.",
+    "DV209": "The file changes while it is read.",
+    "DV210": "More files are included than any configuration needs; the rest is left out.",
     "DV301": "A value is of the wrong kind.",
     "DV302": "A number is out of its range.",
     "DV303": "A value is none of the choices.",
@@ -115,6 +129,8 @@ CODES: dict[str, str] = {
     "DV307": "A Listen is not of the form address:port.",
     "DV308": "A name is empty or holds a character that names may not hold.",
     "DV309": "A Topology is not named by a network block.",
+    "DV310": "A capability is not written as libcap writes them.",
+    "DV311": "A value ends with a comma or semicolon that nothing separates.",
     "DV401": "An option is not known and has no effect.",
     "DV402": "An option is not known; it looks misspelt, or the language allows known ones only.",
     "DV403": "A stanza is not known and looks misspelt.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ ANY = Address("*")
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253})")
 _PORT = re.compile(r"[0-9]{1,5}")
 _WILDCARDS = ("", "*")
+_LOOPBACK_IPV6 = bytes(15) + b"\1"
 
 
 class ListenError(ValueError):
@@ -27,15 +29,19 @@ class ListenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """`address` None: a wildcard or a UNIX socket, which no VIP can be behind. `port` 0: a UNIX socket."""
+    """`address` None: a wildcard, a UNIX socket, or the host of the `name`, which is not resolved: no VIP is behind it.
+    `port` 0: a UNIX socket."""
 
     address: Address | None
     port: int
+    name: str = ""
 
 
 def plain_address(text: str) -> Address | None:
     """The address in `text`, with or without brackets; an IPv4 address in IPv6 clothes is the IPv4 address.
     None for a wildcard. Raises ValueError when it is no address."""
+    if text[:1].isdigit() and (packed := _packed_ipv4(text)):
+        return Address(text) if any(packed) else None
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
     if text in _WILDCARDS:
@@ -46,6 +52,19 @@ def plain_address(text: str) -> Address | None:
             raise ValueError("an address with a zone is good for one interface only")
         ip = ip.ipv4_mapped or ip
     return None if ip.is_unspecified else canonical_address(str(ip))
+
+
+def packed(address: Address) -> bytes:
+    """4 or 16 bytes."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def _packed_ipv4(text: str) -> bytes | None:
+    """None for what is no canonical IPv4 address."""
+    try:
+        return socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return None
 
 
 def parse_listen(text: str) -> Listen:
@@ -62,6 +81,8 @@ def parse_listen(text: str) -> Listen:
     try:
         return Listen(plain_address(host), int(port))
     except ValueError:
+        if _HOST_NAME.fullmatch(host):
+            return Listen(None, int(port), host)
         raise ListenError(f"{shown(host)} is no IP address") from None
 
 
@@ -113,10 +134,10 @@ class BindAddresses:
 
 def unfit_as_vip(address: Address) -> str:
     """Why the address can never be one that moves between nodes; "" when it can."""
-    ip = ipaddress.ip_address(address)
-    if ip.is_loopback:
+    data = packed(address)
+    if data == _LOOPBACK_IPV6 or (len(data) == 4 and data[0] == 127):
         return "a loopback address"
-    if ip.is_multicast:
+    if data[0] == 0xFF if len(data) == 16 else 224 <= data[0] < 240:
         return "a multicast address"
     if address == "255.255.255.255":
         return "the broadcast address"

@@ -1,14 +1,13 @@
 """Reading a configuration file: from a path to a node's configuration, with a diagnostic for everything
 wrong.
 
-This is the only file of this room that touches the disk or asks for a host name's address.
+Only this file, `source` and `include` touch the disk; only this one asks for a host name's address.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,22 +16,14 @@ from duravip.config.build import build
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.config.document import Document, Stanza
 from duravip.config.endpoints import Resolve
+from duravip.config.include import Includes, search_path
 from duravip.config.node_config import NodeConfig
 from duravip.config.plugin_stanzas import PluginOptions
+from duravip.config.source import UnreadableError, read_text
 from duravip.model import Origin
 
 if TYPE_CHECKING:
     from duravip.plugin.api import ConfigParser
-
-MAX_BYTES = 64 * 1024 * 1024
-
-
-class UnreadableError(Exception):
-    """The file is no text; `diagnostic` says why."""
-
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        self.diagnostic = diagnostic
-        super().__init__(diagnostic.message)
 
 
 def load_file(
@@ -47,27 +38,25 @@ def load_file(
     host_name: str | None = None,
     resolve: Resolve | None = None,
 ) -> NodeConfig:
-    """Reads, parses and builds. Bad input never raises: look at `NodeConfig.errors()`.
+    """Reads, with all that is included, parses and builds. Bad input never raises: look at `NodeConfig.errors()`.
 
     `plugin_options`: stanza name -> the options its plugin declares; `plugin_kinds`: the same names ->
     `transport`, `backend` or `notifier`. `failed_plugins`: names of those that are installed and cannot be used -> why;
     to name one is an error. `name` overrides `nodename`. `environ` (default: the process's) may
-    give EC_NODE_NAME. `host_name`: the last resort, default the host's name up to the first dot. `resolve`: a
-    host name's addresses, default the system's resolver, which may block.
+    give EC_NODE_NAME and EC_CONF_SEARCH_PATH. `host_name`: the last resort, default the host's name up to the first
+    dot. `resolve`: a host name's addresses, default the system's resolver, which may block.
     """
-    file = os.fspath(path)
-    try:
-        document = parse_text(read_text(path), file=file, parsers=parsers)
-    except UnreadableError as error:
-        document = _empty(file, error.diagnostic)
+    environ = os.environ if environ is None else environ
+    host_name = socket.gethostname().split(".", 1)[0] if host_name is None else host_name
+    document = load_document(path, parsers=parsers, name=name, environ=environ, host_name=host_name)
     config = build(
         document,
         plugin_options=plugin_options,
         plugin_kinds=plugin_kinds or {},
         failed_plugins=failed_plugins,
         name=name,
-        environ=os.environ if environ is None else environ,
-        host_name=socket.gethostname().split(".", 1)[0] if host_name is None else host_name,
+        environ=environ,
+        host_name=host_name,
         resolve=resolve or system_resolve,
     )
     if document.diagnostics and not document.root.items:  # nothing was read: what is missing is no news
@@ -75,64 +64,48 @@ def load_file(
     return config
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The file's text. Raises UnreadableError. Never waits: pipes and devices are refused before they are
-    read."""
+def load_document(
+    path: str | os.PathLike[str],
+    *,
+    parsers: Sequence[ConfigParser],
+    name: str | None = None,
+    environ: Mapping[str, str],
+    host_name: str,
+) -> Document:
+    """What stands in the file and in all that it includes, in one tree; what is wrong is in its diagnostics."""
     file = os.fspath(path)
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise _unreadable("DV201", _words(error), file, "check the path and its permissions") from None
-    try:
-        return _text(descriptor, file)
-    except OSError as error:
-        raise _unreadable("DV201", _words(error), file, "check the path and its permissions") from None
-    finally:
-        os.close(descriptor)
+        text = read_text(path)
+    except UnreadableError as error:
+        return _empty(file, error.diagnostic)
+    parser = _parser(text, file, parsers)
+    document = _parsed(parser, text, file)
+
+    def search() -> tuple[str, ...]:
+        node = name or _nodename(document) or environ.get("EC_NODE_NAME") or host_name
+        return search_path(file, node, environ)
+
+    Includes(document, lambda included, where: _parsed(parser, included, where), search).expand()
+    return document
 
 
-def _text(descriptor: int, file: str) -> str:
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        what = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise _unreadable("DV202", f"this is {what}, not a file", file, "name a configuration file")
-    pieces: list[bytes] = []
-    size = 0
-    while piece := os.read(descriptor, 1024 * 1024):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise _unreadable(
-                "DV203",
-                f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB",
-                file,
-                "is this the right file?",
-            )
-    data = b"".join(pieces)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        start = data.rfind(b"\n", 0, error.start) + 1
-        column = len(data[start : error.start].decode("utf-8", errors="replace")) + 1
-        raise _unreadable(
-            "DV204",
-            f"the byte 0x{data[error.start]:02x} is no UTF-8",
-            file,
-            "save the file as UTF-8",
-            line,
-            column,
-        ) from None
-    nul = text.find("\0")
-    if nul >= 0:
-        line, column = text.count("\n", 0, nul) + 1, nul - text.rfind("\n", 0, nul)
-        raise _unreadable("DV204", "there is a NUL character: this is no text file", file, "", line, column)
-    return text
+def _nodename(document: Document) -> str | None:
+    """As far as it is known while includes are being looked for."""
+    for stanza in document.root.stanzas():
+        if stanza.keyword.lower() == "cluster":
+            for assignment in stanza.assignments():
+                if assignment.key.lower() == "nodename":
+                    return str(assignment.value.content)
+    return None
 
 
 def parse_text(text: str, *, file: str, parsers: Sequence[ConfigParser]) -> Document:
-    """By the parser whose suffix the file has, else the one that finds the text most likely its own."""
-    parser = _parser(text, file, parsers)
+    """By the parser whose suffix the file has, else the one that finds the text most likely its own. Includes stay
+    what they are."""
+    return _parsed(_parser(text, file, parsers), text, file)
+
+
+def _parsed(parser: ConfigParser | None, text: str, file: str) -> Document:
     if parser is None:
         return _empty(
             file,
@@ -187,14 +160,5 @@ def _empty(file: str, diagnostic: Diagnostic) -> Document:
     return Document(file=file, root=Stanza("", None, Origin(file)), diagnostics=[diagnostic])
 
 
-def _words(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"the file cannot be read: {text}"
-
-
 def _diagnostic(code: str, message: str, file: str, hint: str, line: int = 0, column: int = 0) -> Diagnostic:
     return Diagnostic(severity=Severity.ERROR, code=code, message=message, origin=Origin(file, line, column), hint=hint)
-
-
-def _unreadable(code: str, message: str, file: str, hint: str, line: int = 0, column: int = 0) -> UnreadableError:
-    return UnreadableError(_diagnostic(code, message, file, hint, line, column))

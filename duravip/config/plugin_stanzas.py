@@ -80,7 +80,7 @@ def choose_plugins(
 
 def _refuse_failed(reader: Reader, root: Stanza, cluster: Scope, failed: Mapping[str, str]) -> None:
     """Once for each that the configuration names, by a stanza, in `transports` or as the backend."""
-    named = {reader.word(stanza.keyword): stanza.origin for stanza in reversed(list(root.stanzas()))}
+    named = {word: stanzas[0].origin for word, stanzas in reader.keywords().items()}
     named |= {cluster.get("backend"): cluster.where("backend")}
     named |= dict.fromkeys(cluster.get("transports") or (), cluster.where("transports"))
     for name in sorted(named.keys() & failed.keys()):
@@ -129,7 +129,7 @@ def _usable(
 def _read(reader: Reader, root: Stanza, options: PluginOptions) -> list[PluginStanza]:
     """In the order of the text; stanzas with the same keyword and name count as one."""
     pieces: dict[tuple[str, str | None], list[Stanza]] = {}
-    for stanza in root.stanzas():
+    for stanza in root.stanzas() if reader.keywords().keys() & options.keys() else ():
         word = reader.word(stanza.keyword)
         if word in options:
             pieces.setdefault((word, stanza.name), []).append(stanza)

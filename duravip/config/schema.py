@@ -416,24 +416,5 @@ SCOPES: dict[str, tuple[Option, ...]] = {
 }
 """Scope -> its options, for the reference page."""
 
-IGNORED_IN_CLUSTER = frozenset(
-    {
-        "cluster_listener",
-        "debug_level",
-        "enable",
-        "log_active_interval",
-        "log_group",
-        "log_idle_interval",
-        "logs",
-        "mbus_daemon",
-        "replicate",
-        "subcluster",
-        "unconditional_rebind",
-    }
-)
-"""Words of the original's `cluster` that concern other parts of it: read over without a word."""
-
-IGNORED_IN_SECURITY = frozenset({"privileges"})  # Solaris
-
 STANZAS = ("binding", "binding_group", "cluster", "listener", "security", "topology")
 """Top-level stanzas of ours; `listener` is TOML's word for what Momentum calls `<kind>_Listener`."""

@@ -6,17 +6,20 @@ A scope may be written in several pieces, which count as one: `binding "x" { ...
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from duravip.config.diagnostics import Findings, Related, shown
 from duravip.config.document import Assignment, Document, Stanza
-from duravip.config.options import Option
+from duravip.config.options import Kind, Option
 from duravip.config.spelling import suggestion
 from duravip.config.values import convert
 from duravip.model import Origin
 
+_OF_WORDS = frozenset({Kind.TEXT, Kind.TEXTS, Kind.NODES})
 _BELONGS_TO_SERVICES = {
     "enable_duravip": "a Binding, a binding_group or a Listen",
     "duravip_preference": "a Binding, a binding_group or a Listen",
@@ -25,16 +28,14 @@ _BELONGS_TO_SERVICES = {
 """Written anywhere else, these would be ignored where somebody counts on them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, gc=False):
     """A usable value, and where it stands."""
 
     content: Any
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """`written` has the usable values by option name; `get` falls back to the option's default."""
 
     options: Mapping[str, Option]
@@ -55,20 +56,42 @@ class Scope:
         return {name: self.get(name) for name in self.options}
 
 
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """Options as they are looked up. `mandatory`: those whose absence matters."""
+
+    options: tuple[Option, ...]
+    by_name: Mapping[str, Option]
+    renamed: Mapping[str, Option]
+    mandatory: tuple[Option, ...]
+
+
 class Reader:
     """Reads scopes of one document; `findings` gets what is wrong with them."""
 
     def __init__(self, document: Document, findings: Findings) -> None:
         self.findings = findings
-        self._fold_case = document.fold_case
-        self._strict = document.strict
-
-    def word(self, written: str) -> str:
+        self.word: Callable[[str], str] = str.lower if document.fold_case else str
         """A keyword or option name as it compares."""
-        return written.lower() if self._fold_case else written
+        self._strict = document.strict
+        self._root = document.root
+        self._top: dict[str, list[Stanza]] = {}
+        for stanza in document.root.stanzas():
+            self._top.setdefault(self.word(stanza.keyword), []).append(stanza)
+        self._declared: dict[int, _Declared] = {}
 
-    def stanzas(self, parent: Stanza, keyword: str) -> Iterator[Stanza]:
+    def stanzas(self, parent: Stanza, keyword: str) -> Iterable[Stanza]:
+        if parent is self._root:
+            return self._top.get(keyword, ())
         return (stanza for stanza in parent.stanzas() if self.word(stanza.keyword) == keyword)
+
+    def foreign(self, names: frozenset[str]) -> frozenset[str]:
+        """The original's names that are no mistake here: none in a language that is our own."""
+        return frozenset() if self._strict else names
+
+    def keywords(self) -> Mapping[str, Sequence[Stanza]]:
+        """Every keyword at the top, as it compares, and its stanzas in the order of the text."""
+        return self._top
 
     def scope(
         self,
@@ -81,30 +104,46 @@ class Reader:
     ) -> Scope:
         """`ignored` options are no mistake; with `others_are_normal` no unknown option is, unless it looks
         like one of ours (a language that allows known options only still reports it)."""
-        by_name = {option.name: option for option in options}
-        renamed = {former: option for option in options for former in option.former_names}
+        declared = self._as_declared(options)
+        by_name, word = declared.by_name, self.word
         written: dict[str, Written] = {}
         mentioned: set[str] = set()
         origin = Origin()
         for piece in pieces:
-            origin = origin if origin.line else piece.origin
-            for assignment in piece.assignments():
-                name = self.word(assignment.key)
-                if name in by_name:
+            if not origin.line:
+                origin = piece.origin
+            for item in piece.items:
+                if not isinstance(item, Assignment):
+                    continue
+                name = word(item.key)
+                option = by_name.get(name)
+                if option is not None:
                     mentioned.add(name)
-                    self._read(title, by_name[name], assignment, written)
-                elif name in renamed:
-                    mentioned.add(renamed[name].name)
-                    self._renamed(name, renamed[name], assignment)
-                    self._read(title, renamed[name], assignment, written)
+                    self._read(title, option, item, written)
+                elif name in declared.renamed:
+                    option = declared.renamed[name]
+                    mentioned.add(option.name)
+                    self._renamed(name, option, item)
+                    self._read(title, option, item, written)
                 elif name not in ignored:
-                    self._unknown(title, name, assignment, by_name, others_are_normal)
-        for option in options:
+                    self._unknown(title, name, item, by_name, others_are_normal)
+        for option in declared.mandatory:
             if option.name in written and written[option.name].content in ("", ()):
                 self.missing(title, option, written[option.name].origin, "is empty")
             elif option.name not in mentioned:
                 self.missing(title, option, origin, "is missing")
         return Scope(by_name, written, origin)
+
+    def _as_declared(self, options: tuple[Option, ...]) -> _Declared:
+        declared = self._declared.get(id(options))
+        if declared is None:
+            declared = self._declared[id(options)] = _Declared(
+                options,
+                {option.name: option for option in options},
+                {former: option for option in options for former in option.former_names},
+                tuple(option for option in options if option.required),
+            )
+        return declared
 
     def missing(self, title: str, option: Option, origin: Origin, what: str = "is missing") -> None:
         """`what` is the matter with the option: an error, if it is required."""
@@ -123,11 +162,12 @@ class Reader:
         place = assignment.value.origin
         before = written.get(option.name)
         if before is not None and before.content != content:
-            self.findings.error(
+            overrides = before.origin.file != place.file  # as the original has it: what is read later counts
+            (self.findings.warning if overrides else self.findings.error)(
                 "DV407",
                 f"{title} gives {option.name} twice: {shown(content)} here, {shown(before.content)} before",
                 place,
-                "keep one of them",
+                "the one here counts" if overrides else "keep one of them",
                 Related(before.origin, f"{option.name} is {shown(before.content)} here"),
             )
         if content in option.refused:
@@ -142,7 +182,19 @@ class Reader:
             self.findings.info(
                 "DV404", f"{option.name} is read and has no effect in this version", place, option.instead
             )
+        if content and option.kind in _OF_WORDS and not assignment.value.quoted:
+            self._question_end(option, content, place)
         written[option.name] = Written(content, place)
+
+    def _question_end(self, option: Option, content: Any, place: Origin) -> None:
+        last = content[-1] if isinstance(content, tuple) else content
+        if last[-1:] in (";", ","):
+            self.findings.warning(
+                "DV311",
+                f"{option.name}: the {last[-1]} at the end belongs to the value {shown(last)}",
+                place,
+                "this language has none between items: leave it out, or put the value in quotes",
+            )
 
     def _unknown(
         self,

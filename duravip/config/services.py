@@ -3,10 +3,12 @@ for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from duravip.config import schema
+import msgspec
+
+from duravip.config import original, schema
 from duravip.config.diagnostics import shown
 from duravip.config.document import Stanza
 from duravip.config.endpoints import ANY, BindAddresses, ListenError, Resolve, parse_listen, unfit_as_vip
@@ -15,12 +17,12 @@ from duravip.model import Address, Origin
 
 MULTIVIP = "multivip"
 _LISTENER_ENDING = "_listener"
+_NAME = re.compile(r"[^\s:]+")
 _CLUSTER_LISTENER = "eccluster"
 """The node's own point-to-point address: no service that could move."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One Binding or Listen on one address. `name` as the table has it; `binding` None for a Listen.
     `enabled` is the place that enables it, None when nothing does. `own_preference`: written on the service
     itself."""
@@ -69,12 +71,16 @@ def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: Bind
                         "keep it in one of them",
                     )
     groups = {
-        name: reader.scope(f"binding_group {shown(name)}", same, schema.BINDING_GROUP)
+        name: reader.scope(
+            f"binding_group {shown(name)}", same, schema.BINDING_GROUP, ignored=reader.foreign(original.IN_BINDING)
+        )
         for name, same in group_pieces.items()
     }
     for name, same in pieces.items():
-        scope = reader.scope(f"Binding {shown(name)}", same, schema.BINDING)
-        if any(char.isspace() or char == ":" for char in name) or not name:
+        scope = reader.scope(
+            f"Binding {shown(name)}", same, schema.BINDING, ignored=reader.foreign(original.IN_BINDING)
+        )
+        if not _NAME.fullmatch(name):
             reader.findings.error(
                 "DV308",
                 f"{shown(name)} cannot be a Binding's name",
@@ -82,10 +88,8 @@ def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: Bind
                 "no space and no colon in it",
             )
             continue
-        fallback = [scope]
-        if name in group_of:
-            fallback.append(groups[group_of[name]])
-        if not all(one.get("enable") for one in fallback):
+        fallback = [scope, groups[group_of[name]]] if name in group_of else [scope]
+        if any("enable" in one.written and not one.get("enable") for one in fallback):
             continue
         service = _binding(reader, name, fallback, global_scope, addresses)
         if service:
@@ -106,7 +110,11 @@ def _put(reader: Reader, pieces: dict[str, list[Stanza]], stanza: Stanza) -> boo
 
 
 def _first_written(name: str, scopes: list[Scope]) -> Written | None:
-    return next((scope.written[name] for scope in scopes if name in scope.written), None)
+    for scope in scopes:
+        written = scope.written.get(name)
+        if written is not None:
+            return written
+    return None
 
 
 def _binding(
@@ -177,7 +185,7 @@ def _listens(reader: Reader, root: Stanza) -> Iterator[Service]:
 
 def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Service | None:
     title = f"Listen {shown(text)}"
-    scope = reader.scope(title, pieces, schema.LISTEN)
+    scope = reader.scope(title, pieces, schema.LISTEN, ignored=reader.foreign(original.IN_LISTEN))
     if not scope.get("enable"):
         return None
     try:
@@ -197,6 +205,16 @@ def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Servi
     preference = scope.written.get("duravip_preference")
     preference = preference if preference and preference.content else None
     address = parsed.address or ANY
+    if parsed.name:
+        asked = (enable if enabled else None) or follow or preference
+        report = reader.findings.error if asked else reader.findings.warning
+        report(
+            "DV307",
+            f"{title}: a host name stands for no VIP here",
+            asked.origin if asked else scope.origin,
+            "write its address, if that is a VIP on any node",
+        )
+        return None
     if not _fit(reader, title, address, enable if enabled else follow):
         return None
     if follow and enabled:

@@ -13,39 +13,45 @@ from duravip.config.spelling import suggestion
 
 _INSIDE = {"cluster": ("topology",), "binding_group": ("binding",)}
 _LISTENER_ENDING = "_listener"
+_TOML_LISTENER = "listener"
 
 
 def report_odd_stanzas(document: Document, reader: Reader, plugins: Iterable[str]) -> None:
     """A misspelt `webhook` must not switch alerting off unnoticed."""
-    known = (*schema.STANZAS, *sorted(plugins))
-    for stanza in document.root.stanzas():
-        word = reader.word(stanza.keyword)
+    ours = schema.STANZAS if document.strict else [word for word in schema.STANZAS if word != _TOML_LISTENER]
+    known = (*ours, *sorted(plugins))
+    for word, stanzas in reader.keywords().items():
         if word.endswith(_LISTENER_ENDING):
-            _inside(reader, stanza, ("listen",))
+            _inside(reader, stanzas, ("listen",))
         elif word in _INSIDE:
-            _inside(reader, stanza, _INSIDE[word])
+            _inside(reader, stanzas, _INSIDE[word])
         elif word not in known:
-            if near := suggestion(word, known) or _near_listener(word):
+            near = suggestion(word, known) or _near_listener(word)
+            for stanza in stanzas:
+                if near:
+                    _misspelt(reader, stanza, near)
+                elif document.strict:
+                    reader.findings.warning(
+                        "DV409",
+                        f"the stanza {shown(stanza.keyword)} belongs to no installed plugin",
+                        stanza.origin,
+                        "it has no effect; `duravip plugins` lists what is installed",
+                    )
+
+
+def _inside(reader: Reader, parents: Iterable[Stanza], known: tuple[str, ...]) -> None:
+    for parent in parents:
+        for stanza in parent.stanzas():
+            near = suggestion(reader.word(stanza.keyword), known)
+            if near:
                 _misspelt(reader, stanza, near)
-            elif document.strict:
-                reader.findings.warning(
-                    "DV409",
-                    f"the stanza {shown(stanza.keyword)} belongs to no installed plugin",
-                    stanza.origin,
-                    "it has no effect; `duravip plugins` lists what is installed",
-                )
-
-
-def _inside(reader: Reader, parent: Stanza, known: tuple[str, ...]) -> None:
-    for stanza in parent.stanzas():
-        near = suggestion(reader.word(stanza.keyword), known)
-        if near:
-            _misspelt(reader, stanza, near)
 
 
 def _near_listener(word: str) -> str | None:
+    if word in (_TOML_LISTENER, "listen"):
+        return "esmtp_listener"
     kind, mark, ending = word.rpartition("_")
-    near = suggestion(ending, ("listener",)) if mark and kind else None
+    near = suggestion(ending, (_TOML_LISTENER,)) if mark and kind else None
     return f"{kind}_{near}" if near else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from duravip.config import schema
 from duravip.config.diagnostics import Related, shown
 from duravip.config.document import Stanza
+from duravip.config.endpoints import packed
 from duravip.config.scope import Reader
 from duravip.model import Address, Origin
 
@@ -23,6 +24,9 @@ class Place:
     mac: str = "real"
 
 
+_NO_PLACE = {bits: Place(None, bits) for bits in (32, 128)}
+
+
 class Topologies:
     """The blocks of one configuration; the longest that contains an address decides."""
 
@@ -30,7 +34,7 @@ class Topologies:
         self._places: dict[tuple[int, int, int], Place] = {}
         self._seen: dict[Network, Origin] = {}
         self._macs: dict[Network, str] = {}
-        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        self._lengths: dict[int, list[int]] = {32: [], 128: []}
         pieces: dict[str, list[Stanza]] = {}
         for stanza in stanzas:
             if stanza.name is None:
@@ -48,13 +52,13 @@ class Topologies:
             lengths.sort(reverse=True)
 
     def place(self, address: Address) -> Place:
-        ip = ipaddress.ip_address(address)
-        bits, number = ip.max_prefixlen, int(ip)
-        for length in self._lengths[ip.version]:
-            found = self._places.get((ip.version, length, number >> (bits - length)))
+        data = packed(address)
+        bits, number = 8 * len(data), int.from_bytes(data, "big")
+        for length in self._lengths[bits]:
+            found = self._places.get((bits, length, number >> (bits - length)))
             if found:
                 return found
-        return Place(None, bits)
+        return _NO_PLACE[bits]
 
     def macs(self) -> tuple[tuple[str, str], ...]:
         """(network, real or virtual), the longest first; empty when none is virtual."""
@@ -97,7 +101,7 @@ class Topologies:
             )
             prefix = bits
         length = network.prefixlen
-        key = (network.version, length, int(network.network_address) >> (bits - length))
+        key = (bits, length, int(network.network_address) >> (bits - length))
         place = Place(scope.get("interface") or None, prefix, scope.get("mac"))
         self._places[key] = place
         self._macs[network] = place.mac
@@ -108,5 +112,5 @@ class Topologies:
                 scope.where("mac"),
                 "name the interface and leave cidrmask out, or write mac = real",
             )
-        if length not in self._lengths[network.version]:
-            self._lengths[network.version].append(length)
+        if length not in self._lengths[bits]:
+            self._lengths[bits].append(length)

@@ -6,7 +6,7 @@ one too. Everything else is only mentioned: it is nobody's business but the admi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from duravip.config.diagnostics import Findings, Related, shown
 from duravip.config.endpoints import plain_address, unfit_as_vip
@@ -22,13 +22,11 @@ def make_vips(
     """The VIPs, and the addresses that are only mentioned, with the first place of each; sorted by address
     text."""
     by_address: dict[Address, list[Service]] = {}
+    enabled: dict[Address, Origin] = {}
     for service in services:
         by_address.setdefault(service.address, []).append(service)
-    enabled = {
-        address: next(service.enabled for service in same if service.enabled)
-        for address, same in by_address.items()
-        if any(service.enabled for service in same)
-    }
+        if service.enabled is not None:
+            enabled.setdefault(service.address, service.enabled)
     follows = _follows(by_address, enabled, findings)
     entries: list[VipEntry] = []
     mentioned: list[tuple[Address, Origin]] = []
@@ -76,8 +74,8 @@ def _entry(
     ranked = tuple(Use(name, preference.origin) for name in preference.content) if preference else ()
     return VipEntry(
         address=address,
-        services=_uses((one.name, one.origin) for one in same),
-        bindings=_uses((one.binding, one.origin) for one in same if one.binding is not None),
+        services=_uses([(one.name, one.origin) for one in same]),
+        bindings=_uses([(one.binding, one.origin) for one in same if one.binding is not None]),
         preference=ranked[0] if ranked else None,
         alternatives=ranked[1:],
         follow=follow,
@@ -88,12 +86,14 @@ def _entry(
     )
 
 
-def _uses(values: Iterable[tuple[str, Origin]]) -> tuple[Use, ...]:
+def _uses(values: Sequence[tuple[str, Origin]]) -> tuple[Use, ...]:
     """Sorted by value, each once, with its first place."""
+    if len(values) == 1:
+        return (Use(*values[0]),)
     first: dict[str, Origin] = {}
     for value, origin in values:
         first.setdefault(value, origin)
-    return tuple(Use(value, first[value]) for value in sorted(first))
+    return tuple([Use(value, first[value]) for value in sorted(first)])
 
 
 def _agreed(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from duravip.config.diagnostics import Severity
-from duravip.config.document import Assignment, Document, Stanza, Value
+from duravip.config.document import Assignment, Document, Include, Item, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser
 
@@ -28,7 +28,8 @@ _NASTY = ("", "\n", "\0", "\ufeff", "\u2028", "é" * 10, "{" * 5_000, "[" * 5_00
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """`text`: some ten lines, correct, with stanzas and assignments. `tree`: what it means, as `plain` gives
-    it: a list of `(key, content)` for assignments and `(keyword, name, [...])` for stanzas, in the order of the text;
+    it: a list of `(key, content)` for assignments, `(keyword, name, [...])` for stanzas and `("include", target)` for
+    includes, in the order of the text;
     keys and keywords in small letters, scalars as text (`"0.3"`, `"true"`), an array as a list, a dictionary as a
     list of pairs. `broken`: at least one text with a mistake of syntax."""
 
@@ -131,14 +132,20 @@ def check_any_text_gives_a_document(parser: ConfigParser, sample: Sample) -> Non
 
 
 def plain(stanza: Stanza) -> list[Any]:
-    """The tree without places: (key, content) for an assignment, (keyword, name, [...]) for a stanza; keywords and
-    keys in small letters, scalars as text, an array as a list, a dictionary as a list of pairs."""
-    return [
-        (item.key.lower(), _content(item.value))
-        if isinstance(item, Assignment)
-        else (item.keyword.lower(), item.name, plain(item))
-        for item in stanza.items
-    ]
+    """The tree without places: (key, content) for an assignment, (keyword, name, [...]) for a stanza, and
+    ("include", target) for what is included; keywords and keys in small letters, scalars as text, an array as a list,
+    a dictionary as a list of pairs."""
+    return [_plain_item(item) for item in stanza.items]
+
+
+def _plain_item(item: Item) -> Any:
+    match item:
+        case Assignment():
+            return item.key.lower(), _content(item.value)
+        case Include():
+            return "include", item.target
+        case Stanza():
+            return item.keyword.lower(), item.name, plain(item)
 
 
 def _content(value: Value) -> Any:
@@ -183,7 +190,7 @@ def _origins(stanza: Stanza) -> Iterator[Origin]:
         yield item.origin
         if isinstance(item, Assignment):
             yield from _value_origins(item.value)
-        else:
+        elif isinstance(item, Stanza):
             yield from _origins(item)
 
 
@@ -198,5 +205,5 @@ def _assignments(stanza: Stanza) -> Iterator[Assignment]:
     for item in stanza.items:
         if isinstance(item, Assignment):
             yield item
-        else:
+        elif isinstance(item, Stanza):
             yield from _assignments(item)

@@ -1,48 +1,31 @@
 """Momentum's configuration language, as its manual describes and its users write it.
 
-Theory of operation: a lexer cuts the text into words and signs, each with its place; a parser without
-recursion makes stanzas and assignments of them, keeping the open stanzas on a stack. Both look at each
-character a bounded number of times. After a mistake the parser reports it and goes on with the next word that
-can begin an item.
+Theory of operation: one pattern (`momentum_text.ITEM`) recognizes whole items: `key = value`, `keyword "name" {`, `}`.
+What it does not recognize (arrays, dictionaries, includes, and every mistake) is read token by token. Neither recurses:
+the open stanzas are on a stack. Each character is looked at a bounded number of times. After a mistake reading goes on
+with the next word that can begin an item.
 
-The words: bare ones end at white space, at `#` and at any of `" ' = { } [ ] ( )`; a `/` belongs to the word,
-and `/*` opens a comment only where a word could begin. In quotes everything stands for itself, except that
-`\\"` is a quote; a backslash keeps its meaning of "take the next character with me", so `"\\\\"` is a closed
-string.
+What is left open is reported where it opens, and what follows from that is not reported.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from duravip.config.diagnostics import Diagnostic, Severity, shown
-from duravip.config.document import Assignment, Document, Stanza, Value
+from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
+from duravip_plugins.momentum_text import ITEM, Lines, Token, Tokens, forgotten_quote, unquoted
 
 MAX_DEPTH = 100  # nested stanzas
 MAX_DIAGNOSTICS = 100  # a text with more is no configuration
+MAX_ITEMS = 2_000_000  # of some 300 bytes each
 
-_SPACE = re.compile(r"\s+")
-_BARE = re.compile(r"[^\s#\"'={}\[\]()]+")
-_QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
-_SINGLE_QUOTED = re.compile(r"'([^'\n]*)'")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_SIGNS = frozenset("{}()[]=")
 _INCLUDES = frozenset({"include", "readonly_include"})
 _LOOKS_LIKE = re.compile(r"^[ \t]*[A-Za-z]\w*(?:[ \t]+(?:\"[^\"\n]*\"|[^\s#\"'={}\[\]()]+))?[ \t]*\{", re.MULTILINE)
-
-
-class _Token(NamedTuple):
-    """`sign` is the sign itself, or empty for a word, whose content is `text`."""
-
-    sign: str
-    text: str
-    quoted: bool
-    line: int
-    column: int
+_EMPTY = 'an empty value is written ""'
 
 
 class MomentumParser:
@@ -61,218 +44,297 @@ def duravip_config_parsers() -> Sequence[ConfigParser]:
     return (MomentumParser(),)
 
 
-class _TooManyError(Exception):
+class _StopError(Exception):
     """Reading stops here; what was found so far stands."""
-
-
-class _Report:
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.found: list[Diagnostic] = []
-
-    def origin(self, token: _Token) -> Origin:
-        return Origin(self.file, token.line, token.column)
-
-    def error(self, code: str, message: str, token: _Token, hint: str = "") -> None:
-        if len(self.found) >= MAX_DIAGNOSTICS:
-            self._add("DV109", "too many syntax errors: reading stops here", token, "is this a Momentum file?")
-            raise _TooManyError
-        self._add(code, message, token, hint)
-
-    def _add(self, code: str, message: str, token: _Token, hint: str) -> None:
-        self.found.append(
-            Diagnostic(severity=Severity.ERROR, code=code, message=message, origin=self.origin(token), hint=hint)
-        )
-
-
-def _tokens(text: str, report: _Report) -> list[_Token]:
-    """All words and signs. An unclosed string or comment is reported where it opens and ends the text."""
-    tokens: list[_Token] = []
-    at = 1 if text.startswith("\ufeff") else 0
-    line, line_start = 1, at
-    while at < len(text):
-        char = text[at]
-        here = _Token(char, "", False, line, at - line_start + 1)
-        if char.isspace():
-            space = _SPACE.match(text, at)
-            end = space.end() if space else at + 1
-        elif char == "#":
-            newline = text.find("\n", at)
-            end = len(text) if newline < 0 else newline
-        elif text.startswith("/*", at):
-            close = text.find("*/", at + 2)
-            if close < 0:
-                report.error("DV102", "this comment is not closed", here, "write */ where it ends")
-                break
-            end = close + 2
-        elif char == '"':
-            string = _QUOTED.match(text, at)
-            if string is None:
-                report.error("DV101", "this string is not closed", here, 'write " where it ends')
-                break
-            end = string.end()
-            tokens.append(here._replace(sign="", text=_unescaped(string[1]), quoted=True))
-        elif char in _SIGNS:
-            end = at + 1
-            tokens.append(here)
-        elif char == "'":
-            report.error("DV108", "a ' may only stand inside double quotes", here, 'write the value as "..."')
-            single = _SINGLE_QUOTED.match(text, at)
-            lone = _BARE.match(text, at + 1)
-            end = single.end() if single else lone.end() if lone else at + 1
-            if single:
-                tokens.append(here._replace(sign="", text=single[1], quoted=True))
-        else:
-            word = _BARE.match(text, at)
-            end = word.end() if word else at + 1
-            tokens.append(here._replace(sign="", text=text[at:end]))
-        newlines = text.count("\n", at, end)
-        if newlines:
-            line += newlines
-            line_start = text.rfind("\n", at, end) + 1
-        at = end
-    return tokens
-
-
-def _unescaped(content: str) -> str:
-    if "\\" not in content:
-        return content
-    return _ESCAPE.sub(lambda pair: '"' if pair[1] == '"' else pair[0], content)
-
-
-_END = _Token("end", "", False, 0, 0)
 
 
 class _Parser:
     def __init__(self, text: str, file: str) -> None:
-        self._report = _Report(file)
-        self._root = Stanza("", None, Origin(file, 1, 1))
-        self._open: list[tuple[Stanza, _Token]] = []
-        self._tokens: list[_Token] = []
-        self._next = 0
+        first = 1 if text.startswith("\ufeff") else 0
         self._text = text
+        self._file = file
+        self._lines = Lines(text, file, first)
+        self._tokens = Tokens(text, self._error)
+        self._tokens.move(first)
+        self._root = Stanza("", None, Origin(file, 1, 1))
+        self._open: list[Stanza] = []
+        self._items = self._root.items
+        self._found: dict[tuple[str, int], Diagnostic] = {}
+        self._ends_open: int | None = None  # where a string or comment opens that is not closed
+        self._forgiven = 0  # how many } may close a stanza whose { was forgotten
+        self._read = 0  # values and stanzas
 
     def document(self) -> Document:
         try:
-            self._tokens = _tokens(self._text, self._report)
-            while self._peek() is not _END:
-                self._item()
-            for stanza, token in self._open:
-                title = stanza.keyword + (f' "{stanza.name}"' if stanza.name is not None else "")
-                self._report.error("DV103", f"the stanza {shown(title)} is not closed", token, "a } is missing")
-        except _TooManyError:
+            at = self._tokens.at
+            while at < len(self._text):
+                at = self._careful(self._quick(at))
+            self._end()
+        except _StopError:
             pass
-        return Document(file=self._report.file, root=self._root, diagnostics=self._report.found, fold_case=True)
+        return Document(file=self._file, root=self._root, diagnostics=list(self._found.values()), fold_case=True)
 
-    def _peek(self, ahead: int = 0) -> _Token:
-        at = self._next + ahead
-        return self._tokens[at] if at < len(self._tokens) else _END
-
-    def _take(self) -> _Token:
-        token = self._peek()
-        self._next += 1
-        return token
-
-    def _scope(self) -> Stanza:
-        return self._open[-1][0] if self._open else self._root
-
-    def _item(self) -> None:
-        first = self._take()
-        if first.sign == "}":
-            if self._open:
-                self._open.pop()
+    def _quick(self, at: int) -> int:
+        """Reads plain items from `at` on; returns where something else begins."""
+        match, file, starts = ITEM.match, self._file, self._lines.starts
+        line = self._lines.number(at)
+        start = starts[line - 1]
+        after = starts[line]
+        items = self._items
+        while found := match(self._text, at):
+            kind = found.lastindex
+            if kind == 1:
+                if not self._open:
+                    break
+                self._leave()
+                items = self._items
+                at = found.end()
+                continue
+            place = found.start(2)
+            while place >= after:
+                line, start = line + 1, after
+                after = starts[line]
+            origin = Origin(file, line, place - start + 1)
+            key = found[2]
+            if key[0] == '"':
+                key = unquoted(key)
+            if kind == 3:
+                place = found.start(3)
+                if place >= after:
+                    break  # on another line: perhaps the value is missing
+                word = found[3]
+                value_origin = Origin(file, line, place - start + 1)
+                if word[0] == '"':
+                    value = Value(unquoted(word), value_origin, True)
+                else:
+                    value = Value(word, value_origin)
+                items.append(Assignment(key, value, origin))
+                self._count()
             else:
-                self._report.error("DV106", "this } closes nothing", first)
-        elif first.sign == "{":
-            self._report.error("DV105", "a stanza needs a keyword before its {", first, 'write: keyword "name" { ... }')
-            self._enter(first, None)
-        elif first.sign:
-            self._report.error("DV105", f"{shown(first.sign)} stands where an option or a stanza should begin", first)
-        elif self._peek().sign == "=":
-            self._take()
-            self._assignment(first)
-        elif self._peek().sign == "{":
-            self._take()
-            self._enter(first, None)
-        elif first.text.lower() in _INCLUDES and not first.quoted and not self._peek().sign:
-            self._include(first)
-        elif not self._peek().sign and self._peek(1).sign == "{":
-            name = self._take()
-            self._take()
-            self._enter(first, name)
-        else:
-            self._report.error(
-                "DV105",
-                f"{shown(first.text)} stands alone: neither = nor {{ follows it",
-                first,
-                "quote names and values that hold white space",
-            )
+                name: str | None = None
+                if kind == 4:
+                    name = found[4]
+                    if name[0] == '"':
+                        name = unquoted(name)
+                    if key.lower() in _INCLUDES:
+                        break
+                self._enter(Stanza(key, name, origin))
+                items = self._items
+            at = found.end()
+        return at
 
-    def _include(self, keyword: _Token) -> None:
-        target = self._take()
-        self._report.error(
-            "DV206",
-            f"{keyword.text} {shown(target.text)}: including files is not supported yet in this version",
-            keyword,
-            "put the included text into this file",
+    def _count(self) -> None:
+        self._read += 1
+        if self._read > MAX_ITEMS:
+            raise self._stop("DV109", f"more than {MAX_ITEMS:,} values and stanzas: reading stops here")
+
+    # --- mistakes
+
+    def _error(self, code: str, message: str, at: int, hint: str = "") -> None:
+        if (code, at) in self._found:
+            return
+        if len(self._found) >= MAX_DIAGNOSTICS:
+            self._tokens.at = at
+            raise self._stop("DV109", "too many syntax errors: reading stops here", "is this a Momentum file?")
+        if code in ("DV101", "DV102"):
+            self._ends_open = at
+        self._add(code, message, at, hint)
+
+    def _stop(self, code: str, message: str, hint: str = "") -> _StopError:
+        self._add(code, message, min(self._tokens.at, len(self._text)), hint)
+        return _StopError()
+
+    def _add(self, code: str, message: str, at: int, hint: str) -> None:
+        self._found[code, at] = Diagnostic(
+            severity=Severity.ERROR, code=code, message=message, origin=self._lines.origin(at), hint=hint
         )
 
-    def _enter(self, keyword: _Token, name: _Token | None) -> None:
-        """The { has been taken."""
-        if len(self._open) >= MAX_DEPTH:
-            self._report.error("DV107", f"more than {MAX_DEPTH} stanzas inside each other", keyword)
-            raise _TooManyError
-        stanza = Stanza(keyword.text, name.text if name else None, self._report.origin(keyword))
-        self._scope().items.append(stanza)
-        self._open.append((stanza, keyword))
+    def _end(self) -> None:
+        """Says what is still open."""
+        if self._ends_open is None:
+            for stanza in self._open:
+                title = stanza.keyword + (f' "{stanza.name}"' if stanza.name is not None else "")
+                self._open_at_the_end("DV103", f"the stanza {shown(title)} is not closed", stanza.origin)
+            return
+        opened = self._ends_open
+        forgotten = forgotten_quote(self._text, self._lines.starts[0]) if self._text[opened] == '"' else None
+        if forgotten is not None:
+            opened = forgotten
+            self._add("DV101", "this string is not closed where it should be", opened, 'write " where it ends')
+        line = self._lines.number(opened)
+        begin = self._lines.starts[line - 1]
+        self._found = {key: found for key, found in self._found.items() if key[1] < begin or key[1] == opened}
+        _cut(self._root, line)
 
-    def _assignment(self, key: _Token) -> None:
+    def _open_at_the_end(self, code: str, message: str, origin: Origin) -> None:
+        at = self._lines.starts[origin.line - 1] + origin.column - 1
+        self._error(code, message, at, "a } is missing")
+
+    # --- stanzas
+
+    def _enter(self, stanza: Stanza) -> None:
+        """The { has been read."""
+        self._count()
+        if len(self._open) >= MAX_DEPTH:
+            origin = stanza.origin
+            self._tokens.at = self._lines.starts[origin.line - 1] + origin.column - 1
+            raise self._stop("DV107", f"more than {MAX_DEPTH} stanzas inside each other")
+        self._items.append(stanza)
+        self._open.append(stanza)
+        self._items = stanza.items
+
+    def _leave(self) -> None:
+        self._open.pop()
+        self._items = self._open[-1].items if self._open else self._root.items
+
+    # --- token by token
+
+    def _careful(self, at: int) -> int:
+        """Reads one item from `at` on, whatever it is; returns where it ends."""
+        tokens = self._tokens
+        tokens.move(at)
+        first = tokens.take()
+        following = tokens.peek().sign
+        if first.sign == "end":
+            return len(self._text)
+        if first.sign == "}":
+            self._close(first)
+        elif first.sign == "{":
+            self._error("DV105", "a stanza needs a keyword before its {", first.at, 'write: keyword "name" { ... }')
+            self._enter(Stanza("{", None, self._lines.origin(first.at)))
+        elif first.sign:
+            self._error("DV105", f"{shown(first.sign)} stands where an option or a stanza should begin", first.at)
+        elif following == "=":
+            tokens.take()
+            self._assignment(first)
+        elif following == "{":
+            tokens.take()
+            self._enter(Stanza(first.text, None, self._lines.origin(first.at)))
+        elif first.text.lower() in _INCLUDES and not first.quoted and not following:
+            self._items.append(Include(tokens.take().text, self._lines.origin(first.at)))
+            self._count()
+        elif not following and tokens.peek(1).sign == "{":
+            name = tokens.take()
+            tokens.take()
+            self._enter(Stanza(first.text, name.text, self._lines.origin(first.at)))
+        else:
+            self._alone(first)
+        return tokens.at
+
+    def _close(self, sign: Token) -> None:
+        if self._open:
+            self._leave()
+        elif self._forgiven:
+            self._forgiven -= 1
+        else:
+            self._error("DV106", "this } closes nothing", sign.at, "take it out, or look for a { that is missing above")
+
+    def _alone(self, first: Token) -> None:
+        """A word that begins no item. Those that stand alone behind it on its line are no news."""
+        words = [first]
+        line = self._line(first)
+        while self._begins_nothing() and self._line(self._tokens.peek()) == line:
+            words.append(self._tokens.take())
+        hint = "quote names and values that hold white space"
+        if first.text.startswith(("//", ";", "--")):
+            hint = "a comment begins with #"
+        elif first.text.lower() in _INCLUDES:
+            hint = 'write: include "path of a file or folder"'
+        elif len(words) == 2 and not words[1].quoted:
+            hint = f"is = missing? {first.text} = {words[1].text}"
+        elif len(words) <= 2 and self._tokens.peek().sign != "end":
+            self._forgiven += 1
+            hint = (
+                f"is {{ missing? {first.text}{' ' if words[1:] else ''}{words[-1].text if words[1:] else ''} {{ ... }}"
+            )
+        self._error("DV105", f"{shown(first.text)} stands alone: neither = nor {{ follows it", first.at, hint)
+
+    def _begins_nothing(self) -> bool:
+        """Whether the next token is a word behind which neither = nor { stands."""
+        word, second, third = self._tokens.peek(), self._tokens.peek(1), self._tokens.peek(2)
+        if word.sign or second.sign in ("=", "{"):
+            return False
+        return not (second.sign == "" and third.sign == "{" and self._line(second) == self._line(word))
+
+    def _line(self, token: Token) -> int:
+        return self._lines.number(token.at)
+
+    # --- values
+
+    def _assignment(self, key: Token) -> None:
         """The = has been taken."""
-        first = self._peek()
+        first = self._tokens.peek()
         if first.sign == "(":
             value = self._array()
         elif first.sign == "[":
             value = self._dictionary()
-        elif first.sign or (self._peek(1).sign == "=" and not first.quoted):
-            self._report.error("DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""')
+        elif first.sign or self._is_the_next_item(key, first):
+            self._error("DV104", f"{shown(key.text)} has no value", key.at, _EMPTY)
             if first.sign == "{":
-                self._take()
-                self._enter(key, None)
+                self._tokens.take()
+                self._enter(Stanza(key.text, None, self._lines.origin(key.at)))
             return
         else:
             value = self._word()
-        self._scope().items.append(Assignment(key.text, value, self._report.origin(key)))
+        self._items.append(Assignment(key.text, value, self._lines.origin(key.at)))
+
+    def _is_the_next_item(self, key: Token, word: Token) -> bool:
+        """Whether the word where a value should stand begins an item of its own."""
+        if word.quoted:
+            return False
+        if self._tokens.peek(1).sign == "=":
+            return True
+        second, third = self._tokens.peek(1), self._tokens.peek(2)
+        stanza = second.sign == "{" or (
+            not second.sign and third.sign == "{" and self._line(second) == self._line(word)
+        )
+        return stanza and self._line(word) > self._line(key)
 
     def _word(self) -> Value:
-        token = self._take()
-        return Value(token.text, self._report.origin(token), token.quoted)
+        self._count()
+        token = self._tokens.take()
+        return Value(token.text, self._lines.origin(token.at), token.quoted)
 
     def _array(self) -> Value:
-        opening = self._take()
+        opening = self._tokens.take()
         words: list[Value] = []
-        while not self._peek().sign:
+        taken: list[Token] = []
+        while not self._tokens.peek().sign:
+            taken = [*taken[-1:], self._tokens.peek()]
             words.append(self._word())
-        if self._peek().sign == "=" and words:
-            self._next -= 1  # the last word begins the next item: the bracket was forgotten before it
-            words.pop()
-        self._close(opening, ")")
-        return Value(tuple(words), self._report.origin(opening))
+        # A bracket was forgotten before the words that begin the next item.
+        begin = {"=": taken[-1:], "{": [word for word in taken if self._line(word) == self._line(taken[-1])]}
+        again = begin.get(self._tokens.peek().sign, [])
+        self._tokens.give_back(again)
+        self._closing(opening, ")")
+        return Value(tuple(words[: len(words) - len(again)]), self._lines.origin(opening.at))
 
     def _dictionary(self) -> Value:
-        opening = self._take()
+        opening = self._tokens.take()
         pairs: list[tuple[str, Value]] = []
-        while not self._peek().sign and self._peek(1).sign == "=":
-            key = self._take()
-            self._take()
-            if self._peek().sign or (self._peek(1).sign == "=" and not self._peek().quoted):
-                self._report.error("DV104", f"{shown(key.text)} has no value", key, 'an empty value is written ""')
+        while not self._tokens.peek().sign and self._tokens.peek(1).sign == "=":
+            if self._tokens.peek(2).sign in ("(", "[", "{"):
+                break  # no value of a dictionary: the bracket was forgotten before this key
+            key = self._tokens.take()
+            self._tokens.take()
+            word = self._tokens.peek()
+            if word.sign or (self._tokens.peek(1).sign == "=" and not word.quoted):
+                self._error("DV104", f"{shown(key.text)} has no value", key.at, _EMPTY)
                 continue
             pairs.append((key.text, self._word()))
-        self._close(opening, "]")
-        return Value(tuple(pairs), self._report.origin(opening))
+        self._closing(opening, "]")
+        return Value(tuple(pairs), self._lines.origin(opening.at))
 
-    def _close(self, opening: _Token, sign: str) -> None:
-        if self._peek().sign == sign:
-            self._take()
+    def _closing(self, opening: Token, sign: str) -> None:
+        if self._tokens.peek().sign == sign:
+            self._tokens.take()
             return
-        self._report.error("DV103", f"this {opening.sign} is not closed", opening, f"a {sign} is missing")
+        self._error("DV103", f"this {opening.sign} is not closed", opening.at, f"a {sign} is missing")
+
+
+def _cut(stanza: Stanza | None, line: int) -> None:
+    """Leaves out what begins in `line` or behind it."""
+    while stanza is not None:
+        stanza.items[:] = [item for item in stanza.items if item.origin.line < line]
+        last = stanza.items[-1] if stanza.items else None
+        stanza = last if isinstance(last, Stanza) else None

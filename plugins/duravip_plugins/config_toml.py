@@ -2,8 +2,8 @@
 
 tomli gives the values and the syntax errors; `toml_places` says where each key and value stands. This module
 makes stanzas of tables: `[[binding]] name = "x"` is `Binding "x" { }`, `[[listener]] kind = "esmtp"  listen =
-"a:25"` is `ESMTP_Listener { Listen "a:25" { } }`, `[[topology]] network = "n"` is `Topology "n" { }`,
-`[syslog.ops]` is `syslog "ops" { }`, and `[cluster]` is `cluster { }`.
+"a:25"` is `ESMTP_Listener { Listen "a:25" { } }`, `[[topology]] network = "n"` is `Topology "n" { }`, `[syslog.ops]` is
+`syslog "ops" { }`, `[cluster]` is `cluster { }`, and `include = "x.toml"` is `include x.toml`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any
 import tomli
 
 from duravip.config.diagnostics import Diagnostic, Severity, shown
-from duravip.config.document import Assignment, Document, Stanza, Value
+from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
 from duravip_plugins.toml_places import MAX_DEPTH, Path, Places, find_places
 
 _LISTENER = "listener"
+_INCLUDE = "include"
 _NAMED_BY = {"binding": "name", "binding_group": "name", "topology": "network"}
 _INSIDE = {"cluster": ("topology",), "binding_group": ("binding",)}
 _UNNAMED = ("cluster", "security")
@@ -104,10 +105,20 @@ class _Builder:
             if key in skip:
                 continue
             here = (*path, key)
-            if self._is_section(stanza, key, content):
+            if key == _INCLUDE and (targets := self._targets(content, here)):
+                stanza.items += targets
+            elif self._is_section(stanza, key, content):
                 self._section(stanza, key, content, here)
             else:
                 stanza.items.append(Assignment(key, self._value(content, here), self._key_origin(here)))
+
+    def _targets(self, content: Any, path: Path) -> list[Include]:
+        """Of a path or a list of paths; empty for what is neither."""
+        if isinstance(content, str):
+            return [Include(content, self._value_origin(path))]
+        if isinstance(content, list) and all(isinstance(target, str) for target in content):
+            return [Include(target, self._value_origin((*path, number))) for number, target in enumerate(content)]
+        return []
 
     def _is_section(self, stanza: Stanza, key: str, content: Any) -> bool:
         if stanza is not self._document.root and key not in _INSIDE.get(stanza.keyword, ()):

@@ -189,7 +189,7 @@ def test_every_item_knows_its_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('a = 1\nb = "open', [("DV101", 2, 5), ("DV104", 2, 1)]),
+        ('a = 1\nb = "open', [("DV101", 2, 5)]),
         ("a = 1\n /* open", [("DV102", 2, 2)]),
         ("a {\n b {\n }", [("DV103", 1, 1)]),
         ("a = ( 1 2\nb = 3", [("DV103", 1, 5)]),
@@ -232,10 +232,12 @@ def test_reading_goes_on_after_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("keyword", ["include", "readonly_include", "Include"])
-def test_an_include_is_an_error_that_says_so(keyword: str) -> None:
-    document = parse(f'cluster {{ {keyword} "other.conf" }}')
-    assert [(found.code, found.origin.column) for found in document.diagnostics] == [("DV206", 11)]
-    assert "other.conf" in document.diagnostics[0].message
+def test_an_include_is_an_item_of_any_scope(keyword: str) -> None:
+    document = parse(f'cluster {{ {keyword} "other.conf" }}\n{keyword} a/b.conf x = 1')
+    (cluster,) = document.root.stanzas()
+    assert [item.target for item in cluster.items] == ["other.conf"]
+    assert [getattr(item, "target", None) for item in document.root.items] == [None, "a/b.conf", None]
+    assert document.diagnostics == []
 
 
 def test_many_mistakes_do_not_become_endless_reports() -> None:
@@ -274,8 +276,8 @@ def test_any_text_gives_a_document_with_places_inside_it(text: str) -> None:
     "piece",
     ['Binding "b" {\n a = 1\n}\n', '"', "{", "( a ", "/* ", '\\"', "a = [ b = c\n", "\n", "x ", "'"],
 )
-def test_four_times_the_text_takes_about_four_times_as_long(piece: str) -> None:
-    """The margin is wide: a quadratic parser would need 16 times as long, and seconds."""
+def test_eight_times_the_text_takes_about_eight_times_as_long(piece: str) -> None:
+    """The margin is wide: a quadratic parser would need 64 times as long."""
 
     def seconds(count: int) -> float:
         text = piece * count
@@ -283,5 +285,5 @@ def test_four_times_the_text_takes_about_four_times_as_long(piece: str) -> None:
         parse(text)
         return time.process_time() - before
 
-    short = min(seconds(3_000) for _ in range(3))
-    assert seconds(12_000) < 10 * short + 0.05
+    short = min(seconds(2_000) for _ in range(3))
+    assert min(seconds(16_000) for _ in range(3)) < 24 * short + 0.05

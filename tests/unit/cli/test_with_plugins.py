@@ -91,6 +91,25 @@ def test_what_is_mentioned_beside_it_is_imported_later(given: Given, imported: l
     assert imported == [*LANGUAGES, "pigeons"]
 
 
+@pytest.mark.parametrize(
+    ("text", "suffix", "included"),
+    [
+        ("include more.conf", ".conf", "cluster { disable_plugins = owls }"),
+        ('include = ["more.conf"]', ".toml", "[cluster]\ndisable_plugins = ['owls']"),
+        ("readonly_include d", ".conf", ""),
+    ],
+)
+def test_what_an_included_file_disables_is_not_imported(
+    text: str, suffix: str, included: str, given: Given, imported: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "more.conf").write_text(included)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "last").write_text("cluster { disable_plugins = owls }")
+    plugins = given(text, suffix=suffix)
+    assert "owls" not in imported
+    assert errors(plugins)["owls"] == "disabled by disable_plugins"
+
+
 def test_a_comment_disables_nothing(given: Given, imported: list[str]) -> None:
     plugins = given("# disable_plugins = owls\ncluster { nodename = a }")
     assert imported == [*LANGUAGES, "pigeons", "owls"]

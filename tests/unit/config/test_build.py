@@ -235,9 +235,15 @@ def test_listens_without_a_vip(momentum, text) -> None:
     assert errors(momentum(f'X_Listener {{ Listen "{text}" {{ {ENABLED} }} }}')) == ["DV422"]
 
 
-@pytest.mark.parametrize("text", [A, f"{A}:0", f"{A}:70000", f"{A}:smtp", "2001:db8::1:25", "host:25", ""])
+@pytest.mark.parametrize("text", [A, f"{A}:0", f"{A}:70000", f"{A}:smtp", "2001:db8::1:25", "a b:25", ""])
 def test_listens_that_are_no_address_and_port(momentum, text) -> None:
     assert errors(momentum(f'X_Listener {{ Listen "{text}" {{ }} }}')) == ["DV307"]
+
+
+def test_a_host_name_in_a_listen_is_no_vip_and_an_error_only_where_one_is_asked_for(momentum) -> None:
+    found, _no_key = momentum('X_Listener { Listen "localhost:25" { } }').diagnostics
+    assert (found.code, found.severity) == ("DV307", Severity.WARNING)
+    assert errors(momentum(f'X_Listener {{ Listen "localhost:25" {{ {ENABLED} }} }}')) == ["DV307"]
 
 
 def test_the_kind_of_a_listener_is_in_small_letters(momentum) -> None:
@@ -552,7 +558,7 @@ def test_errors_do_not_stop_at_the_first(momentum) -> None:
     config = momentum(
         "cluster {\n weight = x\n profile = y }\n"
         + binding("b", "1.2.3", "Duravip_Preference = true")
-        + listen("nowhere")
+        + listen("no where")
         + "oops"
     )
     assert errors(config) == ["DV301", "DV303", "DV304", "DV306", "DV307", "DV105"]

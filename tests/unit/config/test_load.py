@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duravip.config import load
+from duravip.config import load, source
 from duravip.config.diagnostics import CODES, shown
 from duravip.config.load import load_file, parse_text, system_resolve
 from duravip.config.spelling import suggestion
@@ -57,7 +57,7 @@ def test_a_missing_file_a_directory_and_a_pipe_are_diagnostics(tmp_path) -> None
 def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch) -> None:
     path = tmp_path / "x.conf"
     path.write_text("# " + "x" * 2000)
-    monkeypatch.setattr(load, "MAX_BYTES", 1000)
+    monkeypatch.setattr(source, "MAX_BYTES", 1000)
     assert only(read(path))[0] == "DV203"
 
 
