@@ -63,7 +63,8 @@ class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `services` holds `multivip` for a Binding and `kind:port` for a Listen (`esmtp:25`), sorted by value, each value
     once. `bindings` are names, likewise. `alternatives`: who should own it while `preference` may not, the best first.
-    `interface` is None when no Topology matches. `prefix` is in bits. `origin` is the first place that enables it.
+    `interface` is None when no Topology matches. `prefix` is in bits. `anti_affinity` and `together` name groups, ""
+    is none. `origin` is the first place that enables it.
     """
 
     address: Address
@@ -75,6 +76,8 @@ class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     interface: str | None = None
     prefix: int = 32
     weight: float = 1.0
+    anti_affinity: str = ""
+    together: str = ""
     origin: Origin = Origin()
 
     def preferences(self) -> tuple[Use, ...]:
@@ -214,6 +217,7 @@ class Reason(enum.Enum):
     LEAST_LOADED = 9
     BALANCED = 10
     NOBODY_ELIGIBLE = 11
+    TOGETHER = 12
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+import hypothesis
 import pytest
 import trio
 import trio.testing
@@ -25,6 +26,11 @@ PACKAGES = {"nft": "nftables", "ifconfig": "net-tools", "rsyslogd": "rsyslog", "
 COMMAND_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 _why_not = functools.cache(netns.why_not)
+
+hypothesis.settings.register_profile(
+    "duravip", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # a busy machine is no reason to fail
+hypothesis.settings.load_profile("duravip")
 
 T = TypeVar("T")
 
@@ -42,7 +48,9 @@ def autojump_clock(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.M
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite", action="store_true", help="write the present traces into tests/sim/scenarios/*.txt")
+    parser.addoption(
+        "--rewrite", action="store_true", help="write what is so now into tests/sim/scenarios/*.txt, layouts.txt"
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

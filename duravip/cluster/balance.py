@@ -1,13 +1,13 @@
-"""Balancing: which held VIPs should move so that the loads are as even as they can be. Pure, as the election
-is.
+"""Balancing: which held VIPs should move so that the loads are as even as they can be. Pure, as the election is.
 
-What may move: VIPs with an owner that are not pinned, not preferred to an eligible node, not BROKEN and do
-not follow. A VIP with followers moves with them and counts as one move. Everything else keeps its place, and
-its load counts.
+What may move: VIPs with an owner that are not bound to a node by a pin or by a preference, not BROKEN and do not
+follow. A VIP with followers, or a group that is kept together, moves as one and counts as one move. Everything else
+keeps its place, and its load counts.
 
-One call carries out at most `limit` moves of a layout that is optimal for the VIPs of weight 1 and was found
-with the fewest moves, so each round comes nearer to it and the next continues it, whatever the limit. Only
-when that layout is reached are heavier VIPs moved or swapped, each time to an improvement.
+First of all, groups that should be together come together. Then one call carries out at most `limit` moves of a layout
+that is optimal for the VIPs of weight 1 and was found with the fewest moves, so each round comes nearer to it and the
+next continues it, whatever the limit. Only when that layout is reached are heavier VIPs, and those that should be
+apart, moved or swapped, each time to an improvement.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from duravip.cluster.election import elect, follow
 from duravip.cluster.electorate import Circumstances, Electorate, is_broken
 from duravip.cluster.flags import Landscape
-from duravip.cluster.placement import Layout
+from duravip.cluster.placement import Layout, crowd_of, join
 from duravip.model import Address, Decision, NodeName, Reason
 
 
@@ -30,31 +30,59 @@ def balance(
     owner is eligible."""
     electorate = Electorate(landscape, given)
     movable: dict[Address, NodeName] = {}
-    fixed: list[tuple[Address, NodeName]] = []
+    fixed: dict[Address, NodeName] = {}
     for address, decision in decisions.items():
         if decision.owner is None or address in landscape.follows:
             continue
-        if _may_move(electorate, address, decision.owner):
-            movable[address] = decision.owner
-        else:
-            fixed.append((address, decision.owner))
-    layout = Layout(electorate, movable, electorate.loads(fixed))
-    layout.spread.improve_singles()
-    layout.spread.cut(limit)
-    moved = layout.transfers()
-    if not moved:
-        left = limit
-        while left and (steps := layout.spread.improve_heavy(swaps=left >= 2)):
-            left -= steps
-        moved = layout.transfers()
-    changed = {address: Decision(owner, Reason.BALANCED) for address, owner in moved.items()}
+        may_move = decision.owner in electorate.eligible(address) and not electorate.is_bound(address)
+        (movable if may_move else fixed)[address] = decision.owner
+    changed = _gathered(electorate, movable, fixed, limit)
+    if not changed:
+        moved = _evened(electorate, movable, fixed, limit)
+        changed = {address: Decision(owner, Reason.BALANCED) for address, owner in moved.items()}
     after = {**decisions, **changed}
-    for address in moved:
+    for address in list(changed):
         for follower in landscape.followers.get(address, ()):
             decision = decisions[follower] if is_broken(landscape, follower) else follow(electorate, follower, after)
             if decision != decisions[follower]:
                 changed[follower] = decision
     return {address: changed[address] for address in sorted(changed)}
+
+
+def _gathered(
+    electorate: Electorate, movable: Mapping[Address, NodeName], fixed: Mapping[Address, NodeName], limit: int
+) -> dict[Address, Decision]:
+    """Those that are not where their group belongs."""
+    astray = {
+        address: Decision(home, Reason.TOGETHER)
+        for address, home in join(electorate, sorted(movable), {**movable, **fixed}).items()
+        if home != movable[address]
+    }
+    return dict(list(astray.items())[:limit])
+
+
+def _evened(
+    electorate: Electorate, movable: dict[Address, NodeName], fixed: dict[Address, NodeName], limit: int
+) -> dict[Address, NodeName]:
+    for address in [a for a in movable if _is_with_bound_company(electorate, a, fixed)]:
+        fixed[address] = movable.pop(address)
+    layout = Layout(electorate, movable, electorate.loads(fixed.items()), crowd_of(electorate, fixed))
+    layout.spread.improve_singles()
+    layout.spread.cut(limit)
+    moved = layout.transfers()
+    if not moved:
+        layout.spread.improve_heavy(limit)
+        moved = layout.transfers()
+    return moved
+
+
+def _is_with_bound_company(electorate: Electorate, address: Address, fixed: Mapping[Address, NodeName]) -> bool:
+    """Whether it belongs to a group that is kept where a member of it is bound to be."""
+    group = electorate.landscape.together.get(address)
+    if group is None:
+        return False
+    home = electorate.home(group, fixed)
+    return home is not None and home in electorate.eligible(address)
 
 
 def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]:
@@ -73,12 +101,3 @@ def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision
         if not changed:
             return settled
         settled.update(changed)
-
-
-def _may_move(electorate: Electorate, address: Address, owner: NodeName) -> bool:
-    eligible = electorate.eligible(address)
-    return (
-        owner in eligible
-        and electorate.given.pins.get(address) not in eligible
-        and electorate.preferred(address) is None
-    )

@@ -22,7 +22,7 @@ from typing import assert_never
 
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
 from duravip.cluster.flags import Landscape
-from duravip.cluster.placement import place
+from duravip.cluster.placement import join, place
 from duravip.model import Address, Decision, Flag, NodeName, Reason
 
 __all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "wording", "words"]
@@ -71,8 +71,11 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         else:
             unheld.append(address)
     if unheld:
-        fixed = electorate.loads((address, made.owner) for address, made in decided.items() if made.owner is not None)
-        for address, owner in place(electorate, unheld, fixed).items():
+        owned = {address: made.owner for address, made in decided.items() if made.owner is not None}
+        for address, owner in join(electorate, unheld, owned).items():
+            decided[address] = say(owner, Reason.TOGETHER)
+            owned[address] = owner
+        for address, owner in place(electorate, [a for a in unheld if a not in decided], owned).items():
             decided[address] = say(owner, Reason.LEAST_LOADED)
     for address in landscape.follows:
         if address not in decided:
@@ -136,6 +139,7 @@ _SHORT: Mapping[Reason, str] = {
     Reason.LEAST_LOADED: "least loaded",
     Reason.BALANCED: "evens out the loads",
     Reason.NOBODY_ELIGIBLE: "no eligible member",
+    Reason.TOGETHER: "kept together with its group",
 }
 
 
@@ -183,11 +187,15 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
         case Reason.LEAST_LOADED:
             only = electorate.eligible(address) == (owner,)
             why = "the only eligible member" if only else "the least loaded eligible member"
-            return f"{owner} is {why}{_not_honoured(electorate, address, owner)}"
+            apart = landscape.apart.get(address)
+            group = f", as far from the rest of `{apart}` as there is room" if apart and not only else ""
+            return f"{owner} is {why}{group}{_not_honoured(electorate, address, owner)}"
         case Reason.BALANCED:
             return f"{owner} was given it to even out the loads{_not_honoured(electorate, address, owner)}"
         case Reason.NOBODY_ELIGIBLE:
             return _nobody(electorate, address)
+        case Reason.TOGETHER:
+            return f"{owner} is where `{landscape.together.get(address, 'its group')}` is kept together"
     assert_never(decision.reason)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from duravip.cluster.flags import Landscape
+from duravip.cluster.leveling import UNIT
 from duravip.cluster.messages import Blocked
-from duravip.cluster.spread import UNIT
 from duravip.model import Address, Flag, NodeName, ViewId
 
 FAIL_BACK_WHEN_MATURE = "when-mature"
@@ -136,14 +136,47 @@ class Electorate:
 
     def size(self, address: Address, node: NodeName) -> int:
         """The load of a VIP on `node`, with the followers that it takes along."""
-        size = self._own_size(address)
+        size = self.own_size(address)
         if address in self.landscape.followers:
-            size += sum(self._own_size(follower) for follower in self.carried(address, node))
+            size += sum(self.own_size(follower) for follower in self.carried(address, node))
         return size
 
     def is_plain(self, address: Address) -> bool:
-        """Weighs 1 wherever it is."""
-        return address not in self.landscape.weights and address not in self.landscape.followers
+        """Weighs 1 wherever it is, and moves for itself."""
+        return address not in self.landscape.weights and self.is_lone(address)
+
+    def is_lone(self, address: Address) -> bool:
+        """Weighs the same wherever it is, and moves for itself."""
+        landscape = self.landscape
+        return not (address in landscape.followers or address in landscape.apart or address in landscape.together)
+
+    def is_bound(self, address: Address) -> bool:
+        """Whether a pin or a preference that can be honoured says where it belongs."""
+        return self.given.pins.get(address) in self.eligible(address) or self.preferred(address) is not None
+
+    def home(self, group: str, owners: Mapping[Address, NodeName]) -> NodeName | None:
+        """The node where a group belongs that should be together, as far as it has `owners`: where the first of its
+        members is that is bound to a node; else, of the nodes that may own all of it, the one that has most of it (then
+        the smaller name). None: wherever there is room, or there is no such node."""
+        placed = [address for address in self.landscape.companies[group] if address in owners]
+        for address in placed:
+            if self.is_bound(address):
+                return owners[address]
+        able = self.common(group)
+        has: dict[NodeName, int] = {}
+        for address in placed:
+            if owners[address] in able:
+                has[owners[address]] = has.get(owners[address], 0) + self.size(address, owners[address])
+        return min(has, key=lambda node: (-has[node], node), default=None)
+
+    def common(self, group: str) -> tuple[NodeName, ...]:
+        """The nodes that may own all of a group that anybody may own at all, sorted."""
+        found: set[NodeName] | None = None
+        for address in self.landscape.companies[group]:
+            able = self.eligible(address)
+            if able and not is_broken(self.landscape, address):
+                found = set(able) if found is None else found.intersection(able)
+        return tuple(sorted(found or ()))
 
     def loads(self, owned: Iterable[tuple[Address, NodeName]]) -> list[int]:
         """Load of each candidate; followers are counted with what they follow, so leave them out."""
@@ -152,7 +185,7 @@ class Electorate:
             loads[self.number[owner]] += UNIT if self.is_plain(address) else self.size(address, owner)
         return loads
 
-    def _own_size(self, address: Address) -> int:
+    def own_size(self, address: Address) -> int:
         return max(1, round(self.landscape.weights.get(address, 1.0) * UNIT))
 
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TypeVar
 
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
 Entries = Mapping[Address, VipEntry]
+Named = TypeVar("Named", bound=str)
 Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]
 
 
@@ -33,7 +35,9 @@ class Landscape:
     `preferences` has an address only when online virtual members are named and the first of them is undisputed: who
     should own it, the best first (see `_ranking`). `follows` maps to the
     END of the chain, which may be an address outside the universe; it has only what all virtual members agree
-    upon. `followers` is its reverse, sorted. `weights` has only what is not 1.
+    upon. `followers` is its reverse, sorted. `weights` has only what is not 1. `apart` and `together` name the
+    groups of VIPs that do not follow, where no two tables name different ones; `companies` has the members of each
+    group that should be together, sorted.
     """
 
     universe: tuple[Address, ...]
@@ -44,6 +48,9 @@ class Landscape:
     follows: Mapping[Address, Address]
     followers: Mapping[Address, tuple[Address, ...]]
     weights: Mapping[Address, float]
+    apart: Mapping[Address, str]
+    together: Mapping[Address, str]
+    companies: Mapping[str, tuple[Address, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     preferences: dict[Address, tuple[NodeName, ...]] = {}
     direct: dict[Address, Address] = {}
     weights: dict[Address, float] = {}
+    apart: dict[Address, str] = {}
+    together: dict[Address, str] = {}
     for address in universe:
         line = lines[address]
         first = line[0][1]
@@ -78,6 +87,10 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
             found.setdefault(address, {})[Flag.CONFLICT] = _conflict_evidence(line, members[address])
         if first.follow is not None and all(_followed(entry) == first.follow.value for _, entry in line):
             direct[address] = Address(first.follow.value)
+        if word := _only(entry.anti_affinity for _, entry in line):
+            apart[address] = word
+        if word := _only(entry.together for _, entry in line):
+            together[address] = word
         weight = max(entry.weight for _, entry in line)
         if weight != 1.0:
             weights[address] = weight
@@ -86,6 +99,7 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     for address, broken in _broken(universe, lines, distinct).items():
         found.setdefault(address, {})[Flag.BROKEN] = broken
     follows = _resolve(direct)
+    joined = {address: word for address, word in together.items() if address not in follows}
     return Landscape(
         universe=universe,
         members=members,
@@ -97,6 +111,9 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
         follows=follows,
         followers=_reverse(follows),
         weights=weights,
+        apart={address: word for address, word in apart.items() if address not in follows},
+        together=joined,
+        companies=_reverse(joined),
     )
 
 
@@ -106,6 +123,7 @@ def _survey_one(table: Table, nodes: tuple[NodeName, ...]) -> Landscape:
     entries = {entry.address: entry for entry in table.vips}
     online = frozenset(nodes)
     follows = _resolve({a: Address(e.follow.value) for a, e in entries.items() if e.follow is not None})
+    joined = {a: entry.together for a, entry in entries.items() if entry.together and a not in follows}
     return Landscape(
         universe=tuple(entries),
         members=dict.fromkeys(entries, nodes),
@@ -119,7 +137,16 @@ def _survey_one(table: Table, nodes: tuple[NodeName, ...]) -> Landscape:
         follows=follows,
         followers=_reverse(follows),
         weights={address: entry.weight for address, entry in entries.items() if entry.weight != 1.0},
+        apart={a: entry.anti_affinity for a, entry in entries.items() if entry.anti_affinity and a not in follows},
+        together=joined,
+        companies=_reverse(joined),
     )
+
+
+def _only(words: Iterable[str]) -> str:
+    """The one that is given, if those that are do not differ."""
+    given = set(words) - {""}
+    return given.pop() if len(given) == 1 else ""
 
 
 # --- lining up ----------------------------------------------------------------------------------------------------
@@ -322,11 +349,11 @@ def _on_loop(address: Address, direct: Mapping[Address, Address]) -> bool:
     return at == address and at in seen
 
 
-def _reverse(follows: Mapping[Address, Address]) -> dict[Address, tuple[Address, ...]]:
-    followers: dict[Address, list[Address]] = {}
-    for follower in sorted(follows):
-        followers.setdefault(follows[follower], []).append(follower)
-    return {end: tuple(found) for end, found in sorted(followers.items())}
+def _reverse(pointing: Mapping[Address, Named]) -> dict[Named, tuple[Address, ...]]:
+    found: dict[Named, list[Address]] = {}
+    for address in sorted(pointing):
+        found.setdefault(pointing[address], []).append(address)
+    return {end: tuple(addresses) for end, addresses in sorted(found.items())}
 
 
 def _evidence(flag: Flag, node: NodeName, origin: Origin, value: str, text: str) -> Evidence:

@@ -164,6 +164,7 @@ CODES: dict[str, str] = {
     "DV435": "One address is given two different weights.",
     "DV436": "Virtual hardware addresses are asked for where they cannot be.",
     "DV437": "An option is written under a name that it had in an earlier version.",
+    "DV438": "One address is given two different groups.",
     "DV501": "CONFLICT: two nodes are each named as preferred owner of one VIP.",
     "DV502": "UNSAFE: nodes run different services on one VIP, or disagree whom it follows.",
     "DV503": "BROKEN: Binding names do not match the address on all nodes; nobody will own it.",

@@ -340,10 +340,15 @@ _PER_VIP: tuple[Option, ...] = (
     Option(
         name="anti_affinity",
         kind=Kind.TEXT,
-        doc="VIPs with the same word are kept on different nodes.",
-        in_force=False,
+        doc="VIPs with the same word are kept on different nodes, as far as there are nodes.",
+        trade_off="Being apart counts before an even load, and after preferences and pins.",
     ),
-    Option(name="together", kind=Kind.TEXT, doc="VIPs with the same word are kept on one node.", in_force=False),
+    Option(
+        name="together",
+        kind=Kind.TEXT,
+        doc="VIPs with the same word are kept on one node, as long as some node may own all of them.",
+        trade_off="A group moves as one, and loads can be less even the larger it is.",
+    ),
 )
 
 BINDING: tuple[Option, ...] = (_BIND_ADDRESS, _ENABLE_DURAVIP, _PREFERENCE, _ENABLE, *_PER_VIP)

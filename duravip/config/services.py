@@ -37,6 +37,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     own_preference: bool
     follow: Written | None
     weight: Written | None
+    anti_affinity: Written | None
+    together: Written | None
 
 
 def read_services(reader: Reader, root: Stanza, global_scope: Scope, resolve: Resolve) -> list[Service]:
@@ -141,6 +143,8 @@ def _binding(
         own_preference="duravip_preference" in fallback[0].written,
         follow=None,
         weight=fallback[0].written.get("weight"),
+        anti_affinity=fallback[0].written.get("anti_affinity"),
+        together=fallback[0].written.get("together"),
     )
 
 
@@ -242,4 +246,6 @@ def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Servi
         own_preference=True,
         follow=follow,
         weight=scope.written.get("weight"),
+        anti_affinity=scope.written.get("anti_affinity"),
+        together=scope.written.get("together"),
     )

@@ -63,6 +63,8 @@ def _entry(
         )
     preference = _agreed("duravip_preference", "DV412", address, [one.preference for one in same], findings)
     weight = _agreed("weight", "DV435", address, [one.weight for one in same], findings)
+    apart = _agreed("anti_affinity", "DV438", address, [one.anti_affinity for one in same], findings)
+    together = _agreed("together", "DV438", address, [one.together for one in same], findings)
     if preference and follow:
         findings.error(
             "DV419",
@@ -82,6 +84,8 @@ def _entry(
         interface=place.interface,
         prefix=place.prefix,
         weight=weight.content if weight else 1.0,
+        anti_affinity=apart.content if apart else "",
+        together=together.content if together else "",
         origin=origin,
     )
 

@@ -23,8 +23,10 @@ class Blueprint:
 
 
 def blueprints(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[Blueprint, ...]:
-    """5 to 30 VIPs. Some prefer nodes (not always a member of theirs), some follow another."""
+    """5 to 30 VIPs. Some prefer nodes (not always members of theirs), some follow another; in some worlds they
+    differ in weight, and are to be apart or together."""
     groups = [names, *(_some(chance, names) for _ in range(chance.randint(0, 3)))]
+    groups_of_vips = chance.random() < 0.3
     made: list[Blueprint] = []
     for number in range(chance.randint(5, 30)):
         members = chance.choice(groups)
@@ -41,6 +43,8 @@ def blueprints(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[Blue
             if chance.random() < 0.25:
                 first, *others = (Use(name) for name in chance.sample(names, chance.choice((1, 1, 2, 3))))
                 entry = msgspec.structs.replace(entry, preference=first, alternatives=tuple(others))
+        if groups_of_vips:
+            entry = _grouped(chance, entry)
         made.append(Blueprint(entry, members))
     return tuple(made)
 
@@ -87,6 +91,15 @@ def _entry(address: Address, *, listens: bool) -> VipEntry:
         bindings=bindings,
         interface="eth0",
         prefix=128 if ":" in address else 32,
+    )
+
+
+def _grouped(chance: random.Random, entry: VipEntry) -> VipEntry:
+    return msgspec.structs.replace(
+        entry,
+        weight=chance.choice((1.0, 1.0, 2.0, 3.5)),
+        anti_affinity=chance.choice(("", "", "web", "db")),
+        together=chance.choice(("", "", "", "shop", "mail")),
     )
 
 

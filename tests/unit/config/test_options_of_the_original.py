@@ -228,9 +228,12 @@ def test_what_has_no_effect_yet_is_said_when_it_is_written(momentum, written) ->
     assert config.errors() == ()
 
 
-@pytest.mark.parametrize("written", ["anti_affinity = a", "together = a"])
-def test_what_has_no_effect_yet_on_a_vip_is_said_too(momentum, written) -> None:
-    assert codes(momentum(BINDING % written)) == ["DV404"]
+def test_groups_of_vips_are_named_on_a_service_and_once_for_an_address(momentum) -> None:
+    entry = vip(momentum(BINDING % "Anti_Affinity = web Together = shop"))
+    assert (entry.anti_affinity, entry.together) == ("web", "shop")
+    assert (vip(momentum(BINDING % "")).anti_affinity, vip(momentum(BINDING % "")).together) == ("", "")
+    twice = BINDING % "Together = a" + ' E_Listener { Listen "192.0.2.1:25" { Together = b } }'
+    assert codes(momentum(twice)) == ["DV438"]
 
 
 @pytest.mark.parametrize(
