@@ -78,6 +78,7 @@ class Agreement:
         self._timeout = parameters.failure_timeout_s
         self.phase = Phase.JOINING
         self.view: View | None = None
+        self._members: frozenset[Member] = frozenset()
         self.promised = 0  # the highest epoch this node is bound to
         self.highest = 0  # the highest epoch seen anywhere
         self.promised_to: ViewId | None = None
@@ -95,7 +96,7 @@ class Agreement:
         return self.view is not None and self.promised == self.view.id.epoch
 
     def members(self) -> frozenset[Member]:
-        return frozenset(self.view.members) if self.view is not None else frozenset()
+        return self._members
 
     def is_coordinator(self) -> bool:
         return (
@@ -262,6 +263,7 @@ class Agreement:
         """This node acts on the view from now on."""
         members = tuple(sorted(state.member for state in install.states))
         self.view = View(id=install.view, members=members)
+        self._members = frozenset(members)
         self.saw_epoch(install.view.epoch)
         self.proposal = None
         self._become(Phase.SETTLED)

@@ -56,6 +56,7 @@ class Peer:
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
     listed: dict[Member, Heard] = field(default_factory=dict)  # a name may be there in two lives
+    place: int = -1  # of this node among those that its heartbeat lists
     names: tuple[Member, ...] = ()  # whom it takes for alive
     companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
     alive: bool = False
@@ -64,10 +65,12 @@ class Peer:
     left: bool = False
     cause: str = ""
     foreign_since: float | None = None  # its view has not had this node since then
+    suspect_at: float = math.inf  # unless it is heard before
 
 
 class Detector:
-    """Fed with heartbeats and the time; answers who is alive and who could form a view with us."""
+    """Fed with heartbeats and the time; answers who is alive and who could form a view with us. `revision` grows with
+    everything that is learnt but times and beats."""
 
     def __init__(self, me: Member, parameters: Parameters) -> None:
         self.me = me
@@ -76,13 +79,16 @@ class Detector:
         self._echo_limit = self._cap + self._interval
         self.peers: dict[NodeName, Peer] = {}
         self.beat = 0
+        self.revision = 0
+        self._live: tuple[Peer, ...] | None = ()  # None: to be looked for again
         self._said_at: dict[int, float] = {}
         self._not_before = -math.inf
         self._missing_since: dict[tuple[Member, Member], float] = {}
         self._hearsay_since: dict[Member, float] = {}
-        self._links: object = None
         self._vertices: list[Member] = [me]
         self._cliques: tuple[tuple[Member, ...], ...] = ((me,),)
+        self._cliques_of = -1  # the revision that they follow from
+        self._cliques_until = math.inf  # when time alone may change them
 
     # --- what this node says ---------------------------------------------------------------------------------------
 
@@ -123,10 +129,18 @@ class Detector:
                 deviation_s=self._interval / 4,
             )
             self.peers[sender.name] = peer
+            self._changed()
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
-        listed = {heard_member(entry): entry for entry in heartbeat.heard}
-        echoed = self._echoed_at(listed.get(self.me))
+        repeated = not fresh_face and heartbeat.repeats(peer.heartbeat)
+        if not repeated:
+            listed = {heard_member(entry): entry for entry in heartbeat.heard}
+            peer.listed = listed
+            peer.place = list(listed).index(self.me) if self.me in listed else -1
+            peer.names = tuple(member for member, entry in listed.items() if entry.alive)
+            peer.companions = frozenset(member for member, entry in listed.items() if entry.alive and entry.in_view)
+            self.revision += 1
+        echoed = self._echoed_at(heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
         unheard = min(now - echoed, now - peer.echoed_at) > self._echo_limit
         if peer.alive and unheard and now >= self._not_before:
             self._suspect(peer, "does not hear us")
@@ -134,19 +148,19 @@ class Detector:
             self._learn_gap(peer, now - peer.last_heard)
         stale = -math.inf < echoed < now - self._echo_limit
         peer.heartbeat = heartbeat
-        peer.listed = listed
-        peer.names = tuple(member for member, entry in listed.items() if entry.alive)
-        peer.companions = frozenset(member for member, entry in listed.items() if entry.alive and entry.in_view)
         peer.echoed_at = max(peer.echoed_at, echoed)
         if stale:
+            self._expect(peer)
             return fresh_face
         returns = now - peer.last_heard > self._cap
         if returns:
             peer.heard_since = now
         peer.last_heard = now
+        self._expect(peer)
         if not peer.alive and now - echoed <= self._echo_limit:
             peer.alive = True
             peer.cause = ""
+            self._changed()
             return True
         return fresh_face or returns
 
@@ -156,6 +170,7 @@ class Detector:
         if peer is None or peer.member != sender or peer.left:
             return False
         peer.left, peer.alive, peer.cause = True, False, "left"
+        self._changed()
         return True
 
     def excuse(self, gap_s: float, now: float) -> None:
@@ -164,57 +179,57 @@ class Detector:
         self._not_before = now + self._interval
         self._missing_since = {pair: since + gap_s for pair, since in self._missing_since.items()}
         self._hearsay_since = {member: since + gap_s for member, since in self._hearsay_since.items()}
+        self._cliques_of = -1
 
     def forgive(self, now: float) -> None:
         """This node was stopped: everybody's silence starts anew, and what it knows of links is old."""
         self._not_before = now + self._cap
         self._missing_since.clear()
         self._hearsay_since.clear()
+        self._cliques_of = -1
         for peer in self.peers.values():
             peer.heard_since = now
         for peer in self.alive():
             peer.last_heard = peer.echoed_at = now
+            self._expect(peer)
 
     def check(self, now: float) -> list[Peer]:
         """Peers that are suspected from now on; call it when `deadline()` has come."""
         if now < self._not_before:
             return []
-        fallen = []
-        for name in sorted(self.peers):
-            peer = self.peers[name]
-            if peer.alive and now >= peer.last_heard + self.timeout_s(peer):
-                self._suspect(peer, "silent")
-                fallen.append(peer)
+        fallen = [peer for peer in self.alive() if now >= peer.suspect_at]
+        for peer in fallen:
+            self._suspect(peer, "silent")
         return fallen
 
     def to_probe(self, now: float) -> list[Peer]:
         """Peers that should be asked for a heartbeat now."""
-        asked = []
-        for name in sorted(self.peers):
-            peer = self.peers[name]
-            if peer.alive and now >= self._probe_at(peer):
-                peer.probed_at = now
-                asked.append(peer)
+        asked = [peer for peer in self.alive() if now >= self._probe_at(peer)]
+        for peer in asked:
+            peer.probed_at = now
         return asked
 
     def deadline(self) -> float:
         """When `check` or `to_probe` has something to do."""
-        times = [
-            min(max(peer.last_heard + self.timeout_s(peer), self._not_before), self._probe_at(peer))
-            for peer in self.peers.values()
-            if peer.alive
-        ]
-        return min(times, default=math.inf)
+        earliest = math.inf
+        for peer in self.alive():
+            suspect_at = peer.suspect_at if peer.suspect_at > self._not_before else self._not_before
+            probe_at = self._probe_at(peer)
+            earliest = min(earliest, suspect_at, probe_at)
+        return earliest
 
     def forget_dead(self, now: float, keep: frozenset[Member]) -> None:
         """Drops peers not heard for a long time, so that names that come and go do not pile up."""
+        if len(self.alive()) == len(self.peers):
+            return
         limit = 100 * self._cap
         for name in [
             name
             for name, peer in self.peers.items()
-            if not peer.alive and peer.member not in keep and now - peer.last_heard > limit
+            if not peer.alive and now - peer.last_heard > limit and peer.member not in keep
         ]:
             del self.peers[name]
+            self._changed()
 
     def timeout_s(self, peer: Peer) -> float:
         """Silence after which the peer is suspected."""
@@ -224,7 +239,9 @@ class Detector:
     # --- who could form a view -------------------------------------------------------------------------------------
 
     def alive(self) -> tuple[Peer, ...]:
-        return tuple(self.peers[name] for name in sorted(self.peers) if self.peers[name].alive)
+        if self._live is None:
+            self._live = tuple(self.peers[name] for name in sorted(self.peers) if self.peers[name].alive)
+        return self._live
 
     def has_left(self, member: Member) -> bool:
         peer = self.peers.get(member.name)
@@ -237,10 +254,8 @@ class Detector:
     def cliques(self, now: float) -> tuple[tuple[Member, ...], ...]:
         """The partition of all nodes that we hear, or that our live peers have for long had in their views without our
         hearing them."""
-        links = tuple((peer.member, peer.names, peer.companions) for peer in self.alive())
-        if links == self._links and not self._missing_since and not self._hearsay_since:
+        if self._cliques_of == self.revision and now < self._cliques_until:
             return self._cliques
-        self._links = links
         direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
         hearsay = {member for peer in self.alive() for member in peer.companions if member.name not in direct}
         self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
@@ -254,6 +269,9 @@ class Detector:
         self._missing_since = missing
         self._vertices = vertices
         self._cliques = partition(vertices, partial(self._linked, now))
+        self._cliques_of = self.revision
+        pending = (*self._hearsay_since.values(), *missing.values())
+        self._cliques_until = min((s + self._cap for s in pending if now - s < self._cap), default=math.inf)
         return self._cliques
 
     def clique_without(self, left_out: Collection[Member], now: float) -> tuple[Member, ...]:
@@ -297,6 +315,15 @@ class Detector:
 
     def _suspect(self, peer: Peer, cause: str) -> None:
         peer.alive, peer.cause = False, cause
+        self._changed()
+
+    def _changed(self) -> None:
+        """Somebody came, fell or came alive."""
+        self.revision += 1
+        self._live = None
+
+    def _expect(self, peer: Peer) -> None:
+        peer.suspect_at = peer.last_heard + self.timeout_s(peer)
 
     def _silent(self, peer: Peer) -> bool:
         """Whether nothing fresh of the peer was heard since two beats ago by our own count."""
@@ -304,10 +331,9 @@ class Detector:
         return peer.left or peer.last_heard < oldest
 
     def _probe_at(self, peer: Peer) -> float:
-        return max(
-            peer.last_heard + PROBE_AFTER_INTERVALS * self._interval,
-            peer.probed_at + PROBE_EVERY_INTERVALS * self._interval,
-        )
+        late = peer.last_heard + PROBE_AFTER_INTERVALS * self._interval
+        again = peer.probed_at + PROBE_EVERY_INTERVALS * self._interval
+        return late if late > again else again
 
 
 def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:

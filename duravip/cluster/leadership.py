@@ -76,8 +76,10 @@ class Leadership:
 
     def watch(self, now: float) -> None:
         """The links may have changed."""
-        self.cliques = self._detector.cliques(now)
-        self.clique = next(clique for clique in self.cliques if self._me in clique)
+        cliques = self._detector.cliques(now)
+        if cliques is not self.cliques:
+            self.cliques = cliques
+            self.clique = next(clique for clique in cliques if self._me in clique)
 
     def in_earlier_clique(self, member: Member) -> bool:
         """Whether the member belongs to a clique that comes before this node's."""
