@@ -43,9 +43,13 @@ class AddressSet:
         return f"AddressSet({list(self._ordered)!r})"
 
     def __or__(self, other: AddressSet) -> AddressSet:
+        if not other:
+            return self
         return AddressSet(self._members | other._members)
 
     def pack(self) -> bytes:
+        if not self._ordered:
+            return b""
         out = bytearray()
         parsed = [ipaddress.ip_address(address) for address in self._ordered]
         for family in (4, 6):
@@ -63,6 +67,8 @@ class AddressSet:
     @classmethod
     def unpack(cls, data: bytes, *, limit: int = 200_000) -> AddressSet:
         """Raises ValueError for anything that `pack` cannot have made, or more than `limit` addresses."""
+        if not data:
+            return NOTHING
         found: list[Address] = []
         position = 0
         while position < len(data):
@@ -79,9 +85,15 @@ class AddressSet:
                 last += step + 1
                 if last >= top:
                     raise ValueError("address set: number too large")
-                ip = ipaddress.IPv4Address(last) if family == 4 else ipaddress.IPv6Address(last)
-                found.append(Address(str(ip)))
+                if family == 4:
+                    text = f"{last >> 24}.{last >> 16 & 255}.{last >> 8 & 255}.{last & 255}"
+                else:
+                    text = str(ipaddress.IPv6Address(last))
+                found.append(Address(text))
         return cls(found)
+
+
+NOTHING = AddressSet()
 
 
 def _put_varint(out: bytearray, number: int) -> None:

@@ -92,8 +92,9 @@ class Declaration:
         return self._report
 
     def _status(self, agreed: AgreedState | None, blocked: Blocked) -> MemberStatus:
-        heard = self._lookout.tables_heard()
-        named = {*self._switching.tables(), *heard, *(agreed.tables_named() if agreed is not None else ())}
+        named = self._switching.tables() | self._lookout.tables_heard()
+        if agreed is not None:
+            named |= agreed.tables_named()
         has = tuple(digest for digest in sorted(named) if self._library.has(digest))
         return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
 

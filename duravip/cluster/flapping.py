@@ -64,4 +64,6 @@ class Flapping:
 
     def deadline(self) -> float:
         """When an address may be put back, or is eligible again."""
+        if not self._waiting and not self._shunned:
+            return math.inf
         return min((*self._waiting.values(), *self._shunned.values()), default=math.inf)

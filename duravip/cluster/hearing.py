@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from duravip import events
-from duravip.cluster.inputs import PacketHeard
 from duravip.cluster.messages import (
     AnyMessage,
     Heartbeat,
@@ -31,7 +30,7 @@ from duravip.cluster.messages import (
     Wish,
 )
 from duravip.cluster.parts import Parts
-from duravip.cluster.shadow import lists
+from duravip.cluster.shadow import lists_us
 from duravip.model import Member
 
 
@@ -43,32 +42,17 @@ class Hearing:
         self._me = parts.me
         self._out = parts.out
 
-    def repeats(self, given: PacketHeard) -> bool:
-        """Whether it is nothing but a heartbeat of a member of this node's view that says what its last one said: the
-        usual case, after which there is nothing to do that can not wait for this node's own heartbeat."""
-        if len(given.messages) != 1 or not isinstance(heartbeat := given.messages[0], Heartbeat):
-            return False
-        peer, view = self._parts.detector.peers.get(given.sender.name), self._parts.agreement.view
-        return (
-            view is not None
-            and heartbeat.view == view.id
-            and peer is not None
-            and peer.alive
-            and peer.member == given.sender
-            and heartbeat.repeats(peer.heartbeat)
-        )
-
-    def hear(self, sender: Member, message: AnyMessage, now: float) -> None:
+    def hear(self, sender: Member, message: AnyMessage, now: float) -> bool:
+        """False when nothing has changed that cannot wait for this node's own heartbeat: the usual case."""
         parts, me = self._parts, self._me.name
         if sender.name == me:
             self._on_namesake(sender, message, now)
-            return
+            return True
         if isinstance(message, Heartbeat):
-            self._on_heartbeat(sender, message, now)
-            return
+            return self._on_heartbeat(sender, message, now)
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.member != sender or peer.left:
-            return
+            return False
         match message:
             case Leave():
                 # What the leaver has let go may still be taken under the view that its leaving ends.
@@ -78,41 +62,52 @@ class Hearing:
             case Probe():
                 if message.to == me:
                     parts.pulse.answer(now)
+                return False
             case Propose():
                 self._on_propose(sender, message, now)
             case Promise():
-                if message.to == me:
-                    parts.agreement.on_promise(sender, message)
+                if message.to != me:
+                    return False
+                parts.agreement.on_promise(sender, message)
             case Refuse():
-                if message.to == me:
-                    parts.agreement.on_refuse(sender, message, now)
+                if message.to != me:
+                    return False
+                parts.agreement.on_refuse(sender, message, now)
             case Install():
-                if parts.agreement.accepts(sender, message):
-                    self._out.effects += parts.succession.install(message, now)
-                    parts.pulse.soon(now)
+                if not parts.agreement.accepts(sender, message):
+                    return False
+                self._out.effects += parts.succession.install(message, now)
+                parts.pulse.soon(now)
             case Report():
-                self._on_report(sender, message)
+                return self._on_report(sender, message)
             case Wish():
-                if parts.succession.term is not None:
-                    parts.succession.term.on_wish(sender.name, message)
+                term = parts.succession.term
+                if term is None or term.coordinator is None:
+                    return False
+                term.on_wish(sender.name, message)
             case Numbered():
-                self._on_numbered(sender, message, now)
+                return self._on_numbered(sender, message, now)
             case Resend():
                 term = parts.succession.term
                 if term is not None and message.to == me and message.view == term.view.id:
                     self._out.messages += term.again(message.first)
+                return False
             case TableWanted():
                 if message.to == me:
                     self._out.messages += parts.library.on_wanted(message)
+                return False
             case TableChunk():
+                if parts.library.complete():
+                    return False
                 if parts.library.on_chunk(message):
                     if parts.succession.agreed is not None:
                         parts.succession.agreed.learn_tables()
                     parts.pulse.soon(now)
             case Neighbours():
-                pass  # for whoever announces; no concern of the machine's
+                return False  # for whoever announces; no concern of the machine's
             case _:
                 assert_never(message)
+        return True
 
     def _on_namesake(self, sender: Member, message: AnyMessage, now: float) -> None:
         """Somebody else bears this node's name. The greater incarnation is the one that the others listen to: the other
@@ -122,18 +117,20 @@ class Hearing:
         if self._parts.standing.on_namesake(now):
             self._out.publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
 
-    def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> None:
+    def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
+        """False when a live member of this node's view says what it said last, or this is old."""
         parts = self._parts
+        before = parts.detector.revision
         if parts.detector.on_heartbeat(sender, heartbeat, now):
             parts.pulse.soon(now)
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.heartbeat is not heartbeat:
-            return
+            return parts.detector.revision != before
         parts.agreement.saw_epoch(heartbeat.promised)
         parts.rivals.learn(sender.name, heartbeat.hardware)
         term = parts.succession.term
         if heartbeat.view is None or term is None or sender not in parts.agreement.members():
-            return
+            return True
         if heartbeat.view == term.view.id:
             parts.agreement.confirmed(sender)
             if sender.name == term.view.id.coordinator and heartbeat.number > term.agreed.number:
@@ -141,14 +138,16 @@ class Hearing:
             if term.differs(heartbeat):
                 text = f"{sender.name} has another state for number {term.agreed.number} of {term.view.id}"
                 self._out.publish(events.Disagreement(address=None, text=text))
-        elif (
+            return parts.detector.revision != before or not peer.alive
+        if (
             heartbeat.view > term.view.id
-            and not lists(peer, self._me)
+            and not lists_us(peer)
             and not parts.standing.suspended
             and not parts.departure.has_begun  # they are right: it has said that it leaves
         ):
             parts.succession.interrupt(expelled=True)
             self._out.publish(events.Expelled(by=sender.name))
+        return True
 
     def _on_propose(self, sender: Member, asked: Propose, now: float) -> None:
         parts = self._parts
@@ -161,23 +160,28 @@ class Hearing:
         if answer is not None:
             self._out.messages.append(answer)
 
-    def _on_report(self, sender: Member, report: Report) -> None:
+    def _on_report(self, sender: Member, report: Report) -> bool:
         parts, term = self._parts, self._parts.succession.term
         if term is None or report.view != term.view.id or sender not in parts.agreement.members():
-            return
+            return False
         parts.agreement.confirmed(sender)
         parts.tenure.on_report(sender.name, report)
         if report.to == self._me.name and parts.agreement.may_take():
             term.on_report(sender.name, report)
+        return term.coordinator is not None or len(report.released) > 0
 
-    def _on_numbered(self, sender: Member, message: Numbered, now: float) -> None:
+    def _on_numbered(self, sender: Member, message: Numbered, now: float) -> bool:
         if message.view.coordinator != sender.name or message.view.incarnation != sender.incarnation:
-            return
+            return False
         parts, term = self._parts, self._parts.succession.term
         if term is None or message.view != term.view.id:
             if message.view == parts.agreement.promised_to:
                 parts.succession.keep(message)
-        elif term.coordinator is None:
-            self._out.effects += term.receive(message, now)
-            if term.has_gap():
-                self._out.messages += term.ask_again(now)
+            return False
+        if term.coordinator is not None:
+            return False
+        before = term.agreed.number
+        self._out.effects += term.receive(message, now)
+        if term.has_gap():
+            self._out.messages += term.ask_again(now)
+        return term.agreed.number != before

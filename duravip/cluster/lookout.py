@@ -59,6 +59,9 @@ class Lookout:
         self._rivals = rivals
         self._pulse = pulse
         self._alive: dict[Member, Peer] = {}
+        self._alive_of = -1  # the detector's revision that it follows from
+        self._tables_heard: set[TableDigest] = set()
+        self._fetched_for: object = None
         self._unreachable_basis: object = None
         self.interfaces = Interfaces()
 
@@ -68,17 +71,7 @@ class Lookout:
         """Who is alive, who could form a view, what must be left to views that will not have this node."""
         self._detector.check(now)
         probes = [Probe(to=peer.member.name) for peer in self._detector.to_probe(now)]
-        alive = {peer.member: peer for peer in self._detector.alive()}
-        told: list[Effect] = []
-        for member in sorted(self._alive.keys() - alive.keys()):
-            peer = self._alive[member]
-            if not peer.left:
-                silent_s = round(now - peer.last_heard, 6)
-                cause = peer.cause or "restarted"
-                told.append(Publish(event=events.NodeSuspected(name=member.name, silent_s=silent_s, cause=cause)))
-        if alive.keys() != self._alive.keys():
-            self._pulse.soon(now)
-        self._alive = alive
+        told = self._watch_peers(now) if self._detector.revision != self._alive_of else []
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
         self._standing.shadow = cast(
@@ -93,6 +86,23 @@ class Lookout:
         )
         return probes, told
 
+    def _watch_peers(self, now: float) -> list[Effect]:
+        """Something was learnt of them."""
+        self._alive_of = self._detector.revision
+        alive = {peer.member: peer for peer in self._detector.alive()}
+        told: list[Effect] = []
+        for member in sorted(self._alive.keys() - alive.keys()):
+            peer = self._alive[member]
+            if not peer.left:
+                silent_s = round(now - peer.last_heard, 6)
+                cause = peer.cause or "restarted"
+                told.append(Publish(event=events.NodeSuspected(name=member.name, silent_s=silent_s, cause=cause)))
+        if alive.keys() != self._alive.keys():
+            self._pulse.soon(now)
+        self._alive = alive
+        self._tables_heard = {peer.heartbeat.table for peer in alive.values()}
+        return told
+
     def friends(self) -> set[NodeName]:
         """This node, and the members that are alive or in the view."""
         return {self._me.name, *(m.name for m in self._alive), *(m.name for m in self._agreement.members())}
@@ -101,9 +111,15 @@ class Lookout:
 
     def tables_heard(self) -> set[TableDigest]:
         """Those that live peers name."""
-        return {peer.heartbeat.table for peer in self._detector.alive()}
+        if self._detector.revision != self._alive_of:
+            return {peer.heartbeat.table for peer in self._detector.alive()}
+        return self._tables_heard
 
     def fetch_tables(self, agreed: AgreedState | None, now: float) -> list[TableWanted]:
+        basis = (self._detector.revision, self._switching.tables(), agreed.basis() if agreed is not None else None)
+        if basis == self._fetched_for and self._library.complete():
+            return []
+        self._fetched_for = basis
         named: list[tuple[TableDigest, NodeName]] = [
             (peer.heartbeat.table, peer.member.name) for peer in self._detector.alive()
         ]

@@ -69,7 +69,7 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     hardware: Annotated[tuple[HardwareAddress, ...], Meta(max_length=MAX_HARDWARE)] = ()
 
     def repeats(self, other: Heartbeat) -> bool:
-        """Whether it says the same, but for the beats."""
+        """Whether it says the same, but for the beats and how far it is in the view's messages."""
         return (
             _but_beats(self) == _but_beats(other)
             and len(self.heard) == len(other.heard)
@@ -77,8 +77,9 @@ class Heartbeat(Message, frozen=True, kw_only=True):
         )
 
 
+_PROGRESS = ("beat", "heard", "number", "state")
 _but_beat = attrgetter(*(field for field in Heard.__struct_fields__ if field != "beat"))
-_but_beats = attrgetter(*(field for field in Heartbeat.__struct_fields__ if field not in ("beat", "heard")))
+_but_beats = attrgetter(*(field for field in Heartbeat.__struct_fields__ if field not in _PROGRESS))
 
 
 class Probe(Message, frozen=True, kw_only=True):

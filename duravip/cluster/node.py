@@ -113,12 +113,11 @@ class Node(Inspection):
                 if given.seconds > parts.timeout_s:
                     self._stall(given.seconds, now)
             case PacketHeard():
-                repeated, beat_at = self._hearing.repeats(given), parts.pulse.next_at
+                beat_at, changed = parts.pulse.next_at, False
                 for message in given.messages:
-                    self._hearing.hear(given.sender, message, now)
-                silent = self._out.is_empty() and parts.pulse.next_at == beat_at
-                if punctual and silent and now < self._due_at and repeated and parts.detector.is_alive(given.sender):
-                    return ()
+                    changed = self._hearing.hear(given.sender, message, now) or changed
+                if punctual and not changed and now < self._due_at and parts.pulse.next_at == beat_at:
+                    return self._out.empty()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
             case KernelAnswered():

@@ -26,10 +26,9 @@ from duravip.model import Address, Member, NodeName, Table
 SHADOW_TIMEOUTS = 2.0
 
 
-def lists(peer: Peer, member: Member) -> bool:
-    """Whether the peer's view, as its last heartbeat tells it, has this very life of the member."""
-    entry = peer.listed.get(member)
-    return entry is not None and entry.in_view
+def lists_us(peer: Peer) -> bool:
+    """Whether the peer's view, as its last heartbeat tells it, has this very life of this node."""
+    return peer.place >= 0 and peer.heartbeat.heard[peer.place].in_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ def cast(
     given_up: set[Address] = set()
     avoided: set[Address] = set()
     for peer in detector.peers.values():
-        if peer.left or now - peer.last_heard > timeout_s or peer.heartbeat.view is None or lists(peer, me):
+        if peer.left or now - peer.last_heard > timeout_s or peer.heartbeat.view is None or lists_us(peer):
             peer.foreign_since = None
             continue
         if peer.foreign_since is None:

@@ -10,7 +10,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from duravip.cluster.addresses import AddressSet
+from duravip.cluster.addresses import NOTHING, AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import AnnounceAddress, Effect, ReleaseAddress
 from duravip.cluster.flapping import Flapping
@@ -95,14 +95,16 @@ class Tenure:
 
     def refused(self) -> AddressSet:
         """What the kernel would not have, or did not keep."""
-        return AddressSet((*self._refused, *self._flapping.shunned()))
+        shunned = self._flapping.shunned()
+        return AddressSet((*self._refused, *shunned)) if self._refused or shunned else NOTHING
 
     def basis(self) -> object:
         """Equal as long as nothing here has changed."""
         return self.holdings.revision, self.revision
 
     def deadline(self) -> float:
-        return min((self.holdings.deadline(), self._flapping.deadline(), *self._refused.values()))
+        earliest = min(self.holdings.deadline(), self._flapping.deadline())
+        return min(earliest, *self._refused.values()) if self._refused else earliest
 
     def follow(
         self,
