@@ -211,11 +211,15 @@ class Detector:
 
     def deadline(self) -> float:
         """When `check` or `to_probe` has something to do."""
-        earliest = math.inf
+        earliest, not_before = math.inf, self._not_before
+        late_s, again_s = PROBE_AFTER_INTERVALS * self._interval, PROBE_EVERY_INTERVALS * self._interval
         for peer in self.alive():
-            suspect_at = peer.suspect_at if peer.suspect_at > self._not_before else self._not_before
-            probe_at = self._probe_at(peer)
-            earliest = min(earliest, suspect_at, probe_at)
+            suspect_at = peer.suspect_at if peer.suspect_at > not_before else not_before
+            late, again = peer.last_heard + late_s, peer.probed_at + again_s
+            probe_at = late if late > again else again
+            due_at = suspect_at if suspect_at < probe_at else probe_at
+            if due_at < earliest:
+                earliest = due_at
         return earliest
 
     def forget_dead(self, now: float, keep: frozenset[Member]) -> None:

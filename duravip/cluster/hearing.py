@@ -8,6 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import assert_never
 
 from duravip import events
@@ -34,6 +35,15 @@ from duravip.cluster.shadow import lists_us
 from duravip.model import Member
 
 
+class Change(IntEnum):
+    """How much of the path must be walked again. NOTHING: it can wait for this node's own heartbeat, the usual case.
+    HOLDINGS: agreed state, or what this node may hold; neither peers nor views. EVERYTHING: anything."""
+
+    NOTHING = 0
+    HOLDINGS = 1
+    EVERYTHING = 2
+
+
 class Hearing:
     """Changes the parts; what follows at once goes into the outbox."""
 
@@ -42,17 +52,16 @@ class Hearing:
         self._me = parts.me
         self._out = parts.out
 
-    def hear(self, sender: Member, message: AnyMessage, now: float) -> bool:
-        """False when nothing has changed that cannot wait for this node's own heartbeat: the usual case."""
+    def hear(self, sender: Member, message: AnyMessage, now: float) -> Change:
         parts, me = self._parts, self._me.name
         if sender.name == me:
             self._on_namesake(sender, message, now)
-            return True
+            return Change.EVERYTHING
         if isinstance(message, Heartbeat):
             return self._on_heartbeat(sender, message, now)
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.member != sender or peer.left:
-            return False
+            return Change.NOTHING
         match message:
             case Leave():
                 # What the leaver has let go may still be taken under the view that its leaving ends.
@@ -62,20 +71,20 @@ class Hearing:
             case Probe():
                 if message.to == me:
                     parts.pulse.answer(now)
-                return False
+                return Change.NOTHING
             case Propose():
                 self._on_propose(sender, message, now)
             case Promise():
                 if message.to != me:
-                    return False
+                    return Change.NOTHING
                 parts.agreement.on_promise(sender, message)
             case Refuse():
                 if message.to != me:
-                    return False
+                    return Change.NOTHING
                 parts.agreement.on_refuse(sender, message, now)
             case Install():
                 if not parts.agreement.accepts(sender, message):
-                    return False
+                    return Change.NOTHING
                 self._out.effects += parts.succession.install(message, now)
                 parts.pulse.soon(now)
             case Report():
@@ -83,31 +92,32 @@ class Hearing:
             case Wish():
                 term = parts.succession.term
                 if term is None or term.coordinator is None:
-                    return False
+                    return Change.NOTHING
                 term.on_wish(sender.name, message)
+                return Change.HOLDINGS
             case Numbered():
                 return self._on_numbered(sender, message, now)
             case Resend():
                 term = parts.succession.term
                 if term is not None and message.to == me and message.view == term.view.id:
                     self._out.messages += term.again(message.first)
-                return False
+                return Change.NOTHING
             case TableWanted():
                 if message.to == me:
                     self._out.messages += parts.library.on_wanted(message)
-                return False
+                return Change.NOTHING
             case TableChunk():
                 if parts.library.complete():
-                    return False
+                    return Change.NOTHING
                 if parts.library.on_chunk(message):
                     if parts.succession.agreed is not None:
                         parts.succession.agreed.learn_tables()
                     parts.pulse.soon(now)
             case Neighbours():
-                return False  # for whoever announces; no concern of the machine's
+                return Change.NOTHING  # for whoever announces; no concern of the machine's
             case _:
                 assert_never(message)
-        return True
+        return Change.EVERYTHING
 
     def _on_namesake(self, sender: Member, message: AnyMessage, now: float) -> None:
         """Somebody else bears this node's name. The greater incarnation is the one that the others listen to: the other
@@ -117,20 +127,20 @@ class Hearing:
         if self._parts.standing.on_namesake(now):
             self._out.publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
 
-    def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
-        """False when a live member of this node's view says what it said last, or this is old."""
+    def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> Change:
+        """Nothing when a live member of this node's view says what it said last, or this is old."""
         parts = self._parts
         before = parts.detector.revision
         if parts.detector.on_heartbeat(sender, heartbeat, now):
             parts.pulse.soon(now)
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.heartbeat is not heartbeat:
-            return parts.detector.revision != before
+            return Change.NOTHING if parts.detector.revision == before else Change.EVERYTHING
         parts.agreement.saw_epoch(heartbeat.promised)
         parts.rivals.learn(sender.name, heartbeat.hardware)
         term = parts.succession.term
         if heartbeat.view is None or term is None or sender not in parts.agreement.members():
-            return True
+            return Change.EVERYTHING
         if heartbeat.view == term.view.id:
             parts.agreement.confirmed(sender)
             if sender.name == term.view.id.coordinator and heartbeat.number > term.agreed.number:
@@ -138,7 +148,8 @@ class Hearing:
             if term.differs(heartbeat):
                 text = f"{sender.name} has another state for number {term.agreed.number} of {term.view.id}"
                 self._out.publish(events.Disagreement(address=None, text=text))
-            return parts.detector.revision != before or not peer.alive
+            known = parts.detector.revision == before and peer.alive
+            return Change.NOTHING if known else Change.EVERYTHING
         if (
             heartbeat.view > term.view.id
             and not lists_us(peer)
@@ -147,7 +158,7 @@ class Hearing:
         ):
             parts.succession.interrupt(expelled=True)
             self._out.publish(events.Expelled(by=sender.name))
-        return True
+        return Change.EVERYTHING
 
     def _on_propose(self, sender: Member, asked: Propose, now: float) -> None:
         parts = self._parts
@@ -160,28 +171,29 @@ class Hearing:
         if answer is not None:
             self._out.messages.append(answer)
 
-    def _on_report(self, sender: Member, report: Report) -> bool:
+    def _on_report(self, sender: Member, report: Report) -> Change:
         parts, term = self._parts, self._parts.succession.term
         if term is None or report.view != term.view.id or sender not in parts.agreement.members():
-            return False
+            return Change.NOTHING
         parts.agreement.confirmed(sender)
         parts.tenure.on_report(sender.name, report)
         if report.to == self._me.name and parts.agreement.may_take():
             term.on_report(sender.name, report)
-        return term.coordinator is not None or len(report.released) > 0
+        known = term.coordinator is None and not report.released
+        return Change.NOTHING if known else Change.HOLDINGS
 
-    def _on_numbered(self, sender: Member, message: Numbered, now: float) -> bool:
+    def _on_numbered(self, sender: Member, message: Numbered, now: float) -> Change:
         if message.view.coordinator != sender.name or message.view.incarnation != sender.incarnation:
-            return False
+            return Change.NOTHING
         parts, term = self._parts, self._parts.succession.term
         if term is None or message.view != term.view.id:
             if message.view == parts.agreement.promised_to:
                 parts.succession.keep(message)
-            return False
+            return Change.NOTHING
         if term.coordinator is not None:
-            return False
+            return Change.NOTHING
         before = term.agreed.number
         self._out.effects += term.receive(message, now)
         if term.has_gap():
             self._out.messages += term.ask_again(now)
-        return term.agreed.number != before
+        return Change.NOTHING if term.agreed.number == before else Change.HOLDINGS

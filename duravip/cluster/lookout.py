@@ -151,6 +151,10 @@ class Lookout:
         self._standing.claimed = self._rivals.claimed()
         return orders
 
+    def is_troubled(self) -> bool:
+        """Whether interfaces or strangers are to be looked at after every input."""
+        return len(self.interfaces) > 0 or not self._rivals.is_quiet()
+
     def avoided(self) -> AddressSet:
         """What this node must not take now: another view is about to, or a stranger has been asked about it."""
         avoided = self._standing.shadow.avoided

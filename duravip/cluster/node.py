@@ -27,7 +27,7 @@ from typing import assert_never
 
 from duravip import __version__, events
 from duravip.cluster.effects import Effect, Left
-from duravip.cluster.hearing import Hearing
+from duravip.cluster.hearing import Change, Hearing
 from duravip.cluster.inputs import (
     AddressAdded,
     AddressAddFailed,
@@ -61,6 +61,21 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.parts import Parts
 from duravip.model import Table
 
+HOLDINGS_ONLY = frozenset(
+    {
+        PacketHeard,
+        AddressAdded,
+        AddressAddFailed,
+        AddressLapsed,
+        AddressRemoved,
+        AddressRemoveFailed,
+        KernelAnswered,
+        AddressesRenewed,
+        AddressesLost,
+    }
+)
+"""Inputs that change neither peers nor views; what was heard says for itself what it has changed."""
+
 
 class Node(Inspection):
     """The machine of one node's life. `handle` and `next_deadline` are its interface; the rest are questions."""
@@ -71,6 +86,7 @@ class Node(Inspection):
         self._hearing = Hearing(self._parts)
         self._hardware: tuple[bytes, ...] = ()
         self._left = False
+        self._views_due_at = -math.inf
         self._due_at = self._look_ahead()
 
     def next_deadline(self) -> float:
@@ -81,21 +97,29 @@ class Node(Inspection):
 
     def _look_ahead(self) -> float:
         """When something is due that no heartbeat of a member can put off."""
-        parts, last = self._parts, self._last
+        parts = self._parts
         term, coordinator = parts.succession.term, parts.succession.coordinator
-        return min(
+        earliest = min(
+            self._views_due_at,
             parts.pulse.next_at,
-            parts.agreement.deadline(last),
-            parts.leadership.deadline(last),
             parts.library.deadline(),
             parts.tenure.deadline(),
             parts.tenure.lease.deadline(),
             parts.declaration.due_at,
-            parts.wishes.deadline() if term is not None and coordinator is None else math.inf,
-            parts.departure.deadline(last),
+            parts.departure.deadline(self._last),
+        )
+        if coordinator is not None:
+            return min(earliest, coordinator.deadline(self._last))
+        return min(earliest, parts.wishes.deadline()) if term is not None else earliest
+
+    def _look_ahead_at_views(self) -> float:
+        """When peers, interfaces or strangers are to be looked at again, or the agreement has something to say."""
+        parts, last = self._parts, self._last
+        return min(
+            parts.agreement.deadline(last),
+            parts.leadership.deadline(last),
             parts.rivals.deadline(),
             parts.lookout.interfaces.deadline(),
-            coordinator.deadline(last) if coordinator is not None else math.inf,
         )
 
     # --- one input -------------------------------------------------------------------------------------------------
@@ -105,7 +129,7 @@ class Node(Inspection):
         if self._left:
             return ()
         parts = self._parts
-        punctual = not self._notice_gap(now)
+        change = Change.EVERYTHING if self._notice_gap(now) else Change.NOTHING
         match given:
             case Ticked():
                 pass
@@ -113,10 +137,10 @@ class Node(Inspection):
                 if given.seconds > parts.timeout_s:
                     self._stall(given.seconds, now)
             case PacketHeard():
-                beat_at, changed = parts.pulse.next_at, False
+                beat_at = parts.pulse.next_at
                 for message in given.messages:
-                    changed = self._hearing.hear(given.sender, message, now) or changed
-                if punctual and not changed and now < self._due_at and parts.pulse.next_at == beat_at:
+                    change = max(change, self._hearing.hear(given.sender, message, now))
+                if not change and now < self._due_at and parts.pulse.next_at == beat_at:
                     return self._out.empty()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
@@ -167,7 +191,9 @@ class Node(Inspection):
                 parts.standing.leaving = True
             case _:
                 assert_never(given)
-        self._step(now)
+        if type(given) not in HOLDINGS_ONLY:
+            change = Change.EVERYTHING
+        self._step(now, change)
         self._due_at = self._look_ahead()
         return self._out.empty()
 
@@ -196,12 +222,14 @@ class Node(Inspection):
 
     # --- the path of the data, once for each input -----------------------------------------------------------------
 
-    def _step(self, now: float) -> None:
+    def _step(self, now: float, change: Change) -> None:
         parts, out = self._parts, self._out
-        self._look(now)
-        out.messages += parts.leadership.act(self._member_state, now)
-        out.messages += parts.agreement.tick(now)
-        self._finish_proposal(now)
+        if change is Change.EVERYTHING or now >= self._views_due_at or parts.lookout.is_troubled():
+            self._look(now)
+            out.messages += parts.leadership.act(self._member_state, now)
+            out.messages += parts.agreement.tick(now)
+            self._finish_proposal(now)
+            self._views_due_at = self._look_ahead_at_views()
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
         self._coordinate(now)
         out.effects += parts.possession.follow(now)

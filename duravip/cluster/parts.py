@@ -38,9 +38,6 @@ class Outbox:
         self.effects: list[Effect] = []
         self.messages: list[AnyMessage] = []
 
-    def is_empty(self) -> bool:
-        return not self.effects and not self.messages
-
     def publish(self, event: events.Event) -> None:
         self.effects.append(Publish(event=event))
 

@@ -33,11 +33,18 @@ OTHER = {
 OTHER_HEARD = {"name": NodeName("c"), "counter": 2, "nonce": 3, "alive": False, "in_view": False}
 
 
+PROGRESS = {"beat", "number", "state"}
+
+
 def test_a_heartbeat_repeats_another_when_only_the_beats_have_grown() -> None:
     assert msgspec.structs.replace(BEAT, beat=6, heard=(msgspec.structs.replace(HEARD, beat=8),)).repeats(BEAT)
 
 
-@pytest.mark.parametrize("field", sorted(set(Heartbeat.__struct_fields__) - {"beat"}))
+def test_a_heartbeat_repeats_another_when_its_sender_has_only_come_further_in_the_views_messages() -> None:
+    assert msgspec.structs.replace(BEAT, number=OTHER["number"], state=OTHER["state"]).repeats(BEAT)
+
+
+@pytest.mark.parametrize("field", sorted(set(Heartbeat.__struct_fields__) - PROGRESS))
 def test_a_heartbeat_that_says_anything_else_repeats_nothing(field: str) -> None:
     assert not msgspec.structs.replace(BEAT, **{field: OTHER[field]}).repeats(BEAT)
 
