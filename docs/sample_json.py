@@ -42,7 +42,9 @@ _FIXED: Mapping[str, Any] = {
 def samples() -> dict[str, tuple[str, str]]:
     """Command -> what to know, and the JSON text."""
     checked = _checked()
-    shown, members = trio.run(_live, [node.table for node in checked.nodes], clock=MockClock(autojump_threshold=0))
+    shown, members, explained = trio.run(
+        _live, [node.table for node in checked.nodes], clock=MockClock(autojump_threshold=0)
+    )
     return {
         "duravip check node1.conf node2.conf": (
             "`flags` is empty when SAFE, else alphabetical. Lines and columns count from 1.",
@@ -60,6 +62,11 @@ def samples() -> dict[str, tuple[str, str]]:
             _text(_rehearsed()),
         ),
         "duravip show": ("What the node that is asked knows and has agreed to.", _text(_fixed(shown))),
+        "duravip explain 192.168.0.51": (
+            "`candidates` are the members of the view, `if_down` says who would own the address as soon as that one "
+            "had gone, `history` is what this daemon has seen since it began, the oldest first.",
+            _text(explained),
+        ),
         "duravip members": (
             "Everybody in the view (`online`), and whoever else is heard. `paths`: the transports on which the node "
             "was heard within the failure timeout.",
@@ -95,8 +102,8 @@ def _checked() -> check.Checked:
         return check.check(["node1.conf", "node2.conf"], parsers=parsers, plugin_options=from_code.plugin_options())
 
 
-async def _live(tables: list[Table]) -> tuple[Any, Any]:
-    """`show` and `members` of node1 in a simulated cluster that has settled."""
+async def _live(tables: list[Table]) -> tuple[Any, Any, Any]:
+    """`show`, `members` and `explain` of node1 in a simulated cluster that has settled."""
     world = World("docs", observer=Observer())
     settings = Settings(view_mature_time=1.0)
     for name, table in zip(("node1", "node2", "node3"), [*tables, tables[-1]], strict=True):
@@ -106,7 +113,11 @@ async def _live(tables: list[Table]) -> tuple[Any, Any]:
     status = Status(node=NodeName("node1"), machine=node, paths_of=lambda _: ("multicast",), now=trio.current_time())
     shown = await status.show()
     assert shown is not None
-    return json.loads(bytes(shown)), status.members()
+    address, reason = node.landscape.universe[0], "node2 failed; node1 is the only eligible member"
+    owner, previous = NodeName("node1"), NodeName("node2")
+    change = events.OwnerElected(address=address, owner=owner, previous=previous, reason=reason)
+    status.history.observe(_stamped(change))
+    return json.loads(bytes(shown)), status.members(), await status.explain(address)
 
 
 def _event() -> dict[str, Any]:
@@ -116,12 +127,13 @@ def _event() -> dict[str, Any]:
         target=NodeName("node1"),
         reason="node1 is the only eligible member",
     )
+    return _stamped(happened).to_json_object()
+
+
+def _stamped(event: events.Event) -> events.Stamped:
     at = datetime.datetime(2026, 1, 31, 12, 0, 0, tzinfo=datetime.UTC)
     life = str(_FIXED["incarnation"])
-    stamped = events.Stamped(
-        event=happened, node=NodeName("node1"), incarnation=life, seq=17, time=at, view="2@node1#1"
-    )
-    return stamped.to_json_object()
+    return events.Stamped(event=event, node=NodeName("node1"), incarnation=life, seq=17, time=at, view="2@node1#1")
 
 
 def _plugin() -> PluginRecord:

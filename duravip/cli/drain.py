@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from duravip.cli.output import control_option
-from duravip.cli.waiting import refuse_lone_timeout, wait_options, wait_until
+from duravip.cli.waiting import bar, refuse_lone_timeout, wait_options, wait_until
 from duravip.runtime.client import find_socket, request
 
 
@@ -14,6 +14,7 @@ from duravip.runtime.client import find_socket, request
     epilog="""\b
 Examples:
   duravip drain --wait && systemctl stop postfix
+  duravip drain node2 --wait
   duravip drain node1 --force
 """,
 )
@@ -22,22 +23,30 @@ Examples:
 @wait_options
 @control_option
 def command(node: str | None, force: bool, wait: bool, timeout_s: float | None, control: str | None) -> None:
-    """Have this node hand over its addresses and own none until `duravip undrain`, restarts included. For root only.
+    """Have a node hand over its addresses and own none until `duravip undrain`, restarts included. For root only.
 
-    It stays a member of the cluster. NODE, if given, must be the name of the daemon that is asked. Exit status 1, with
-    the reason, when another node is named or no other node may own an address of this one's.
+    NODE is any node of the view; without it, the one whose daemon is asked. It stays a member of the cluster. Exit
+    status 1, with the reason, when it is no member, or no other node may own an address of its.
 
-    --wait returns when no address is on this node's interfaces any more.
+    --wait returns when the node has written it to its disk, the whole view knows it, and the kernel has taken off its
+    last address.
     """
     refuse_lone_timeout(wait, timeout_s)
     path = find_socket(control)
+    name = node or request(path, {"command": "ping"})["node"]
+    total = 0
+    if wait:
+        total = next((one["addresses"] for one in request(path, {"command": "members"}) if one["name"] == name), 0)
     request(path, {"command": "drain", "node": node, "force": force})
     if not wait:
         return
 
     def look() -> tuple[bool, str]:
-        shown = request(path, {"command": "show"})
-        here = sum(vip["held_here"] for vip in shown["vips"])
-        return here == 0, f"{shown['node']}: {here} of {len(shown['vips'])} addresses here"
+        rows = [one for one in request(path, {"command": "members"}) if one["name"] == name]
+        if not rows or not rows[0]["online"]:
+            return False, f"{name} is not in the view"
+        left = rows[0]["addresses"]
+        drained = "drained" if rows[0]["drained"] else "not drained yet"
+        return rows[0]["drained"] and not left, f"{bar(total - left, total)}{name}: {drained}, has {left} addresses"
 
     wait_until(look, timeout_s=timeout_s)

@@ -14,16 +14,17 @@ from duravip.runtime.client import find_socket, request
     epilog="""\b
 Examples:
   duravip undrain
-  duravip undrain node1 --wait
+  duravip undrain node2 --wait
 """,
 )
 @click.argument("node", required=False)
 @wait_options
 @control_option
 def command(node: str | None, wait: bool, timeout_s: float | None, control: str | None) -> None:
-    """End this node's drain: it may own addresses again. For root only.
+    """End a node's drain: it may own addresses again. For root only.
 
-    NODE, if given, must be the name of the daemon that is asked. Addresses come back by preference and by balancing.
+    NODE is any node of the view; without it, the one whose daemon is asked. Addresses come back by preference and by
+    balancing.
 
     --wait returns when the view knows that the node is not drained.
     """
@@ -32,11 +33,13 @@ def command(node: str | None, wait: bool, timeout_s: float | None, control: str 
     request(path, {"command": "undrain", "node": node})
     if not wait:
         return
-    me = request(path, {"command": "ping"})["node"]
+    name = node or request(path, {"command": "ping"})["node"]
 
     def look() -> tuple[bool, str]:
-        [own] = (one for one in request(path, {"command": "members"}) if one["name"] == me)
-        done = own["online"] and not own["drained"]
-        return done, f"{me}: {'not drained any more' if done else 'still drained'}"
+        rows = [one for one in request(path, {"command": "members"}) if one["name"] == name and one["online"]]
+        if not rows:
+            return False, f"{name} is not in the view"
+        drained = rows[0]["drained"]
+        return not drained, f"{name}: {'still drained' if drained else 'not drained any more'}"
 
     wait_until(look, timeout_s=timeout_s)

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Mapping
 
 from duravip.cluster.balance import balance
+from duravip.cluster.draining import why_not_drain, why_not_member
 from duravip.cluster.election import Candidate, Circumstances, elect, why_not_move
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate
 from duravip.cluster.flags import Landscape
@@ -21,6 +22,7 @@ from duravip.cluster.messages import (
     Announced,
     AnyBody,
     Assigned,
+    DrainAsked,
     MemberState,
     MemberStatus,
     Pin,
@@ -152,6 +154,12 @@ class AgreedState:
             return "" if wish.address in self.landscape.members else f"{wish.address} is in nobody's table"
         return why_not_move(self.landscape, self.circumstances(), wish.address, wish.node)
 
+    def why_not_drain(self, wish: DrainAsked) -> str:
+        """Why the wish cannot be granted; "" when it can."""
+        if not wish.drained:
+            return why_not_member(self.circumstances(), wish.name)
+        return why_not_drain(self.landscape, self.circumstances(), wish.name, force=wish.force)
+
     def elected(self) -> dict[Address, Decision]:
         """What the election changes now: decisions whose owner differs, or that say anew why nobody owns."""
         given = self.circumstances()
@@ -224,7 +232,7 @@ class AgreedState:
                 self._switch(body.round)
             case SwitchAbandoned():
                 self.round = None
-            case Announced():
+            case Announced() | DrainAsked():
                 pass
             case Assigned():
                 for group in body.groups:

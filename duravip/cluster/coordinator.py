@@ -23,6 +23,7 @@ from duravip.cluster.library import TABLE_WAIT_S
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
+    DrainAsked,
     Group,
     Matured,
     Pinned,
@@ -84,6 +85,8 @@ class Coordinator:
         if body.by != name or (name, body.sequence) in self._wished:
             return
         if isinstance(body, Pinned) and self._agreed.why_not_pin(body):
+            return
+        if isinstance(body, DrainAsked) and self._agreed.why_not_drain(body):
             return
         if isinstance(body, SwitchAsked) and self._is_switching():
             return

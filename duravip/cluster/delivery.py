@@ -10,12 +10,13 @@ from typing import assert_never
 
 from duravip import events
 from duravip.cluster.agreed import AgreedState
-from duravip.cluster.effects import AnnounceAddress, Effect, Publish, ReadConfiguration, SwitchEnded
+from duravip.cluster.effects import AnnounceAddress, Effect, KeepDrained, Publish, ReadConfiguration, SwitchEnded
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.messages import (
     Announced,
     AnyBody,
     Assigned,
+    DrainAsked,
     Matured,
     Pinned,
     Reported,
@@ -80,6 +81,9 @@ class Delivery:
             case Pinned():
                 self._wishes.granted(body.by, body.sequence)
                 return []
+            case DrainAsked():
+                self._wishes.granted(body.by, body.sequence)
+                return [KeepDrained(drained=body.drained)] if body.name == self._me else []
             case Announced():
                 self._wishes.granted(body.by, body.sequence)
                 return [*self._tenure.announcements()]

@@ -76,6 +76,12 @@ class SwitchEnded(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str
 
 
+class KeepDrained(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator wants this node drained, or not any more: write it to the disk, then say `inputs.DrainChanged`."""
+
+    drained: bool
+
+
 class DefendAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody else says that it has an address held here: one announcement, at once."""
 
@@ -108,6 +114,7 @@ Effect = (
     | ProbeAddress
     | ReadConfiguration
     | SwitchEnded
+    | KeepDrained
     | Publish
     | Left
 )

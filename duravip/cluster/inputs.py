@@ -152,6 +152,16 @@ class DrainChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequested:
+    """An operator wants a member of the view drained, or not any more. Ask `Node.why_not_drain` first: what cannot be
+    granted is forgotten without a word."""
+
+    name: NodeName
+    drained: bool
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableLoaded:
     """The configuration was read again; the machine brings the new table into force by agreement."""
 
@@ -208,6 +218,7 @@ Input = (
     | AddressesClaimed
     | HardwareSeen
     | DrainChanged
+    | DrainRequested
     | TableLoaded
     | SwitchRequested
     | ConfigurationRead

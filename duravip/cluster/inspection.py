@@ -5,22 +5,25 @@ Rules of this file: a question changes nothing and tells nobody.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duravip import __version__
 from duravip.cluster.election import wording
+from duravip.cluster.explanation import Grounds
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.lease import Lease
-from duravip.cluster.messages import Pinned
+from duravip.cluster.messages import DrainAsked, Pinned
 from duravip.cluster.parts import Parts
 from duravip.model import Address, Decision, Evidence, NodeName, Table, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberInfo:
-    """One line of `duravip members`. `online`: in the present view. `alive`: heard, and hearing us."""
+    """One line of `duravip members`. `online`: in the present view. `alive`: heard, and hearing us. `addresses`: how
+    many it has, or may still have."""
 
     name: NodeName
     incarnation: str
@@ -30,6 +33,7 @@ class MemberInfo:
     drained: bool
     penalty: float
     alive: bool
+    addresses: int
     version: str  # "" while nothing was heard of it
 
 
@@ -89,6 +93,7 @@ class Inspection:
         view = parts.agreement.members()
         known = {parts.me} | set(view) | {peer.member for peer in parts.detector.peers.values() if not peer.left}
         infos = []
+        claims = Counter(name for by_name in agreed.claims.values() for name in by_name) if agreed is not None else {}
         for member in sorted(known):
             status = agreed.status.get(member.name) if agreed is not None and member in view else None
             peer = parts.detector.peers.get(member.name)
@@ -106,6 +111,7 @@ class Inspection:
                     drained=status is not None and status.drained,
                     penalty=round(parts.agreement.penalties.points(member, self._last), 2),
                     alive=parts.detector.is_alive(member),
+                    addresses=claims.get(member.name, 0),
                     version=__version__ if member == parts.me else version,
                 )
             )
@@ -119,6 +125,26 @@ class Inspection:
         if agreed is None:
             return "this node is in no view yet"
         return agreed.why_not_pin(Pinned(by=self.me.name, sequence=0, address=address, node=node))
+
+    def why_not_drain(self, name: NodeName, *, drained: bool, force: bool) -> str:
+        """Why the node cannot be drained (or, `drained` False, undrained) from here; "" when it can."""
+        agreed = self._parts.succession.agreed
+        if agreed is None:
+            return "this node is in no view yet"
+        return agreed.why_not_drain(DrainAsked(by=self.me.name, sequence=0, name=name, drained=drained, force=force))
+
+    def grounds(self) -> Grounds | None:
+        """What every decision follows from now; it does not change with the node. None: in no view yet."""
+        agreed = self._parts.succession.agreed
+        if agreed is None:
+            return None
+        tables = {name: self._parts.library.get(digest) for name, digest in agreed.tables.items()}
+        given = agreed.circumstances()
+        return Grounds(
+            tables={name: table for name, table in tables.items() if table is not None},
+            given=replace(given, holders=dict(given.holders)),
+            decisions=dict(agreed.decisions),
+        )
 
     def describe(self, address: Address) -> str:
         """Why the address has the owner it has, or none, in words."""

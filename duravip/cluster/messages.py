@@ -292,6 +292,17 @@ class Pinned(Body, frozen=True, kw_only=True):
     node: Name | None
 
 
+class DrainAsked(Body, frozen=True, kw_only=True):
+    """The node `name` is to be drained, or not any more: it writes that to its disk, and then declares it. `force`:
+    even if nobody may own some of its addresses then."""
+
+    by: Name
+    sequence: Count
+    name: Name
+    drained: bool
+    force: bool = False
+
+
 class Announced(Body, frozen=True, kw_only=True):
     """Every owner announces its addresses again."""
 
@@ -319,7 +330,7 @@ class SwitchAbandoned(Body, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(max_length=MAX_REFUSAL + 100)]
 
 
-WishBody = Pinned | Announced | SwitchAsked
+WishBody = Pinned | DrainAsked | Announced | SwitchAsked
 AnyBody = (
     Reported
     | TableChosen
@@ -327,6 +338,7 @@ AnyBody = (
     | ViewAged
     | Assigned
     | Pinned
+    | DrainAsked
     | Announced
     | SwitchAsked
     | Switched

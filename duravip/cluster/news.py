@@ -9,6 +9,7 @@ from duravip.cluster.agreed import AgreedState
 from duravip.cluster.detector import Peer
 from duravip.cluster.effects import Publish
 from duravip.cluster.election import Circumstances, wording
+from duravip.cluster.electorate import Electorate
 from duravip.model import Address, Decision, Evidence, Flag, Member, NodeName, View
 
 EVENT_OF_FLAG = {
@@ -25,6 +26,7 @@ class News:
         self._me = me
         self._flags: dict[tuple[Address, Flag], tuple[Evidence, ...]] = {}
         self._owners: dict[Address, NodeName] = {}
+        self._gone: dict[NodeName, str] = {}
         self._settings: dict[tuple[NodeName, str], tuple[str, str]] = {}
 
     def last_owner(self, address: Address) -> NodeName | None:
@@ -45,6 +47,9 @@ class News:
             else:
                 cause = "failed"
             told.append(events.NodeLeft(name=member.name, cause=cause))
+            self._gone[member.name] = cause
+        for name in view.names():
+            self._gone.pop(name, None)
         told += [
             events.NodeJoined(name=member.name, node_incarnation=str(member.incarnation))
             for member in view.members
@@ -77,12 +82,14 @@ class News:
         """The assignment has said who owns these; news are those that had another owner before, in whatever view.
         `given`: the circumstances that it was made in."""
         news: list[events.Event] = []
-        say = wording(agreed.landscape, given)
+        say, electorate = wording(agreed.landscape, given), Electorate(agreed.landscape, given)
         for address in sorted(told):
             before, owner = self._owners.get(address), told[address].owner
             if before == owner:
                 continue
             reason = say(address, told[address])
+            if before is not None and owner is not None and before not in electorate.eligible(address):
+                reason = f"{self._fate(before, address, electorate)}; {reason}"
             news.append(events.OwnerElected(address=address, owner=owner, previous=before, reason=reason))
             if owner is None:
                 del self._owners[address]
@@ -91,6 +98,12 @@ class News:
             if before is not None and tells_moves:
                 news.append(events.AddressMoved(address=address, source=before, target=owner, reason=reason))
         return [Publish(event=event) for event in news]
+
+    def _fate(self, node: NodeName, address: Address, electorate: Electorate) -> str:
+        """Why the owner of before may not have it any more."""
+        if node not in electorate.candidates and node in self._gone:
+            return f"{node} {self._gone[node]}"
+        return electorate.why_not(node, address)
 
     def _differing_settings(self, agreed: AgreedState) -> list[events.Event]:
         """What this node's own configuration says and the coordinator's overrules."""

@@ -42,6 +42,7 @@ from duravip.cluster.inputs import (
     BlockedChanged,
     ConfigurationRead,
     DrainChanged,
+    DrainRequested,
     HardwareSeen,
     Input,
     InterfaceFell,
@@ -171,6 +172,8 @@ class Node(Inspection):
                 parts.pulse.soon(now)
             case DrainChanged():
                 parts.standing.drained = given.drained
+            case DrainRequested():
+                parts.wishes.drain(given.name, now, drained=given.drained, force=given.force)
             case TableLoaded():
                 parts.switching.on_loaded(parts.library.add(given.table))
                 parts.pulse.soon(now)

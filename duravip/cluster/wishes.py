@@ -2,7 +2,7 @@
 
 Rules of this file
 - A wish is asked for a limited time, and only what could be granted when it was asked for: the caller asks the same
-  pure question (`election.why_not_move`) that the coordinator asks.
+  pure question (`election.why_not_move`, `draining.why_not_drain`) that the coordinator asks.
 - It survives a change of view: it is asked again of the new coordinator. Granted twice it is the same.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from duravip.cluster.messages import Announced, Pinned, SwitchAsked, Wish, WishBody
+from duravip.cluster.messages import Announced, DrainAsked, Pinned, SwitchAsked, Wish, WishBody
 from duravip.model import Address, NodeName, View
 
 WISH_LIMIT_S = 10.0
@@ -32,6 +32,10 @@ class Wishes:
         """`node` None ends the pin."""
         self._sequence += 1
         self._add(Pinned(by=self._me, sequence=self._sequence, address=address, node=node), now)
+
+    def drain(self, name: NodeName, now: float, *, drained: bool, force: bool) -> None:
+        self._sequence += 1
+        self._add(DrainAsked(by=self._me, sequence=self._sequence, name=name, drained=drained, force=force), now)
 
     def announce(self, now: float) -> None:
         """Every owner announces its addresses again."""

@@ -6,23 +6,24 @@ is on the disk before the node is told of it, so that it outlives the node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
-from duravip.cluster.flags import Landscape
-from duravip.cluster.inputs import AnnounceRequested, DrainChanged, Input, MoveRequested
-from duravip.model import Address, Flag, NodeName, address_order
+from duravip.cluster.inputs import AnnounceRequested, DrainChanged, DrainRequested, Input, MoveRequested
+from duravip.model import Address, NodeName
 from duravip.runtime.status import Machine
 
-SHOWN_ADDRESSES = 3  # of many, in a sentence
+log = logging.getLogger("duravip")
 
 
 class Steerable(Machine, Protocol):
     """What is asked of `cluster.node.Node`."""
 
     def why_not_move(self, address: Address, node: NodeName | None) -> str: ...
+    def why_not_drain(self, name: NodeName, *, drained: bool, force: bool) -> str: ...
 
 
 class Acting:
@@ -59,29 +60,28 @@ class Acting:
         return ""
 
     async def drain(self, name: NodeName | None, *, force: bool) -> str:
-        """Without `force` not when an address would be nobody's afterwards."""
-        async with self._draining:
-            if refusal := self._not_me(name, "drain"):
-                return refusal
-            if not force and not self._drained:
-                able = {
-                    peer.name: peer.online and peer.mature and peer.eligible for peer in self._machine.member_infos()
-                }
-                if left := left_alone(self._machine.landscape, able, self._me):
-                    return (
-                        f"nobody else could own {some(left)} now: {self._me} is the last eligible node. "
-                        "With --force it is drained all the same, and nobody owns them"
-                    )
-            return await self._set_drained(True)
+        """Any member of the view; None is this node. Without `force` not when an address would be nobody's then."""
+        return await self._ask_drained(name or self._me, drained=True, force=force)
 
     async def undrain(self, name: NodeName | None) -> str:
-        async with self._draining:
-            return self._not_me(name, "undrain") or await self._set_drained(False)
+        return await self._ask_drained(name or self._me, drained=False, force=True)
 
-    def _not_me(self, name: NodeName | None, command: str) -> str:
-        if name is None or name == self._me:
-            return ""
-        return f"this daemon is {self._me}: `duravip {command}` for {name} must be given on {name}'s own machine"
+    async def obey(self, drained: bool) -> None:
+        """The view has agreed that this node be drained, or not any more."""
+        async with self._draining:
+            if refusal := await self._set_drained(drained):
+                log.error("%s: %s", "drain" if drained else "undrain", refusal)
+
+    async def _ask_drained(self, name: NodeName, *, drained: bool, force: bool) -> str:
+        if name != self._me:
+            refusal = self._machine.why_not_drain(name, drained=drained, force=force)
+            if not refusal:
+                self._feed(DrainRequested(name=name, drained=drained, force=force))
+            return refusal
+        async with self._draining:
+            is_news = drained and not self._drained and self._machine.view is not None
+            refusal = self._machine.why_not_drain(name, drained=True, force=force) if is_news else ""
+            return refusal or await self._set_drained(drained)
 
     async def _set_drained(self, drained: bool) -> str:
         try:
@@ -91,20 +91,3 @@ class Acting:
         self._drained = drained
         self._feed(DrainChanged(drained=drained))
         return ""
-
-
-def left_alone(landscape: Landscape, able: Mapping[NodeName, bool], without: NodeName) -> tuple[Address, ...]:
-    """The addresses in the node's table that none of the others may own, in address order; BROKEN ones, which nobody
-    may own anyway, left out. `able`: which members are eligible at all."""
-    return tuple(
-        address
-        for address in sorted(landscape.entries.get(without, ()), key=address_order)
-        if Flag.BROKEN not in landscape.flags.get(address, ())
-        and not any(able.get(node, False) for node in landscape.members[address] if node != without)
-    )
-
-
-def some(addresses: tuple[Address, ...]) -> str:
-    """`a, b, c and 4 more`."""
-    more = len(addresses) - SHOWN_ADDRESSES
-    return ", ".join(addresses[:SHOWN_ADDRESSES]) + (f" and {more} more" if more > 0 else "")

@@ -37,6 +37,7 @@ from duravip.runtime.requests import (
     Announce,
     Drain,
     Events,
+    Explain,
     Info,
     Members,
     Move,
@@ -167,6 +168,8 @@ class _Answers:
                 return {"node": self.status.node, "ready": True, "mature": self.status.view_mature}
             case Show():
                 return await self._show(request)
+            case Explain():
+                return await self._explain(request)
             case Members():
                 return self.status.members()
             case Info():
@@ -213,6 +216,13 @@ class _Answers:
         if shown is None:
             raise _RefusedError(f"{address} is no DuraVIP of this part of the cluster; `duravip show` lists them")
         return shown
+
+    async def _explain(self, request: Explain) -> object:
+        address = _address(request.address)
+        told = await self.status.explain(address)
+        if told is None:
+            raise _RefusedError(f"{address} is no DuraVIP of this part of the cluster; `duravip show` lists them")
+        return told
 
 
 class _Conversation:

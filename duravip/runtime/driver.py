@@ -28,6 +28,7 @@ from duravip.cluster.effects import (
     AnnounceAddress,
     DefendAddress,
     Effect,
+    KeepDrained,
     Left,
     ProbeAddress,
     Publish,
@@ -89,9 +90,9 @@ class DriverCounters:
 
 
 class Driver:
-    """`order`, `ask`, `switch`, `publish` and `advise` take what they are given and return at once; none may call back
-    into `feed`. `advise` gets what members say to each other that is no business of the machine's. `path_timeout_s`:
-    after how long without a sign a path to a living node is lost."""
+    """`order`, `ask`, `switch`, `drain`, `publish` and `advise` take what they are given and return at once; none may
+    call back into `feed`. `advise` gets what members say to each other that is no business of the machine's.
+    `path_timeout_s`: after how long without a sign a path to a living node is lost."""
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class Driver:
         transports: Mapping[str, Transport],
         order: Callable[[KernelOrder], None],
         switch: Callable[[SwitchOrder], None],
+        drain: Callable[[bool], None],
         ask: Callable[[ProbeAddress], None],
         publish: Callable[[Event], object],
         path_timeout_s: float,
@@ -115,6 +117,7 @@ class Driver:
         self._prompt = {path: one for path, one in transports.items() if isinstance(one, PromptTransport)}
         self._order = order
         self._switch = switch
+        self._drain = drain
         self._ask = ask
         self._publish = publish
         self._advise = advise
@@ -267,6 +270,8 @@ class Driver:
                     self._has_ordered = True
                 case ReadConfiguration() | SwitchEnded():
                     self._switch(effect)
+                case KeepDrained():
+                    self._drain(effect.drained)
                 case ProbeAddress():
                     self._ask(effect)
                 case Publish():

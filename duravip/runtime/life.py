@@ -117,6 +117,7 @@ class Life:
             transports=around.transports,
             order=self._plumber.order,
             switch=self._reloading.order,
+            drain=self._drain,
             ask=around.claim_watch.ask,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
@@ -271,9 +272,13 @@ class Life:
 
     def _publish(self, event: Event) -> None:
         self._status.observe(event, now=trio.current_time())
-        self._bus.publish(event)
+        self._status.history.observe(self._bus.publish(event))
         if isinstance(event, ConfigReloaded):
             self._watching.look_again()
+
+    def _drain(self, drained: bool) -> None:
+        """Another node's operator wants it."""
+        self._nursery.start_soon(self._acting.obey, drained)
 
     def _members(self) -> tuple[NodeName, ...]:
         view = self._node.view

@@ -17,6 +17,10 @@ class Show(_Request, frozen=True, kw_only=True, tag="show"):
     address: str | None = None
 
 
+class Explain(_Request, frozen=True, kw_only=True, tag="explain"):
+    address: str
+
+
 class Members(_Request, frozen=True, kw_only=True, tag="members"):
     pass
 
@@ -69,6 +73,6 @@ class Reload(_Request, frozen=True, kw_only=True, tag="reload"):
 Action = Move | Announce | Drain | Undrain | Reload
 """What is for root only."""
 
-Request = Ping | Show | Members | Info | Events | Action
+Request = Ping | Show | Explain | Members | Info | Events | Action
 
 decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -14,10 +14,12 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from duravip.cluster.explanation import Grounds, explain
 from duravip.cluster.flags import Landscape
 from duravip.cluster.holdings import HoldState
 from duravip.events import ConfigRejected, ConfigReloaded, Event, OwnerElected
 from duravip.model import Address, Decision, NodeName, Table, View, address_order
+from duravip.runtime.history import History
 
 SLICE_ADDRESSES = 100
 
@@ -40,6 +42,8 @@ class Peer(Protocol):
     @property
     def penalty(self) -> float: ...
     @property
+    def addresses(self) -> int: ...
+    @property
     def version(self) -> str: ...
 
 
@@ -61,6 +65,7 @@ class Machine(Protocol):
     def held(self) -> frozenset[Address]: ...
     def holding_state(self, address: Address) -> HoldState | None: ...
     def member_infos(self) -> Sequence[Peer]: ...
+    def grounds(self) -> Grounds | None: ...
     def describer(self) -> Callable[[Address], str]: ...
 
 
@@ -76,6 +81,7 @@ class Status:
         self._began = now
         self._owned_since: dict[Address, float] = {}
         self._rejected = ""
+        self.history = History()
 
     @property
     def view_mature(self) -> bool:
@@ -131,6 +137,23 @@ class Status:
         vips = msgspec.Raw(b"[" + b",".join(slices) + b"]")
         return msgspec.Raw(msgspec.json.encode({**head, "vips": vips}))
 
+    async def explain(self, address: Address) -> dict[str, Any] | None:
+        """The answer to `explain`; None when `address` is no VIP of the present view. Worked out in a thread."""
+        grounds = self._machine.grounds()
+        if grounds is None:
+            return None
+        found = await trio.to_thread.run_sync(explain, address, grounds)
+        if found is None:
+            return None
+        return {
+            "address": address,
+            "owner": found.owner,
+            "reason": found.reason,
+            "candidates": [{"node": one.node, "eligible": one.eligible, "why": one.why} for one in found.candidates],
+            "if_down": dict(found.if_down),
+            "history": self.history.of(address),
+        }
+
     def members(self) -> list[dict[str, Any]]:
         """The answer to `members`, sorted by name."""
         return [
@@ -142,6 +165,7 @@ class Status:
                 "eligible": peer.eligible,
                 "drained": peer.drained,
                 "penalty": peer.penalty,
+                "addresses": peer.addresses,
                 "paths": list(self._paths_of(peer.name)),
                 "version": peer.version,
             }

@@ -21,6 +21,7 @@ from duravip.cluster.effects import (
     AnnounceAddress,
     DefendAddress,
     Effect,
+    KeepDrained,
     Left,
     ProbeAddress,
     Publish,
@@ -38,6 +39,7 @@ from duravip.cluster.inputs import (
     BlockedChanged,
     ConfigurationRead,
     DrainChanged,
+    DrainRequested,
     Input,
     InterfaceFell,
     InterfaceRose,
@@ -63,6 +65,7 @@ KEY = bytes(range(32))
 INTERFACE = "eth0"  # where all VIPs belong
 MTU_BYTES = 1400
 SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
+WRITING_S = 0.1  # a file, at most
 READING_S = 0.5  # a configuration, at most
 LATENESS_S = 0.001  # of timers, at most, on a machine that is well
 CLOCK_DRIFT = 0.01  # rates differ by at most this
@@ -308,6 +311,11 @@ class Host:
         if self.process is not None and not self.process.frozen:
             self._feed(self.process, MoveRequested(address=address, node=node))
 
+    def ask_drain(self, name: NodeName, *, drained: bool, force: bool) -> None:
+        """An operator asks here that a node be drained, or not any more."""
+        if self.process is not None and not self.process.frozen:
+            self._feed(self.process, DrainRequested(name=name, drained=drained, force=force))
+
     def hear(self, *claims: Claim) -> None:
         """Somebody says on the host's segment that it has these."""
         if self.process is not None and not self.process.frozen:
@@ -429,6 +437,9 @@ class Host:
                 process.aside = None
             case DefendAddress() | ProbeAddress():
                 self._clock.note(repr(effect).encode())
+            case KeepDrained():
+                drained, delay_s = effect.drained, WRITING_S * self._random.random()
+                self._clock.at(self._clock.now + delay_s, lambda: self._keep_drained(process, drained))
             case Publish():
                 self._clock.note(effect.event.id.encode())
                 self._observer.published(self, effect.event)
@@ -437,6 +448,15 @@ class Host:
                     self._end("left")
             case _:
                 assert_never(effect)
+
+    def _keep_drained(self, process: Process, drained: bool) -> None:
+        """It has been written; a process that is frozen writes on when it thaws."""
+        if process is not self.process:
+            return
+        if process.frozen:
+            self._clock.at(self._clock.now + WRITING_S, lambda: self._keep_drained(process, drained))
+        else:
+            self.drain(drained)
 
     def _read(self, process: Process, asked: Round) -> None:
         """The file has been read; a process that is frozen reads on when it thaws."""

@@ -127,25 +127,74 @@ def test_a_refused_reload_is_exit_status_1(daemon: Any, duravip: Run) -> None:
     assert duravip("reload") == (1, "", "duravip: a.conf:3:4: error DV104: wrong\n")
 
 
-def test_drain_is_waited_for_until_nothing_is_here(daemon: Any, duravip: Run) -> None:
-    daemon.answers |= {"drain": None, "show": shown(owner="node2", holding=None)}
-    assert duravip("drain", "--wait") == (0, "node1: 0 of 1 addresses here\n", "")
-    daemon.answers["show"] = shown(owner="node2", holding="releasing")
+def test_explain_prints_owner_candidates_what_if_and_history(daemon: Any, duravip: Run) -> None:
+    daemon.answers["explain"] = {
+        "address": VIP,
+        "owner": "node1",
+        "reason": "node1 is preferred",
+        "candidates": [
+            {"node": "node1", "eligible": True, "why": "node1 is preferred"},
+            {"node": "node2", "eligible": False, "why": "node2 drained"},
+        ],
+        "if_down": {"node1": None, "node2": "node1"},
+        "history": [
+            {"time": "2026-01-31T12:00:00.000+00:00", "from": None, "to": "node1", "cause": "node1 is preferred"}
+        ],
+    }
+    code, out, _ = duravip("explain", VIP)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            f"{VIP}: owned by node1: node1 is preferred",
+            "",
+            "  NODE   ELIGIBLE  WHY",
+            "* node1  yes       node1 is preferred",
+            "  node2  no        node2 drained",
+            "",
+            "if node1 goes down: nobody",
+            "if node2 goes down: node1, as now",
+            "",
+            "2026-01-31T12:00:00.000+00:00  nobody -> node1: node1 is preferred",
+        ],
+    )
+    assert json.loads(duravip("explain", VIP, "--format", "json")[1]) == daemon.answers["explain"]
+
+
+def member(name: str, *, drained: bool, addresses: int = 0) -> dict[str, object]:
+    return {"name": name, "online": True, "drained": drained, "addresses": addresses}
+
+
+def test_drain_is_waited_for_until_the_node_has_no_address_any_more(daemon: Any, duravip: Run) -> None:
+    daemon.answers |= {"drain": None, "ping": {"node": "node1"}}
+    daemon.answers["members"] = [member("node1", drained=True), member("node2", drained=False, addresses=1)]
+    assert duravip("drain", "--wait") == (0, "node1: drained, has 0 addresses\n", "")
+    daemon.answers["members"] = [member("node1", drained=True, addresses=1), member("node2", drained=True)]
     assert duravip("drain", "node1", "--force", "--wait", "--timeout", "0")[0] == 1
+    assert duravip("drain", "node2", "--wait") == (0, "node2: drained, has 0 addresses\n", "")
+    daemon.answers["members"] = [member("node1", drained=False)]
+    code, out, _ = duravip("drain", "node2", "--wait", "--timeout", "0")
+    assert (code, out) == (1, "node2 is not in the view\n")
     drains = [question for question in daemon.asked if question["command"] == "drain"]
     assert drains == [
         {"command": "drain", "node": None, "force": False},
         {"command": "drain", "node": "node1", "force": True},
+        {"command": "drain", "node": "node2", "force": False},
+        {"command": "drain", "node": "node2", "force": False},
     ]
 
 
+def test_on_a_terminal_the_progress_of_a_drain_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert waiting.bar(40, 80) == ""
+    monkeypatch.setattr(waiting, "fancy", lambda: True)
+    assert waiting.bar(40, 80) == f"{'#' * 15}{'.' * 15}  40 of 80  "
+    assert waiting.bar(0, 0) == ""
+
+
 def test_undrain_is_waited_for_until_the_view_knows(daemon: Any, duravip: Run) -> None:
-    other = {"name": "node2", "online": True, "drained": True}
     daemon.answers |= {"undrain": None, "ping": {"node": "node1"}}
-    daemon.answers["members"] = [{"name": "node1", "online": True, "drained": False}, other]
+    daemon.answers["members"] = [member("node1", drained=False), member("node2", drained=True)]
     assert duravip("undrain", "--wait") == (0, "node1: not drained any more\n", "")
-    daemon.answers["members"] = [{"name": "node1", "online": True, "drained": True}, other]
-    assert duravip("undrain", "--wait", "--timeout", "0")[0] == 1
+    assert duravip("undrain", "node2", "--wait", "--timeout", "0")[0] == 1
 
 
 @pytest.mark.parametrize("command", [f"move {VIP} node1", "reload", "drain", "undrain"])

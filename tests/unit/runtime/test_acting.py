@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import trio
 import trio.testing
 
-from duravip.cluster.flags import survey
 from duravip.config.diagnostics import Diagnostic, Severity
-from duravip.model import Address, NodeName, Use, VipEntry, make_table
-from duravip.runtime.acting import left_alone, some
+from duravip.model import Address, NodeName, Use, VipEntry
 from duravip.runtime.life import Life
 
 N1, N2, N3 = (NodeName(f"node{number}") for number in (1, 2, 3))
@@ -127,12 +124,26 @@ async def test_the_last_eligible_node_is_drained_by_force_only(
         assert await acting.drain(N1, force=False) == "", "it is drained already"
 
 
-async def test_another_node_cannot_be_drained_from_here(memory: Memory) -> None:
-    async with memory.running("node1") as lives:
+async def test_any_node_of_the_view_can_be_drained_and_undrained_from_any_other(
+    memory: Memory, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with memory.running("node1", "node2") as lives:
+        await mature(*lives.values())
         acting = lives["node1"]._acting
-        for refusal in (await acting.drain(N2, force=True), await acting.undrain(N2)):
-            assert refusal.startswith("this daemon is node1: ")
-            assert "on node2's own machine" in refusal
+        assert memory.backends[N2].ours()
+        assert await acting.drain(N2, force=False) == ""
+        await trio.sleep(1)
+        assert not memory.backends[N2].ours()
+        kept = memory.folder / "state" / "node2" / "drained"
+        assert kept.exists()
+        refusal = await lives["node2"]._acting.drain(N1, force=False)
+        assert "node1 is the last eligible node" in refusal
+        assert await acting.undrain(N2) == ""
+        await trio.sleep(2 * SETTLING_S)
+        assert memory.backends[N2].ours()
+        assert not kept.exists()
+        for refusal in (await acting.drain(N3, force=True), await acting.undrain(N3)):
+            assert refusal == "node3 is no member of the view; its members are node1, node2"
 
 
 async def test_a_drain_that_cannot_be_kept_is_not_done(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
@@ -181,34 +192,3 @@ async def test_info_says_when_the_new_table_is_in_force(
         assert not life.info()["config"]["in_force"], "the others have not heard of it yet"
         await trio.sleep(SETTLING_S)
         assert life.info()["config"]["in_force"]
-
-
-@pytest.mark.parametrize(
-    ("able", "left"),
-    [
-        ({N1: True, N2: True, N3: True}, ()),
-        ({N1: True, N2: False, N3: True}, (VIP,)),
-        ({N1: True, N2: False, N3: False}, (VIP, OTHER)),
-        ({N1: False}, (VIP, OTHER)),
-    ],
-)
-def test_an_address_is_left_alone_when_no_other_node_of_its_own_is_able(
-    able: dict[NodeName, bool], left: tuple[Address, ...]
-) -> None:
-    """node1 and node2 have .50, node1 and node3 .51; .60 is BROKEN and nobody's anyway."""
-    broken = Address("192.0.2.60")
-    landscape = survey(
-        {
-            N1: make_table([entry(VIP, "v"), entry(OTHER, "o"), entry(broken, "x")]),
-            N2: make_table([entry(VIP, "v"), entry(broken, "y")]),
-            N3: make_table([entry(OTHER, "o")]),
-        }
-    )
-    assert left_alone(landscape, able, N1) == left
-
-
-def test_many_addresses_make_a_short_list() -> None:
-    assert some((VIP,)) == "192.0.2.50"
-    assert some(tuple(Address(f"192.0.2.{number}") for number in range(5))) == (
-        "192.0.2.0, 192.0.2.1, 192.0.2.2 and 2 more"
-    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import socket
@@ -15,10 +16,12 @@ import trio
 import trio.testing
 
 from duravip.bus import Bus
+from duravip.cluster.electorate import Candidate, Circumstances
+from duravip.cluster.explanation import Grounds
 from duravip.cluster.flags import survey
 from duravip.cluster.holdings import HoldState
 from duravip.errors import ControlError, UsageError
-from duravip.events import ConfigRejected, ConfigReloaded, LinkDown, LinkUp, OwnerElected
+from duravip.events import ConfigRejected, ConfigReloaded, LinkDown, LinkUp, OwnerElected, Stamped
 from duravip.model import (
     Address,
     Decision,
@@ -53,20 +56,24 @@ class StillMachine:
         self.number = 12
         smtp = (Use("esmtp:25", Origin("node1.conf", 4, 1)), Use("multivip"))
         binding = (Use("example"),)
-        self.landscape = survey(
-            {
-                N1: make_table(
-                    [
-                        VipEntry(address=A, services=smtp, bindings=binding),
-                        VipEntry(address=B, services=(Use("multivip"),), bindings=(Use("other"),)),
-                    ]
-                ),
-                N2: make_table([VipEntry(address=A, services=(Use("multivip"),), bindings=binding)]),
-            }
-        )
+        self.tables = {
+            N1: make_table(
+                [
+                    VipEntry(address=A, services=smtp, bindings=binding),
+                    VipEntry(address=B, services=(Use("multivip"),), bindings=(Use("other"),)),
+                ]
+            ),
+            N2: make_table([VipEntry(address=A, services=(Use("multivip"),), bindings=binding)]),
+        }
+        self.landscape = survey(self.tables)
 
     def owners(self) -> dict[Address, Decision]:
         return {A: Decision(N1, Reason.LEAST_LOADED), B: Decision(None, Reason.NOBODY_ELIGIBLE)}
+
+    def grounds(self) -> Grounds:
+        candidates = (Candidate(name=N1), Candidate(name=N2, drained=True))
+        given = Circumstances(candidates=candidates, holders={A: (N1,)}, view_mature=True)
+        return Grounds(tables=self.tables, given=given, decisions=self.owners())
 
     def held(self) -> frozenset[Address]:
         return frozenset({A})
@@ -87,6 +94,7 @@ class StillMachine:
             "eligible": True,
             "drained": False,
             "penalty": 0.0,
+            "addresses": 1,
             "version": "0.1.0",
         }
         return [
@@ -261,8 +269,35 @@ async def test_members_has_the_shape_of_the_contract(rig: Rig) -> None:
         "eligible": True,
         "drained": False,
         "penalty": 0.0,
+        "addresses": 1,
         "paths": ["multicast"],
     }
+
+
+async def test_explain_has_the_shape_of_the_contract(rig: Rig) -> None:
+    at = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+    elected = OwnerElected(address=A, owner=N1, previous=N2, reason="node2 drained; node1 is preferred")
+    rig.status.history.observe(Stamped(event=elected, node=N1, incarnation="7", seq=1, time=at, view=""))
+    assert await rig.ask(command="explain", address=A) == {
+        "address": A,
+        "owner": "node1",
+        "reason": "node1 is the only eligible member",
+        "candidates": [
+            {"node": "node1", "eligible": True, "why": "node1 is the only eligible member"},
+            {"node": "node2", "eligible": False, "why": "node2 drained"},
+        ],
+        "if_down": {"node1": None, "node2": "node1"},
+        "history": [
+            {
+                "time": "2026-01-31T12:00:00.000+00:00",
+                "from": "node2",
+                "to": "node1",
+                "cause": "node2 drained; node1 is preferred",
+            }
+        ],
+    }
+    with pytest.raises(ControlError, match="is no DuraVIP"):
+        await rig.ask(command="explain", address="192.0.2.99")
 
 
 async def test_ping_says_whether_the_view_is_mature(rig: Rig) -> None:
