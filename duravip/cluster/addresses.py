@@ -51,16 +51,21 @@ class AddressSet:
         if not self._ordered:
             return b""
         out = bytearray()
-        parsed = [ipaddress.ip_address(address) for address in self._ordered]
-        for family in (4, 6):
-            numbers = sorted(int(ip) for ip in parsed if ip.version == family)
-            if not numbers:
+        numbers: dict[int, list[int]] = {4: [], 6: []}
+        for address in self._ordered:
+            family = 6 if ":" in address else 4
+            numbers[family].append(_number(family, address))
+        for family, found in numbers.items():
+            if not found:
                 continue
             out.append(family)
-            _put_varint(out, len(numbers))
+            _put_varint(out, len(found))
             last = -1
-            for number in numbers:
-                _put_varint(out, number - last - 1)
+            for number in sorted(found):
+                if number - last <= 0x80:
+                    out.append(number - last - 1)
+                else:
+                    _put_varint(out, number - last - 1)
                 last = number
         return bytes(out)
 
@@ -85,15 +90,24 @@ class AddressSet:
                 last += step + 1
                 if last >= top:
                     raise ValueError("address set: number too large")
-                if family == 4:
-                    text = f"{last >> 24}.{last >> 16 & 255}.{last >> 8 & 255}.{last & 255}"
-                else:
-                    text = str(ipaddress.IPv6Address(last))
-                found.append(Address(text))
+                found.append(_text(family, last))
         return cls(found)
 
 
 NOTHING = AddressSet()
+
+
+def _number(family: int, address: Address) -> int:
+    if family == 6:
+        return int(ipaddress.IPv6Address(address))
+    first, second, third, fourth = address.split(".")  # three times as fast as ipaddress
+    return int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+
+
+def _text(family: int, number: int) -> Address:
+    if family == 6:
+        return Address(str(ipaddress.IPv6Address(number)))
+    return Address(f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
 
 
 def _put_varint(out: bytearray, number: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from duravip.cluster.messages import AnyMessage, Blocked, Round
 from duravip.model import Address, Claim, Member, NodeName, Table
 
@@ -20,8 +22,7 @@ class Slept:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketHeard:
+class PacketHeard(msgspec.Struct, frozen=True, kw_only=True):
     """A sealed datagram was opened and decoded: authentic, not a replay. `path` names the transport."""
 
     sender: Member

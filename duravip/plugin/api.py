@@ -58,7 +58,7 @@ class TransportContext:
 class Transport(Protocol):
     """Best-effort datagrams to all other members. An async context manager; entering opens the sockets and raises
     `TransportError` with one clear sentence when it cannot. It may be a
-    `PromptTransport`, and should be a `FarewellTransport`, beside."""
+    `PromptTransport` and a `ReadableTransport`, and should be a `FarewellTransport`, beside."""
 
     mtu_bytes: int
 
@@ -90,6 +90,20 @@ class PromptTransport(Protocol):
 
     def send_nowait(self, payload: bytes) -> None:
         """As `Transport.send` to all, within this call."""
+        ...
+
+
+@runtime_checkable
+class ReadableTransport(Protocol):
+    """What a transport on a socket may offer beside: of datagrams that come together, only the first is then waited
+    for. `Transport.receive` is not called."""
+
+    async def wait_readable(self) -> None:
+        """Until there is something to receive, or may be. Always lets other tasks run."""
+        ...
+
+    def receive_nowait(self) -> bytes | None:
+        """As `Transport.receive`, within this call; None when there is nothing (more)."""
         ...
 
 

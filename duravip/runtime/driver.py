@@ -44,7 +44,7 @@ from duravip.cluster.messages import Neighbours
 from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import Member, NodeName
-from duravip.plugin.api import PromptTransport, Transport
+from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link, Received
@@ -52,7 +52,7 @@ from duravip.wire.link import Link, Received
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long
 SLOW_TURN_S = 0.005
-DATAGRAMS_AT_ONCE = 4  # after so many a transport that is always ready lets other tasks run
+DATAGRAMS_AT_ONCE = 4  # after so many a transport lets other tasks run
 EVENTS_AT_ONCE = 50  # published within a turn; more wait until other tasks have run
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
@@ -121,7 +121,8 @@ class Driver:
         self._ask = ask
         self._publish = publish
         self._advise = advise
-        self._alarm = trio.CancelScope()
+        self._due_at = core.next_deadline()  # what the machine said last: only an input changes it
+        self._alarm: trio.CancelScope | None = None  # rings then
         self._left = trio.Event()
         self._feeding = False
         self._has_ordered = False  # kernel orders, since this was last looked at
@@ -143,24 +144,7 @@ class Driver:
     def feed(self, input: Input) -> None:
         """Gives one input to the machine, after a tick if one is due, and hands its effects over. Never
         waits."""
-        if self._feeding:
-            raise RuntimeError("an effect was answered from inside the turn that gave it: a bug in duravip")
-        self._feeding = True
-        try:
-            began = trio.current_time()
-            slept_s = self._suspended_s() - self._suspended_before_s
-            if slept_s > NOTICED_SLEEP_S:
-                self._suspended_before_s += slept_s
-                self._turn(Slept(seconds=slept_s), began)
-            if not isinstance(input, Ticked) and began >= self._core.next_deadline():
-                self._turn(Ticked(), began)
-                began = trio.current_time()
-            self._turn(input, began)
-            deadline = self._core.next_deadline()
-            if deadline != self._alarm.deadline:
-                self._alarm.deadline = deadline
-        finally:
-            self._feeding = False
+        self._feed(input, trio.current_time())
 
     def say(self, advice: Neighbours) -> None:
         """To all members, beside what the machine says. Never waits."""
@@ -196,8 +180,9 @@ class Driver:
 
     async def _keep_time(self) -> None:
         while True:
-            with trio.CancelScope(deadline=self._core.next_deadline()) as self._alarm:
+            with trio.CancelScope(deadline=self._due_at) as self._alarm:
                 await trio.sleep_forever()
+            self._alarm = None  # it has rung: there is nothing to put off
             self.feed(Ticked())
 
     async def _tell_the_rest(self) -> None:
@@ -213,26 +198,34 @@ class Driver:
             self._publish(self._news.popleft())
 
     async def _receive(self, path: str, transport: Transport) -> None:
+        readable = transport if isinstance(transport, ReadableTransport) else None
         for number in itertools.count(1):
             try:
-                datagram = await transport.receive()
+                datagrams = [await transport.receive()] if readable is None else await _drained(readable)
             except TransportError:
                 raise
             except Exception as error:
                 raise transport_failure(path, "receiving", error) from error
-            self.counters.datagrams_in += 1
-            opened = self._link.open(datagram)
-            if isinstance(opened, Received):
-                for message in opened.messages:
-                    if isinstance(message, Neighbours):
-                        self._advise(opened.sender, message)
-                self.feed(PacketHeard(sender=opened.sender, messages=tuple(opened.messages), path=path))
-            if opened.sender is not None:  # also of a second copy: the path leads to this node
-                for event in self._paths.arrived(opened.sender.name, path, now=trio.current_time()):
-                    self._publish(event)
-            if self._has_ordered or not number % DATAGRAMS_AT_ONCE:
-                self._has_ordered = False  # whoever carries orders out is awake, and runs before the next turn
+            for datagram in datagrams:
+                self._hear(path, datagram)
+                if self._has_ordered:
+                    self._has_ordered = False  # whoever carries orders out is awake, and runs before the next turn
+                    await trio.lowlevel.checkpoint()
+            if readable is None and not number % DATAGRAMS_AT_ONCE:
                 await trio.lowlevel.checkpoint()
+
+    def _hear(self, path: str, datagram: bytes) -> None:
+        now = trio.current_time()
+        self.counters.datagrams_in += 1
+        opened = self._link.open(datagram)
+        if isinstance(opened, Received):
+            for message in opened.messages:
+                if isinstance(message, Neighbours):
+                    self._advise(opened.sender, message)
+            self._feed(PacketHeard(sender=opened.sender, messages=opened.messages, path=path), now)
+        if opened.sender is not None:  # also of a second copy: the path leads to this node
+            for event in self._paths.arrived(opened.sender.name, path, now=now):
+                self._publish(event)
 
     async def _send(self, path: str, transport: Transport) -> None:
         async for datagram in self._mailboxes[path]:
@@ -259,7 +252,25 @@ class Driver:
         else:
             self.counters.datagrams_out += 1
 
-    def _turn(self, input: Input, now: float) -> None:
+    def _feed(self, input: Input, now: float) -> None:
+        if self._feeding:
+            raise RuntimeError("an effect was answered from inside the turn that gave it: a bug in duravip")
+        self._feeding = True
+        try:
+            slept_s = self._suspended_s() - self._suspended_before_s
+            if slept_s > NOTICED_SLEEP_S:
+                self._suspended_before_s += slept_s
+                now = self._turn(Slept(seconds=slept_s), now)
+            if now >= self._due_at and not isinstance(input, Ticked):
+                now = self._turn(Ticked(), now)
+            self._turn(input, now)
+            if self._alarm is not None and self._alarm.deadline != self._due_at:
+                self._alarm.deadline = self._due_at
+        finally:
+            self._feeding = False
+
+    def _turn(self, input: Input, now: float) -> float:
+        """When it had ended."""
         is_behind = bool(self._news)
         for effect in self._core.handle(input, now=now):
             match effect:
@@ -286,10 +297,13 @@ class Driver:
             self._tell(EVENTS_AT_ONCE)
         if self._news:
             self._has_news.set()
-        took = trio.current_time() - now
+        self._due_at = self._core.next_deadline()
+        ended = trio.current_time()
         self.counters.turns += 1
-        self.counters.slow_turns += took > SLOW_TURN_S
-        self.counters.longest_turn_s = max(self.counters.longest_turn_s, took)
+        if ended - now > self.counters.longest_turn_s:
+            self.counters.longest_turn_s = ended - now
+        self.counters.slow_turns += ended - now > SLOW_TURN_S
+        return ended
 
     def _give_to_network(self, effect: Send) -> None:
         prompt = {} if self._in_hand else self._prompt  # what waits was said before
@@ -306,3 +320,12 @@ class Driver:
                     self._in_hand += 1
                     if self._in_hand == 1:
                         self._quiet = trio.Event()
+
+
+async def _drained(transport: ReadableTransport) -> list[bytes]:
+    """What has come, up to DATAGRAMS_AT_ONCE; perhaps nothing."""
+    await transport.wait_readable()
+    datagrams: list[bytes] = []
+    while len(datagrams) < DATAGRAMS_AT_ONCE and (datagram := transport.receive_nowait()) is not None:
+        datagrams.append(datagram)
+    return datagrams

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -95,6 +96,32 @@ class MemoryTransport:
 
     def source_address(self) -> str:
         return "127.0.0.1"
+
+
+class ReadableMemoryTransport(MemoryTransport):
+    """The same, and a `ReadableTransport`. `waits` counts how often it was waited for."""
+
+    def __init__(self, network: MemoryNetwork, name: NodeName) -> None:
+        super().__init__(network, name)
+        self._arrived: deque[bytes] = deque()
+        self.waits = 0
+
+    async def wait_readable(self) -> None:
+        self.waits += 1
+        if self._arrived:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._arrived.append(await self.receive())
+
+    def receive_nowait(self) -> bytes | None:
+        if self._inbox is None:
+            raise TransportError(f"the transport of {self._name} is not open")
+        if self._arrived:
+            return self._arrived.popleft()
+        try:
+            return self._inbox.receive_nowait()
+        except trio.WouldBlock:
+            return None
 
 
 class MemoryBackend:

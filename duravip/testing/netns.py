@@ -24,7 +24,8 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -36,9 +37,11 @@ from duravip.model import Address
 
 _CLONE_NEWNET = 0x40000000
 _FORWARDING, _DISABLED = 3, 0  # states of a bridge port (linux/if_bridge.h)
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x8914, 1, 0x40
+_IFA_F_TENTATIVE, _SCOPE_LINK = 0x40, 0x20  # as /proc/net/if_inet6 has them
 _FLAGS = struct.Struct("16sH22x")  # struct ifreq: name, flags
 _NAMESPACES = Path("/run/netns")
+_USABLE_LIMIT_S = 20.0
 _lans = itertools.count(1)
 
 
@@ -160,6 +163,7 @@ class Lan:
                     f"addr add {addresses[1]}/{v6.prefixlen} dev eth1 nodad",
                 ],
             )
+        self._wait_usable(names)
 
     # --- processes ---
 
@@ -238,6 +242,7 @@ class Lan:
     def restore_interface(self, name: str) -> None:
         """The host has an `eth0` again, another one that looks the same."""
         self._add_interface(name)
+        self._wait_usable((name,))
 
     def partition(self, *groups: Sequence[str]) -> None:
         """Hosts of different groups no longer hear each other; all carriers stay. Hosts that are in no group
@@ -287,6 +292,17 @@ class Lan:
                 _calm()
             _ip(host.namespace, ["link set dev lo up"])
             self._add_interface(name)
+        self._wait_usable(tuple(self.hosts))
+
+    def _wait_usable(self, names: Sequence[str]) -> None:
+        for name in names:
+            with entered(self.hosts[name].namespace):
+                wait_usable(*(port.rpartition("-")[2] if port != name else "eth0" for port in self._ports[name]))
+        _wait_until(lambda: self._forwarding() >= set(self._ports_of(names)), "the bridge's ports forward")
+
+    def _forwarding(self) -> set[str]:
+        shown = _run("bridge", "-n", self._wire, "link", "show")
+        return set(re.findall(r"^\d+: ([^@:]+)[@:].* state forwarding", shown, re.MULTILINE))
 
     def _add_interface(self, name: str) -> None:
         host = self.hosts[name]
@@ -337,6 +353,33 @@ def entered(namespace: str) -> Iterator[None]:
     finally:
         os.close(before)
         os.close(inside)
+
+
+def wait_usable(*interfaces: str) -> None:
+    """Until these interfaces of this thread's namespace carry frames and may speak from their link-local addresses: the
+    kernel sees to that in threads of its own, on a busy machine a good while after it was asked. Raises LanError."""
+    _wait_until(lambda: all(map(_is_usable, interfaces)), f"{', '.join(interfaces)} can be used")
+
+
+def _wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _USABLE_LIMIT_S
+    while not true():
+        if time.monotonic() >= deadline:
+            raise LanError(f"waited {_USABLE_LIMIT_S:g} s in vain until {what}")
+        time.sleep(0.005)
+
+
+def _is_usable(interface: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        _, flags = _FLAGS.unpack(fcntl.ioctl(asking, _SIOCGIFFLAGS, _FLAGS.pack(interface.encode(), 0)))
+    if not flags & _IFF_RUNNING:
+        return False
+    off = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
+    if not off.exists() or off.read_text().strip() != "0":
+        return True
+    rows = [line.split() for line in Path("/proc/thread-self/net/if_inet6").read_text().splitlines()]
+    states = [int(row[4], 16) for row in rows if row[5] == interface and int(row[3], 16) == _SCOPE_LINK]
+    return bool(states) and not any(state & _IFA_F_TENTATIVE for state in states)
 
 
 def _setns(descriptor: int) -> None:

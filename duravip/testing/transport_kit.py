@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import trio
 
 from duravip.model import NodeName
-from duravip.plugin.api import FarewellTransport, PromptTransport, Transport
+from duravip.plugin.api import FarewellTransport, PromptTransport, ReadableTransport, Transport
 
 Open = Callable[[NodeName], AbstractAsyncContextManager[Transport]]
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
@@ -35,6 +35,7 @@ async def check_transport(open_transport: Open) -> None:
         check_the_size_limit,
         check_naming_a_receiver_reaches_it,
         check_what_is_sent_at_once_arrives_in_order,
+        check_what_has_come_is_received_at_once,
         check_absent_members_harm_nobody,
         check_sending_waits_for_nobody,
         check_a_cancelled_receive_loses_nothing,
@@ -99,6 +100,30 @@ async def check_what_is_sent_at_once_arrives_in_order(open_transport: Open) -> N
         except ValueError:
             return
         raise AssertionError("send_nowait took a payload larger than mtu_bytes: it must raise ValueError")
+
+
+async def check_what_has_come_is_received_at_once(open_transport: Open) -> None:
+    """Of a transport that offers `receive_nowait`; of others there is nothing to check."""
+    async with _opened(open_transport, A, B) as (a, b):
+        if not isinstance(b, ReadableTransport):
+            return
+        assert b.receive_nowait() is None, "receive_nowait gave something though nobody had sent"
+        sent = [b"first", b"second", b"third"]
+        for payload in sent:
+            await a.send(payload)
+        received: list[bytes] = []
+        with trio.move_on_after(_ARRIVES_WITHIN_S) as patience:
+            while len(received) < len(sent):
+                await b.wait_readable()
+                while (arrived := b.receive_nowait()) is not None:
+                    received.append(arrived)
+        assert not patience.cancelled_caught, f"of {len(sent)} datagrams {len(received)} could be received at once"
+        assert received == sent, f"received at once: {', '.join(map(_shown, received))}"
+        with trio.move_on_after(0.01) as patience:
+            while True:
+                await b.wait_readable()
+                assert b.receive_nowait() is None, "receive_nowait gave a datagram twice"
+        assert patience.cancelled_caught, "wait_readable cannot be cancelled"
 
 
 async def check_absent_members_harm_nobody(open_transport: Open) -> None:

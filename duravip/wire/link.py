@@ -14,8 +14,9 @@ import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from duravip.cluster.messages import AnyMessage, Leave
 from duravip.errors import ConfigurationError
@@ -33,16 +34,14 @@ _MAX_PARTIAL_BODIES = 8  # of one sender at a time; the oldest gives way
 _MAX_PARTIAL_SENDERS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """Authentic, new, decoded: ready for `inputs.PacketHeard`."""
 
     sender: Member
     messages: tuple[AnyMessage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Incomplete:
+class Incomplete(msgspec.Struct, frozen=True):
     """An authentic piece; the rest is not here yet."""
 
     sender: Member

@@ -34,8 +34,8 @@ import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -57,6 +57,7 @@ MAX_SENDERS = 1024  # names
 _MAGIC = b"DV"
 _PLAIN, _SEALED = 0, 1
 _HEADER = struct.Struct(">2sBBI8sQQQB")
+_SEQUENCE_AT, _SEQUENCE_BYTES = struct.calcsize(">2sBBI8sQQ"), 8  # in the header
 _COUNTER_LIMIT = 1 << 53  # as `model.Count`
 
 
@@ -96,11 +97,12 @@ class Sealer:
         if not 0 < len(name) <= MAX_NAME_BYTES:
             raise ValueError(f"the node name {me.name!r} must have 1 to {MAX_NAME_BYTES} bytes in UTF-8")
         self._sequence = 0
-        self._name = name
-        self._life = me.incarnation
-        self._group = _group_hash(cluster_group)
-        self._kind, self._key_id = (_PLAIN, 0) if key is None else (_SEALED, _key_id(key))
-        self._aead = None if key is None else _cipher(key, self._group, me)
+        group = _group_hash(cluster_group)
+        kind, key_id = (_PLAIN, 0) if key is None else (_SEALED, _key_id(key))
+        life = me.incarnation
+        header = _HEADER.pack(_MAGIC, WIRE_VERSION, kind, key_id, group, life.counter, life.nonce, 0, len(name)) + name
+        self._before, self._after = header[:_SEQUENCE_AT], header[_SEQUENCE_AT + _SEQUENCE_BYTES :]
+        self._aead = None if key is None else _cipher(key, group, me)
 
     def seal(self, frame: bytes) -> bytes:
         self._sequence += 1
@@ -112,27 +114,13 @@ class Sealer:
         return self._sealed(frame, LAST_SEQUENCE)
 
     def _sealed(self, frame: bytes, sequence: int) -> bytes:
-        header = (
-            _HEADER.pack(
-                _MAGIC,
-                WIRE_VERSION,
-                self._kind,
-                self._key_id,
-                self._group,
-                self._life.counter,
-                self._life.nonce,
-                sequence,
-                len(self._name),
-            )
-            + self._name
-        )
+        header = self._before + sequence.to_bytes(_SEQUENCE_BYTES, "big") + self._after
         if self._aead is None:
             return header + frame
         return header + self._aead.encrypt(_nonce(sequence), frame, header)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """An authentic frame, not heard before."""
 
     sender: Member

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+import trio
+
 from duravip.errors import TransportError
 from duravip.model import Address, canonical_address
 from duravip_plugins import netlink_socket as rtnetlink
 
+TENTATIVE_LIMIT_S = 5.0  # the kernel's own search takes one to two seconds after a link has come up
+_ASK_AGAIN_S = 0.05
 _OF_THE_OTHER_FAMILY = {4: "an IPv6 one, such as ff02::4d77", 6: "an IPv4 one, such as 239.192.0.77"}
 
 
@@ -80,6 +85,27 @@ def choose_interface(
         f"multicast: no interface with an IPv{group.version} address can do multicast (there are: {names}): give one "
         f"an address, or set `group` to {_OF_THE_OTHER_FAMILY[group.version]}"
     )
+
+
+async def wait_usable(source: Address, interface: Interface | None = None) -> None:
+    """Until one can speak from the address, but TENTATIVE_LIMIT_S at most: while the kernel looks whether somebody else
+    has an IPv6 address (RFC 4862, section 5.4), as it does right after a boot, nobody may. A link-local address is one
+    of the `interface`."""
+    if ":" not in source:
+        return
+    index = interface.index if interface is not None else 0
+    deadline = trio.current_time() + TENTATIVE_LIMIT_S
+    while _is_refused(source, index) and trio.current_time() < deadline:  # noqa: ASYNC110 (only the kernel knows when)
+        await trio.sleep(_ASK_AGAIN_S)
+
+
+def _is_refused(source: Address, index: int) -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.bind((source, 0, 0, index))
+        except OSError as error:
+            return error.errno == errno.EADDRNOTAVAIL
+    return False
 
 
 def _interface_with(present: Sequence[Interface], node_address: Address) -> Interface:

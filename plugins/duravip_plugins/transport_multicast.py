@@ -22,7 +22,7 @@ from duravip.config.options import Kind, Option
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName
 from duravip.plugin.api import Farewell, Transport, TransportContext, TransportKind, hookimpl
-from duravip_plugins.multicast_interface import Interface, choose_interface, choose_source, interfaces
+from duravip_plugins.multicast_interface import Interface, choose_interface, choose_source, interfaces, wait_usable
 
 DEFAULT_GROUP, DEFAULT_PORT, DEFAULT_TTL = "239.192.0.77", 4860, 1
 _MAX_PAYLOAD_BYTES = 1472  # also where the interface would take more: the other members' may not
@@ -74,9 +74,10 @@ class MulticastTransport:
         self._context = context
         self._group = ipaddress.ip_address(options.get("group") or DEFAULT_GROUP)
         self._port = int(options.get("port") or DEFAULT_PORT)
+        self._destination = (str(self._group), self._port)
         self._ttl = int(options.get("ttl") or DEFAULT_TTL)
         self._wanted: str | None = options.get("interface")
-        self._receiver: trio.socket.SocketType | None = None
+        self._receiver: socket.socket | None = None
         self._sender: socket.socket | None = None
         self._own: tuple[str, int] = ("", 0)
         self.mtu_bytes = _MAX_PAYLOAD_BYTES
@@ -93,11 +94,12 @@ class MulticastTransport:
         source = choose_source(
             interface, self._group.version, node_address=self._context.node_address, vips=self._context.vips
         )
+        await wait_usable(source, interface)
         with contextlib.ExitStack() as opened:
             receiver = opened.enter_context(self._open_receiver(interface))
             sender = opened.enter_context(self._open_sender(interface, source))
             opened.pop_all()
-        self._receiver = trio.socket.from_stdlib_socket(receiver)
+        self._receiver = receiver
         self._sender = sender
         self._own = (source, sender.getsockname()[1])
         self.mtu_bytes = min(_MAX_PAYLOAD_BYTES, interface.mtu_bytes - _HEADERS_BYTES[self._group.version])
@@ -107,6 +109,7 @@ class MulticastTransport:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._receiver is not None:
+            trio.lowlevel.notify_closing(self._receiver)
             self._receiver.close()
         if self._sender is not None:
             self._sender.close()
@@ -122,15 +125,32 @@ class MulticastTransport:
             raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}: a bug in duravip")
         if self._sender is None:
             raise RuntimeError("the transport is not open")
-        with contextlib.suppress(OSError):  # no route, no buffer, a filter, an interface that is down: lost
-            self._sender.sendto(payload, (str(self._group), self._port))
+        try:
+            self._sender.sendto(payload, self._destination)
+        except OSError:
+            return  # no route, no buffer, a filter, an interface that is down: lost
 
     async def receive(self) -> bytes:
+        while True:
+            await self.wait_readable()
+            if (payload := self.receive_nowait()) is not None:
+                return payload
+
+    async def wait_readable(self) -> None:
+        """See `duravip.plugin.api.ReadableTransport`."""
+        if self._receiver is None:
+            raise RuntimeError("the transport is not open")
+        await trio.lowlevel.wait_readable(self._receiver)
+
+    def receive_nowait(self) -> bytes | None:
         if self._receiver is None:
             raise RuntimeError("the transport is not open")
         while True:
-            payload, sender = await self._receiver.recvfrom(65536)
-            if (sender[0].partition("%")[0], sender[1]) != self._own:
+            try:
+                payload, sender = self._receiver.recvfrom(65536)
+            except BlockingIOError:
+                return None
+            if sender[1] != self._own[1] or sender[0].partition("%")[0] != self._own[0]:
                 return payload
 
     def source_address(self) -> str:
@@ -139,7 +159,7 @@ class MulticastTransport:
     def farewell(self) -> Farewell:
         if self._sender is None:
             raise RuntimeError("the transport is not open")
-        return Farewell(descriptor=self._sender.fileno(), destinations=((str(self._group), self._port),))
+        return Farewell(descriptor=self._sender.fileno(), destinations=(self._destination,))
 
     def _open_receiver(self, interface: Interface) -> socket.socket:
         """Bound to the group without SO_REUSEADDR, so that a port that somebody has is found out."""

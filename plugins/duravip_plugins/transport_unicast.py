@@ -21,7 +21,7 @@ from duravip.config.options import Kind, Option
 from duravip.errors import TransportError
 from duravip.model import Address, NodeName, canonical_address
 from duravip.plugin.api import Farewell, Transport, TransportContext, TransportKind, hookimpl
-from duravip_plugins.multicast_interface import Interface, interfaces
+from duravip_plugins.multicast_interface import Interface, interfaces, wait_usable
 from duravip_plugins.unicast_peers import Endpoint, Name, Names, Resolve, parse_endpoint, resolve
 
 DEFAULT_PORT = 4860
@@ -56,8 +56,7 @@ class UnicastTransport:
     def __init__(self, context: TransportContext, *, resolve: Resolve = resolve) -> None:
         self._context = context
         self._resolve = resolve
-        self._receiver: trio.socket.SocketType | None = None
-        self._sender: socket.socket | None = None
+        self._socket: socket.socket | None = None
         self._own = Endpoint(Address(""), 0)
         self._peers: tuple[Endpoint, ...] = ()
         self._names: Names | None = None
@@ -65,7 +64,7 @@ class UnicastTransport:
         self.mtu_bytes = _MAX_PAYLOAD_BYTES
 
     def __repr__(self) -> str:
-        return f"<UnicastTransport on {self._own if self._sender else '(closed)'}>"
+        return f"<UnicastTransport on {self._own if self._socket else '(closed)'}>"
 
     async def __aenter__(self) -> Self:
         options = self._context.options
@@ -82,10 +81,11 @@ class UnicastTransport:
                     f'give each family a stanza of its own (`unicast "six" {{ ... }}`)'
                 )
         self._peers = tuple(dict.fromkeys(peer for peer in literal if peer != self._own))
+        if any(self._own.address in each.addresses for each in present):
+            await wait_usable(self._own.address)
         async with AsyncExitStack() as opening:
-            self._sender = opening.enter_context(_open_socket(self._own))
-            self._receiver = trio.socket.from_stdlib_socket(self._sender)
-            opening.callback(self._receiver.close)
+            self._socket = opening.enter_context(_open_socket(self._own))
+            opening.callback(trio.lowlevel.notify_closing, self._socket)
             names = [peer for peer in peers if isinstance(peer, Name)]
             if names:
                 self._names = Names(names, own=self._own, vips=self._context.vips, resolve=self._resolve)
@@ -113,28 +113,43 @@ class UnicastTransport:
         """See `duravip.plugin.api.PromptTransport`."""
         if len(payload) > self.mtu_bytes:
             raise ValueError(f"{len(payload)} bytes for datagrams of at most {self.mtu_bytes}: a bug in duravip")
-        if self._sender is None:
+        if self._socket is None:
             raise RuntimeError("the transport is not open")
         for peer in self.peers():
             with contextlib.suppress(OSError):  # no route, no buffer, a filter, an interface that is down: lost
-                self._sender.sendto(payload, (peer.address, peer.port))
+                self._socket.sendto(payload, (peer.address, peer.port))
 
     async def receive(self) -> bytes:
-        if self._receiver is None:
+        while True:
+            await self.wait_readable()
+            if (payload := self.receive_nowait()) is not None:
+                return payload
+
+    async def wait_readable(self) -> None:
+        """See `duravip.plugin.api.ReadableTransport`."""
+        if self._socket is None:
+            raise RuntimeError("the transport is not open")
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def receive_nowait(self) -> bytes | None:
+        if self._socket is None:
             raise RuntimeError("the transport is not open")
         while True:
-            payload, sender = await self._receiver.recvfrom(65536)
-            if (sender[0], sender[1]) != (self._own.address, self._own.port):
+            try:
+                payload, sender = self._socket.recvfrom(65536)
+            except BlockingIOError:
+                return None
+            if sender[1] != self._own.port or sender[0] != self._own.address:
                 return payload
 
     def source_address(self) -> str:
         return self._own.address
 
     def farewell(self) -> Farewell:
-        if self._sender is None:
+        if self._socket is None:
             raise RuntimeError("the transport is not open")
         destinations = tuple((str(peer.address), peer.port) for peer in self.peers())
-        return Farewell(descriptor=self._sender.fileno(), destinations=destinations)
+        return Farewell(descriptor=self._socket.fileno(), destinations=destinations)
 
     def peers(self) -> tuple[Endpoint, ...]:
         """To whom datagrams go now, each once."""

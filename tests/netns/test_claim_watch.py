@@ -95,10 +95,14 @@ async def test_claims_of_ours_are_heard_and_nothing_else_is(lan: Lan) -> None:
         assert len(heard.claims) == 2, "both forms of an announcement are one claim"
 
         heard.homes = {"eth0": {OTHER}}
-        await trio.sleep(CHECK_S + 0.2)
-        heard.claims.clear()
-        send(lan, *announcement_frames(VIP, mine), *announcement_frames(OTHER, mine))
-        await heard.until(lambda: heard.claims)
+        with trio.fail_after(PATIENCE_S):
+            while not any(claim.address == OTHER for claim in heard.claims):
+                send(lan, *announcement_frames(OTHER, mine))
+                await trio.sleep(0.05)
+            heard.claims.clear()
+            while not heard.claims:  # the same claim is passed on again after a while
+                send(lan, *announcement_frames(VIP, mine), *announcement_frames(OTHER, mine))
+                await trio.sleep(0.05)
         assert {claim.address for claim in heard.claims} == {OTHER}, "a new table"
 
 
@@ -118,7 +122,7 @@ async def test_whoever_has_it_answers_a_question_and_only_one_that_is_asked(lan:
         watch.ask(ProbeAddress(address=VIP, hardware_address=b"\x02" + theirs[1:5] + b"\x77"))
         watch.ask(ProbeAddress(address=OTHER, hardware_address=None))
         await trio.sleep(0.3)
-        assert heard.claims == []
+        assert not [claim for claim in heard.claims if claim.address in {VIP, OTHER}]  # its kernel may ask for ours
 
 
 async def test_it_outlives_its_interface_and_sees_its_new_hardware_address(lan: Lan) -> None:

@@ -30,7 +30,7 @@ from duravip.plugin.api import (
     Placement,
 )
 from duravip.testing.backend_kit import Place, check_backend
-from duravip.testing.netns import Lan
+from duravip.testing.netns import Lan, wait_usable
 from duravip_plugins.backend_netlink import NetlinkBackend, duravip_backends
 from duravip_plugins.netlink_watch import NetlinkWatch
 
@@ -52,6 +52,7 @@ def lan() -> Iterator[Lan]:
         ip("link add eth1 type veth peer name eth1far")
         ip("link set eth1far up")
         ip("link set eth1 up")
+        wait_usable("eth1", "eth1far")
         yield built
 
 

@@ -108,6 +108,22 @@ async def test_so_does_multicast(lan: Lan, group: str) -> None:
     await check_transport(opening)
 
 
+@netns
+async def test_an_address_that_the_kernel_still_checks_for_duplicates_is_waited_for(lan: Lan) -> None:
+    """As after a boot: RFC 4862, section 5.4."""
+    for setting in ("accept_dad", "dad_transmits"):
+        assert lan.run("a", "sysctl", "-w", f"net.ipv6.conf.eth0.{setting}=1").returncode == 0
+    ip(lan, "a", "link set eth0 down")
+    ip(lan, "a", "link set eth0 up")
+    ip(lan, "a", "addr add fd77::9/64 dev eth0")
+    assert lan.run("a", "ip", "-6", "addr", "show", "tentative").stdout.count("inet6") == 2
+    options = {option.name: option.default for option in transport_multicast.OPTIONS} | {"group": "ff02::4d77"}
+    asked = TransportContext(node=NodeName("a"), options=options)
+    async with opened_inside(lan, "a", transport_multicast.MulticastTransport(asked)) as transport:
+        assert transport.source_address().startswith("fe80::")
+    assert await own(lan, context(peers=ALL6, listen="[fd77::9]:5000")) == "[fd77::9]:5000"
+
+
 # --- where it listens ---------------------------------------------------------------------------------------------
 
 

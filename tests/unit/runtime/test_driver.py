@@ -13,8 +13,8 @@ from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ti
 from duravip.cluster.messages import Leave, Probe, TableChunk
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
-from duravip.runtime.driver import EVENTS_AT_ONCE, Driver
-from duravip.testing.fakes import MemoryNetwork, MemoryTransport
+from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, Driver
+from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.wire.link import Link
 
 KEY = bytes(range(32))
@@ -139,6 +139,33 @@ async def test_a_datagram_of_a_peer_reaches_the_machine_with_sender_and_path(
     ]
 
 
+async def test_of_datagrams_that_come_together_only_the_first_is_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    core, network, peer = ScriptedCore(), MemoryNetwork(), link_of(PEER)
+    async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
+        driver = Driver(
+            core=core,
+            link=link_of(ME),
+            transports={"readable": transport},
+            order=lambda order: None,
+            switch=lambda order: None,
+            ask=lambda question: None,
+            publish=lambda event: None,
+            path_timeout_s=TIMEOUT_S,
+        )
+        nursery.start_soon(driver.run)
+        await trio.sleep(1)
+        assert transport.waits == 1
+        for _ in range(DATAGRAMS_AT_ONCE + 1):
+            (datagram,) = peer.pack([Probe(to=ME)])
+            network.deliver(PEER, datagram)
+        await trio.sleep(1)
+        assert core.kinds() == [PacketHeard] * (DATAGRAMS_AT_ONCE + 1)
+        assert transport.waits == 3, "once for the first four, once for the fifth; and again"
+        nursery.cancel_scope.cancel()
+
+
 async def test_every_path_on_which_a_copy_arrives_counts_and_the_machine_hears_one(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -260,12 +287,18 @@ async def test_a_flood_of_datagrams_does_not_hold_up_a_deadline(
 ) -> None:
     """A due tick goes before the datagram that is at hand, whichever task the scheduler woke first."""
     core = ScriptedCore()
-    rig = Rig(core)
+    now = trio.current_time()
+
+    def at_once(input: Input) -> tuple[Effect, ...]:
+        core.deadline = now if isinstance(input, LeaveRequested) else FOREVER
+        return ()
+
+    core.script = at_once
     peer = link_of(PEER)
-    async with rig.running() as driver:
-        core.deadline = trio.current_time()  # passed, and the timer task does not know
+    async with Rig(core).running() as driver:
+        driver.feed(LeaveRequested())
         driver.feed(PacketHeard(sender=peer.me, messages=(Leave(),)))
-        assert core.kinds() == [Ticked, PacketHeard]
+        assert core.kinds() == [LeaveRequested, Ticked, PacketHeard]
 
 
 async def test_orders_are_carried_out_before_the_next_datagram_is_heard(autojump_clock: trio.testing.MockClock) -> None:

@@ -12,7 +12,7 @@ import trio.testing
 
 from duravip.model import NodeName
 from duravip.plugin.api import Farewell
-from duravip.testing.fakes import MemoryNetwork, MemoryTransport
+from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.testing.transport_kit import check_transport
 
 
@@ -104,13 +104,34 @@ class NeverCloses(Fake):
         pass
 
 
-def opening(kind: Callable[[MemoryNetwork, NodeName], Fake]) -> Callable[[NodeName], Fake]:
+class GivesTheLastFirst(ReadableMemoryTransport):
+    def receive_nowait(self) -> bytes | None:
+        found = list(iter(super().receive_nowait, None))
+        self._arrived.extend(found[:-1])
+        return found[-1] if found else None
+
+
+class GivesTwice(ReadableMemoryTransport):
+    _given = False
+
+    def receive_nowait(self) -> bytes | None:
+        payload = super().receive_nowait()
+        if payload is not None and not self._given:
+            self._given = True
+            self._arrived.append(payload)
+        return payload
+
+
+def opening(kind: Callable[[MemoryNetwork, NodeName], MemoryTransport]) -> Callable[[NodeName], MemoryTransport]:
     network = MemoryNetwork()
     return lambda name: kind(network, name)
 
 
-async def test_a_transport_in_memory_passes(autojump_clock: trio.testing.MockClock) -> None:
-    await check_transport(opening(Fake))
+@pytest.mark.parametrize("kind", [MemoryTransport, ReadableMemoryTransport])
+async def test_a_transport_in_memory_passes(
+    kind: type[MemoryTransport], autojump_clock: trio.testing.MockClock
+) -> None:
+    await check_transport(opening(kind))
 
 
 @pytest.mark.parametrize(
@@ -128,10 +149,12 @@ async def test_a_transport_in_memory_passes(autojump_clock: trio.testing.MockClo
         (LosesWhenCancelled, "did not arrive"),
         (NoAddress, "'eth0': it must be an IP address"),
         (SaysFarewellToNobody, "'farewell' did not arrive"),
+        (GivesTheLastFirst, "received at once: b'third', b'second', b'first'"),
+        (GivesTwice, "received at once: b'first', b'first'"),
     ],
 )
 async def test_a_broken_transport_is_found_out(
-    broken: Callable[[MemoryNetwork, NodeName], Fake], complaint: str, autojump_clock: trio.testing.MockClock
+    broken: Callable[[MemoryNetwork, NodeName], MemoryTransport], complaint: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     with pytest.raises(AssertionError, match=complaint):
         await check_transport(opening(broken))
