@@ -12,14 +12,15 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from duravip.config.options import Kind, Option
+from duravip.config.option_text import default_text, meaning_text, value_text
+from duravip.config.options import Option
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,60 +148,39 @@ def plugin_modules() -> dict[str, Any]:
     return {name: importlib.import_module(target) for name, target in sorted(entry_points.items())}
 
 
+_HOOKS = {"duravip_transports": "transport", "duravip_backends": "backend", "duravip_notifiers": "notifier"}
+
+
 def plugin_options() -> dict[str, tuple[Option, ...]]:
     """Stanza -> options of our own plugins."""
-    found: dict[str, tuple[Option, ...]] = {}
+    return {one.name: one.options for _, one in _offered()}
+
+
+def plugin_kinds() -> dict[str, str]:
+    """Stanza -> transport, backend or notifier."""
+    return {one.name: kind for kind, one in _offered()}
+
+
+def _offered() -> Iterator[tuple[str, Any]]:
     for module in plugin_modules().values():
-        for hook in ("duravip_transports", "duravip_backends", "duravip_notifiers"):
-            for kind in getattr(module, hook, tuple)():
-                found[kind.name] = kind.options
-    return found
+        for hook, kind in _HOOKS.items():
+            yield from ((kind, one) for one in getattr(module, hook, tuple)())
 
 
 def options_table(options: Iterable[Option]) -> str:
     return table(
-        ("option", "value", "default", "what it does"),
-        [(code(one.name), _kind(one), _default(one), _doc(one)) for one in options],
+        ("option", "value", "default", "what it does", "since"),
+        [
+            (
+                code(one.name),
+                value_text(one, code),
+                default_text(one, code),
+                meaning_text(one, code, lambda text: f"**{text}**"),
+                one.since,
+            )
+            for one in options
+        ],
     )
-
-
-def _kind(option: Option) -> str:
-    if option.kind is Kind.CHOICE:
-        return ", ".join(code(choice) for choice in option.choices)
-    text = option.kind.value
-    if option.low is not None and option.high is not None:
-        text += f", {option.low:g} to {option.high:g}"
-    elif option.low is not None:
-        text += f", at least {option.low:g}"
-    if option.unit:
-        text += f" {option.unit}"
-    return text + "".join(f", or `{word}`" for word in option.words)
-
-
-def _default(option: Option) -> str:
-    if option.required:
-        return "required"
-    if option.default is None or option.default == ():
-        return "none"
-    if isinstance(option.default, bool):
-        return code("true" if option.default else "false")
-    if isinstance(option.default, tuple):
-        return ", ".join(code(one) for one in option.default)
-    return code(f"{option.default:g}" if isinstance(option.default, float) else option.default)
-
-
-def _doc(option: Option) -> str:
-    parts = [option.doc]
-    if option.trade_off:
-        parts.append(option.trade_off)
-    if not option.in_force:
-        parts.append("**Read, without effect in this version.**" + (f" {option.instead}." if option.instead else ""))
-    if option.former_names:
-        parts.append(f"Formerly {', '.join(map(code, option.former_names))}.")
-    for values, what in ((option.idle, "has no effect yet"), (option.refused, "is refused in this version")):
-        for value in values:
-            parts.append(f"**{code(str(value).lower() if isinstance(value, bool) else value)} {what}.**")
-    return " ".join(parts)
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

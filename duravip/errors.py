@@ -26,6 +26,10 @@ class ConfigurationError(UsageError):
         super().__init__(f"{place}{message}" + (f" ({hint})" if hint else ""))
 
 
+class UnsayableError(DuravipError):
+    """A language has no way to write something."""
+
+
 class PluginError(DuravipError):
     """A plugin that the configuration names cannot be loaded or used."""
 

@@ -19,6 +19,7 @@ from duravip.model import NodeName, Origin, address_order
 
 if TYPE_CHECKING:
     from duravip.cluster.flags import Landscape
+    from duravip.config.endpoints import Resolve
     from duravip.config.node_config import NodeConfig
     from duravip.config.options import Option
     from duravip.model import Address, VipEntry
@@ -29,21 +30,31 @@ Examples:
   duravip check node1.conf
   duravip check node1.conf node2.conf node3.conf
   duravip check a=site.conf b=site.conf --format json --strict
+  duravip check --explain failure_timeout
+  duravip check --explain DV305
 """
 
 
 @click.command("check", epilog=_EPILOG)
-@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="[NAME=]FILE...", nargs=-1, type=click.Path())
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
+@click.option("--explain", "word", metavar="OPTION|CODE", help="Say all about an option, or a diagnostic's code.")
 @plugin_option
-def command(files: tuple[str, ...], style: str, strict: bool, named: tuple[str, ...]) -> None:
+def command(files: tuple[str, ...], style: str, strict: bool, word: str | None, named: tuple[str, ...]) -> None:
     """Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed.
 
     FILE is one node's configuration. The node's name is NAME, else its nodename, else the file's name without
     its ending. Exit 0: no errors; 1: with --strict, a warning or a flag; 2: errors.
     """
+    if not files and word is None:
+        raise click.UsageError("name at least one FILE")
     plugins = plugins_for([split_name(file)[1] for file in files], named)
+    if word is not None:
+        from duravip.cli.explaining import explain
+
+        click.echo(explain(word, plugins.plugin_options()), nl=False)
+        return
     checked = check(
         files,
         parsers=plugins.parsers(),
@@ -134,9 +145,10 @@ def check(
     plugin_options: Mapping[str, tuple[Option, ...]],
     plugin_kinds: Mapping[str, str] | None = None,
     failed_plugins: Mapping[str, str] | None = None,
+    resolve: Resolve | None = None,
 ) -> Checked:
     """`arguments` are FILE or NAME=FILE. Of two files for one node the first counts; the second is an
-    error."""
+    error. `resolve`: a host name's addresses, default the system's."""
     from duravip.cli.between_nodes import compare
     from duravip.cluster.flags import survey
     from duravip.config.load import load_file
@@ -154,6 +166,7 @@ def check(
             name=name,
             environ=environment_of_all(),
             host_name=Path(path).stem or "node",
+            resolve=resolve,
         )
         diagnostics += config.diagnostics
         if config.name in nodes:

@@ -20,13 +20,20 @@ _RELATED = 4  # other places that are shown
 
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """On stderr, in the order given; in colours on a terminal, unless NO_COLOR is set."""
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    if text := text_of(diagnostics, coloured=coloured):
+        click.echo(text, err=True, color=coloured)
+
+
+def text_of(diagnostics: Iterable[Diagnostic], *, coloured: bool = False) -> str:
+    """Several lines for each, without a newline at the end."""
     sources = SourceLines()
-    coloured = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    lines: list[str] = []
     for found in diagnostics:
         severity = found.severity.value
         if coloured:
             severity = click.style(severity, fg=_COLOURS[found.severity], bold=True)
-        lines = [f"{place(found.origin)}: {severity} {found.code}: {printable(found.message)}"]
+        lines += [f"{place(found.origin)}: {severity} {found.code}: {printable(found.message)}"]
         lines += excerpt(found.origin, sources)
         for related in found.related[:_RELATED]:
             lines.append(f"    {place(related.origin)}: {printable(related.message)}")
@@ -35,7 +42,7 @@ def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
             lines.append(f"    and {len(found.related) - _RELATED} more places")
         if found.hint:
             lines.append(f"    hint: {printable(found.hint)}")
-        click.echo("\n".join(lines), err=True, color=coloured)
+    return "\n".join(lines)
 
 
 class SourceLines:

@@ -15,6 +15,7 @@ from duravip.errors import DuravipError
 COMMANDS: dict[str, tuple[str, str]] = {
     "announce": ("announce", "Tell the network again who has which address."),
     "check": ("check", "Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed."),
+    "convert": ("convert", "Translate a configuration; `check` gives the same table for both."),
     "demo": ("demo", "Three nodes, real elections and a failure on this machine."),
     "drain": ("drain", "Have a node give its addresses away and take none."),
     "events": ("events", "What happens in the cluster, as it happens."),
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rehearse": ("rehearse", "Run these configurations through random faults, in a simulated world."),
     "reload": ("reload", "Read the configuration again, and say what changes."),
     "run": ("run", "The daemon, in the foreground."),
+    "schema": ("schema", "The JSON Schema of the TOML form, for editors."),
     "show": ("show", "The virtual addresses: owner, flags, members."),
     "undrain": ("undrain", "Let a drained node own addresses again."),
     "wait": ("wait", "Wait until a node is ready, or its view mature."),

@@ -78,7 +78,7 @@ def load_document(
         text = read_text(path)
     except UnreadableError as error:
         return _empty(file, error.diagnostic)
-    parser = _parser(text, file, parsers)
+    parser = parser_for(text, file, parsers)
     document = _parsed(parser, text, file)
 
     def search() -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _nodename(document: Document) -> str | None:
 def parse_text(text: str, *, file: str, parsers: Sequence[ConfigParser]) -> Document:
     """By the parser whose suffix the file has, else the one that finds the text most likely its own. Includes stay
     what they are."""
-    return _parsed(_parser(text, file, parsers), text, file)
+    return _parsed(parser_for(text, file, parsers), text, file)
 
 
 def _parsed(parser: ConfigParser | None, text: str, file: str) -> Document:
@@ -120,7 +120,8 @@ def _parsed(parser: ConfigParser | None, text: str, file: str) -> Document:
     return document
 
 
-def _parser(text: str, file: str, parsers: Sequence[ConfigParser]) -> ConfigParser | None:
+def parser_for(text: str, file: str, parsers: Sequence[ConfigParser]) -> ConfigParser | None:
+    """The one whose suffix the file has, else the one that finds the text most likely its own."""
     lowered = file.lower()
     for parser in parsers:
         if lowered.endswith(parser.suffixes):

@@ -21,9 +21,10 @@ BOOLEAN_WORDS = TRUE_WORDS | FALSE_WORDS | {"yes", "no"}
 """Words that are certainly no name of a node. `yes` and `no` are no booleans of Momentum's, and no names
 either."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_DURATION = re.compile(r"([+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))\s?(ms|s|m|h)")
+NUMBER_PATTERN = r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?"
+INTEGER_PATTERN = r"[+-]?[0-9]{1,18}"
+DURATION_PATTERN = r"([+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))\s?(ms|s|m|h)"
+_NUMBER, _INTEGER, _DURATION = map(re.compile, (NUMBER_PATTERN, INTEGER_PATTERN, DURATION_PATTERN))
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 _EXPECTED = {

@@ -44,6 +44,21 @@ class ConfigParser(Protocol):
         ...
 
 
+@runtime_checkable
+class ConfigWriter(ConfigParser, Protocol):
+    """What a ConfigParser may be: `duravip convert` then writes its language too, and says what it leaves out."""
+
+    def write(self, document: Document) -> str:
+        """The text that `parse` makes the same tree of, but for the order of stanzas with different keywords, and for
+        types that the language lacks. Keywords and options are in small letters; stanzas that count as one have been
+        merged. Raises `UnsayableError` when the language has no way to write something of it."""
+        ...
+
+    def comments(self, text: str) -> Sequence[int]:
+        """The offset of every comment in a text without errors. No tree has them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportContext:
     """What a transport may know. `node`: this node's name. `options`: the validated stanza, every declared option in

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from duravip.config.diagnostics import Severity
 from duravip.config.document import Assignment, Document, Include, Item, Stanza, Value
 from duravip.model import Origin
-from duravip.plugin.api import ConfigParser
+from duravip.plugin.api import ConfigParser, ConfigWriter
 
 _T = TypeVar("_T")
 
@@ -48,6 +48,7 @@ def check_parser(parser: ConfigParser, sample: Sample) -> None:
         check_broken_texts_are_diagnosed,
         check_sniffing,
         check_any_text_gives_a_document,
+        check_what_it_writes_it_reads,
     ):
         check(parser, sample)
 
@@ -129,6 +130,25 @@ def check_any_text_gives_a_document(parser: ConfigParser, sample: Sample) -> Non
         texts.append(sample.text[:at] + put + sample.text[at + chance.randrange(3) :])
     for text in texts:
         _assert_inside(_document(parser, text), text)
+
+
+def check_what_it_writes_it_reads(parser: ConfigParser, sample: Sample) -> None:
+    """Only of a parser that is a ConfigWriter: the sample, written again, means the same, but for the order."""
+    if not isinstance(parser, ConfigWriter):
+        return
+    written = parser.write(parser.parse(sample.text, file=FILE))
+    read = parser.parse(written, file=FILE)
+    assert not _errors(read), f"what it wrote has errors: {_errors(read)}, in {written!r}"
+    assert _unordered(plain(read.root)) == _unordered(sample.tree), f"the sample was written as {written!r}"
+    assert not list(parser.comments(written)), "it finds comments where it wrote none"
+    for at in parser.comments(sample.text):
+        assert 0 <= at < len(sample.text), f"it finds a comment at {at} of a text of {len(sample.text)}"
+
+
+def _unordered(tree: list[Any]) -> list[Any]:
+    """Items by their text, inside as well; an assignment's content as it is."""
+    items = [(item[0], item[1], _unordered(item[2])) if len(item) == 3 else item for item in tree]
+    return sorted(items, key=repr)
 
 
 def plain(stanza: Stanza) -> list[Any]:

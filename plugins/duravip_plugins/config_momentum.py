@@ -18,6 +18,7 @@ from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
 from duravip_plugins.momentum_text import ITEM, Lines, Token, Tokens, forgotten_quote, unquoted
+from duravip_plugins.momentum_writer import momentum_comments, write_momentum
 
 MAX_DEPTH = 100  # nested stanzas
 MAX_DIAGNOSTICS = 100  # a text with more is no configuration
@@ -37,6 +38,12 @@ class MomentumParser:
 
     def parse(self, text: str, *, file: str) -> Document:
         return _Parser(text, file).document()
+
+    def write(self, document: Document) -> str:
+        return write_momentum(document)
+
+    def comments(self, text: str) -> Sequence[int]:
+        return momentum_comments(text)
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
 from duravip_plugins.toml_places import MAX_DEPTH, Path, Places, find_places
+from duravip_plugins.toml_writer import toml_comments, write_toml
 
 _LISTENER = "listener"
 _INCLUDE = "include"
@@ -48,6 +49,12 @@ class TomlParser:
         else:
             _Builder(document, find_places(text)).build(tree)
         return document
+
+    def write(self, document: Document) -> str:
+        return write_toml(document)
+
+    def comments(self, text: str) -> Sequence[int]:
+        return toml_comments(text)
 
 
 @hookimpl
@@ -176,9 +183,11 @@ class _Builder:
                 'write kind = "esmtp" and listen = "192.0.2.1:25" in it',
             )
             return
-        stanza = Stanza(f"{kind.lower()}_listener", None, self._key_origin(path))
+        name = table.get("name")
+        own_name = name if isinstance(name, str) else None
+        stanza = Stanza(f"{kind.lower()}_listener", own_name, self._key_origin(path))
         inner = Stanza("listen", listen, self._key_origin(path))
-        self._fill(inner, table, path, skip=("kind", "listen"))
+        self._fill(inner, table, path, skip=("kind", "listen") if own_name is None else ("kind", "listen", "name"))
         stanza.items.append(inner)
         parent.items.append(stanza)
 

@@ -22,7 +22,7 @@ MAX_DEPTH = 100
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_STRINGS = (
+STRINGS = (
     re.compile(r'"""(?:[^\\"]++|\\.|"(?!""))*+""""{0,2}', re.DOTALL),
     re.compile(r"'''(?:[^']++|'(?!''))*+''''{0,2}"),
     re.compile(r'"(?:[^"\\\n]++|\\.)*+"'),
@@ -132,7 +132,7 @@ class _Scanner:
         """Steps over a string, if one stands here."""
         if not self._text.startswith(('"', "'"), self._at):
             return False
-        for pattern in _STRINGS:
+        for pattern in STRINGS:
             found = pattern.match(self._text, self._at)
             if found:
                 self._at = found.end()
