@@ -149,6 +149,7 @@ async def test_of_datagrams_that_come_together_only_the_first_is_waited_for(
             link=link_of(ME),
             transports={"readable": transport},
             order=lambda order: None,
+            drain=lambda request: None,
             switch=lambda order: None,
             ask=lambda question: None,
             publish=lambda event: None,
