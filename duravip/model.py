@@ -30,6 +30,7 @@ Name = Annotated[NodeName, Meta(min_length=1, max_length=255)]
 MAX_COUNT = (1 << 53) - 1
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
+Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 
 def canonical_address(text: str) -> Address:
@@ -75,7 +76,7 @@ class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     follow: Use | None = None
     interface: str | None = None
     prefix: int = 32
-    weight: float = 1.0
+    weight: Weight = 1.0
     anti_affinity: str = ""
     together: str = ""
     origin: Origin = Origin()
@@ -94,16 +95,16 @@ class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that all members should give alike; the coordinator's are in force where they differ.
 
-    `balance_set_size` is a number of VIPs, 0 meaning `auto`. Times are seconds.
+    `balance_set_size` is a number of VIPs, 0 meaning `auto`. Times are seconds. The bounds are the options'.
     """
 
-    balance_set_size: int = 0
-    view_mature_time: float = 5.0
-    view_balance_interval: float = 10.0
+    balance_set_size: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    view_mature_time: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    view_balance_interval: Annotated[float, Meta(ge=0.1, le=86_400)] = 10.0
     ownership: str = "available"
     members: tuple[NodeName, ...] = ()
     tie_breaker: NodeName | None = None
-    address_lifetime: float = 10.0
+    address_lifetime: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     fail_back: str = "when-mature"
 
 

@@ -44,8 +44,8 @@ def decode_table(encoded: bytes) -> Table:
     for vip in table.vips:
         if vip.address <= last or canonical_address(vip.address) != vip.address:
             raise ValueError(f"table not in order at {vip.address!r}")
-        if not 0 <= vip.prefix <= (128 if ":" in vip.address else 32) or not 0 < vip.weight < math.inf:
-            raise ValueError(f"{vip.address}: prefix or weight out of range")
+        if not 0 <= vip.prefix <= (128 if ":" in vip.address else 32):
+            raise ValueError(f"{vip.address}: prefix out of range")
         last = vip.address
     return table
 

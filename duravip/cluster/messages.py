@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from duravip.cluster.addresses import AddressSet
-from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDigest, ViewId
+from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDigest, ViewId, Weight
 
 MAX_MEMBERS = 256
 MAX_PINS = 20_000
@@ -128,7 +128,7 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     drained: bool = False
     leaving: bool = False
     blocked: Blocked = Blocked()
-    weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    weight: Weight = 1.0
     prepared: Prepared | None = None
 
 

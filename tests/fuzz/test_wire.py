@@ -23,8 +23,8 @@ def any_of(info: inspect.Type) -> st.SearchStrategy[object]:
         case inspect.IntType(ge=low, lt=below, le=high):
             top = below - 1 if below is not None else high if high is not None else (1 << 64) - 1
             return st.integers(low if low is not None else -(1 << 63), top)
-        case inspect.FloatType(gt=0, le=high):
-            return st.floats(0, high, exclude_min=True)
+        case inspect.FloatType(ge=low, le=high):
+            return st.floats(low, high)
         case inspect.StrType(min_length=low, max_length=high):
             low, high = low or 0, min(high or 40, max(low or 0, 40))
             return st.text(st.characters(exclude_categories=["Cs"]), min_size=low, max_size=high)
