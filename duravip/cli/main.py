@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("events", "What happens in the cluster, as it happens."),
     "explain": ("explain", "Why an address has its owner, who else could, and what was before."),
     "info": ("info", "This node's daemon: version, counters, settings in force."),
-    "keygen": ("keygen", "Make a cluster key."),
+    "keygen": ("keygen", "Make a cluster key, or change one in steps."),
     "members": ("members", "The nodes that this node hears or shares a view with."),
     "move": ("move", "Move an address to a node, and pin it there."),
     "plan": ("plan", "Who would own what, and why, for these configurations."),

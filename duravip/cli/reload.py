@@ -32,8 +32,8 @@ def command(cluster: bool, dry_run: bool, wait: bool, timeout_s: float | None, s
     """Have the node's daemon read its configuration again, and print what that changes. For root only.
 
     A configuration with errors, or one that this machine could not run, is refused with exit status 1: the old one
-    stays in force, and `show` and `info` call it stale until a reload succeeds. What is not of the VIPs or of the
-    whole cluster's settings is read at the next start only.
+    stays in force, and `show` and `info` call it stale until a reload succeeds. What is not of the VIPs, of the
+    whole cluster's settings or of the keys is read at the next start only.
 
     --wait returns when the view goes by the new table for this node.
 
@@ -71,6 +71,8 @@ def _print(found: dict[str, Any]) -> None:
         lines.append(f"settings of the cluster: {', '.join(found['settings'])}")
     if found["at_next_start"]:
         lines.append(f"at the next start only: {', '.join(found['at_next_start'])}")
+    if seal := found.get("seal"):
+        lines.append(f"keys: {seal['mode']}, seals with {seal['seals_with']}, opens {', '.join(seal['opens'])}")
     lines = lines or ["no difference"]
     if found["members"]:
         lines.append(f"in force on {', '.join(found['members'])}")

@@ -34,8 +34,8 @@ AddressText = Annotated[Address, Meta(min_length=2, max_length=45)]
 HardwareAddress = Annotated[bytes, Meta(min_length=6, max_length=6)]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
-    """Base of all messages."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+    """Base of all messages. Newer software may say more fields behind these: they are read over."""
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True):
@@ -240,7 +240,7 @@ class Neighbours(Message, frozen=True, kw_only=True):
 # --- agreed messages: bodies that the coordinator numbers ---------------------------------------------------------
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """Base of what can be numbered."""
 
 

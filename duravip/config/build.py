@@ -103,6 +103,7 @@ def _local(
         on_isolation=cluster.get("on_isolation"),
         key_file=key_file,
         insecure=insecure,
+        seal=cluster.get("seal"),
         transports=plugins.transports,
         backend=plugins.backend,
         notifiers=plugins.notifiers,

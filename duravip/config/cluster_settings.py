@@ -109,4 +109,13 @@ def key(cluster: Scope, findings: Findings, *, file: str) -> tuple[str | None, b
             cluster.origin if cluster.origin.line else Origin(file),
             "make a key with `duravip keygen`, or write insecure = true in cluster",
         )
+    if cluster.get("seal") == "receive-only":
+        findings.warning(
+            "DV445",
+            "seal = receive-only protects nothing: datagrams without a seal count too"
+            if key_file
+            else "seal = receive-only without a key_file is as good as insecure",
+            cluster.where("seal"),
+            "write seal = enforce as soon as every node has the key",
+        )
     return key_file, insecure

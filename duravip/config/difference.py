@@ -12,6 +12,8 @@ import msgspec
 from duravip.config.node_config import NodeConfig, PluginStanza
 from duravip.model import Address, Settings, Use, VipEntry, address_order
 
+KEYS = ("key_file", "insecure", "seal")  # read with every configuration: `runtime.rekeying`
+
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses in address order. `changed`: what is different about an address, as names of `VipEntry`'s fields.
@@ -49,6 +51,7 @@ def difference(old: NodeConfig, new: NodeConfig) -> Difference:
             *(
                 name
                 for field in fields(old.local)
+                if field.name not in KEYS
                 for name in _changed_setting(field.name, getattr(old.local, field.name), getattr(new.local, field.name))
             ),
         ),

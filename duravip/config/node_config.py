@@ -30,9 +30,9 @@ class PluginStanza:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """What one daemon needs and the others need not know. Times in seconds; paths as text, already with the
-    node's name filled in. `key_file` None and `insecure` False: `run` refuses. `heartbeat_interval` and
-    `failure_timeout` are resolved from the profile. `macs`: (network, real or virtual) of every Topology, the longest
-    first; empty when none is virtual."""
+    node's name filled in. `key_file` None and `insecure` False: `run` refuses. `seal`: enforce or receive-only.
+    `heartbeat_interval` and `failure_timeout` are resolved from the profile. `macs`: (network, real or virtual) of
+    every Topology, the longest first; empty when none is virtual."""
 
     cluster_group: str = "ec_cluster"
     nodeaddr: str | None = None
@@ -42,6 +42,7 @@ class LocalSettings:
     on_isolation: str = "hold"
     key_file: str | None = None
     insecure: bool = False
+    seal: str = "enforce"
     transports: tuple[PluginStanza, ...] = ()
     backend: PluginStanza = PluginStanza(plugin="netlink", name=None, options={})
     notifiers: tuple[PluginStanza, ...] = ()

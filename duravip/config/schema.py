@@ -272,8 +272,9 @@ CLUSTER: tuple[Option, ...] = (
         kind=Kind.CHOICE,
         default="enforce",
         choices=("enforce", "receive-only"),
-        doc="enforce: only sealed datagrams count; receive-only is for rolling out the key.",
-        refused=("receive-only",),
+        doc="enforce: only sealed datagrams count; receive-only is for rolling out a first key: plain ones are said "
+        "and heard beside the sealed ones, so that nodes with and without the key understand each other.",
+        trade_off="receive-only protects nothing: it is for the minutes in which the nodes get their key one by one.",
     ),
     Option(
         name="key_file",

@@ -4,7 +4,7 @@
 
 Standard input is a stream from the daemon; its end is the daemon's death. Lines, each ended by a newline:
 
-    leave HEX                            the sealed datagram to say
+    leave HEX...                         the datagrams to say, one in each form
     paths DESCRIPTOR,HOST,PORT ...       whom to say it to: sockets that were inherited, and addresses
     on ADDRESS HEX                       from here on the address may be on; this rtnetlink request takes it off
     off ADDRESS                          it is off, the kernel has said so
@@ -47,7 +47,7 @@ class Orders:
     """What the daemon has said so far."""
 
     def __init__(self) -> None:
-        self.leave = b""
+        self.leave: tuple[bytes, ...] = ()
         self.paths: Paths = ()
         self.known: Known = {}
         self.dismissed = False
@@ -66,7 +66,7 @@ class Orders:
             elif word == b"paths":
                 self.paths = tuple(_path(each.decode()) for each in content.split())
             elif word == b"leave":
-                self.leave = bytes.fromhex(content.decode())
+                self.leave = tuple(bytes.fromhex(each.decode()) for each in content.split())
             elif word == b"go":
                 self.dismissed = True
 
@@ -126,15 +126,16 @@ def _answers(received: bytes) -> list[int]:
     return found
 
 
-def say(leave: bytes, paths: Paths) -> None:
+def say(leave: tuple[bytes, ...], paths: Paths) -> None:
     for copy in range(COPIES):
         if copy:
             time.sleep(SPACING_S)
         for descriptor, host, port in paths:
-            try:
-                _socket.socket(fileno=posix.dup(descriptor)).sendto(leave, (host, port))
-            except OSError:  # no route, no buffer: lost, as any datagram may be
-                continue
+            for datagram in leave:
+                try:
+                    _socket.socket(fileno=posix.dup(descriptor)).sendto(datagram, (host, port))
+                except OSError:  # no route, no buffer: lost, as any datagram may be
+                    continue
 
 
 def tell_people(text: str) -> None:

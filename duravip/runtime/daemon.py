@@ -39,9 +39,10 @@ from duravip.runtime.guarded import GuardedBackend
 from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundings
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
+from duravip.runtime.rekeying import keyring_of, warn
 from duravip.runtime.state_dir import StateDir
 from duravip.runtime.virtual_macs import VirtualMacs
-from duravip.wire.link import Link, read_keys
+from duravip.wire.link import Link
 
 SWEEP_LIMIT_S = 5.0
 SWITCH_INTERVAL_S = 0.0005  # how long a thread that talks to the kernel may wait for a busy event loop; usually 5 ms
@@ -99,7 +100,7 @@ class Daemon:
         """Until it has left. Started, with its life, when ready. Raises DuravipError, perhaps in a group,
         when it cannot start or go on."""
         config, local = self._config, self._config.local
-        keys = cluster_keys(local)
+        keyring = await trio.to_thread.run_sync(keyring_of, local)
         notifiers = [(stanza, open_notifier(self._plugins, stanza)) for stanza in local.notifiers]
         opening_backend = open_backend(self._plugins, local.backend)
         kernel = partial(blaming, self._plugins.provider(local.backend.plugin), f"the backend {local.backend.title}")
@@ -141,7 +142,8 @@ class Daemon:
             link = Link(
                 me=Member(config.name, state.next_incarnation()),
                 cluster_group=local.cluster_group,
-                keys=keys,
+                keys=keyring.keys,
+                plain=keyring.plain,
                 mtu_bytes=min(transport.mtu_bytes for transport in transports.values()),
             )
             guard: Guard | None = None
@@ -184,8 +186,7 @@ class Daemon:
     def _say_ready(self, around: Surroundings) -> None:
         me = around.link.me
         paths = ", ".join(f"{name} from {one.source_address()}" for name, one in around.transports.items())
-        if self._config.local.key_file is None:
-            log.warning("insecure: datagrams are not sealed; whoever is on this network can join the cluster")
+        warn(around.link.keyring)
         log.info(
             "ready node=%s incarnation=%s vips=%d control=%s over %s",
             me.name,
@@ -227,19 +228,6 @@ async def run_daemon(daemon: Daemon) -> None:
 
             nursery.start_soon(obey)
             nursery.start_soon(live)
-
-
-def cluster_keys(local: LocalSettings) -> Sequence[bytes]:
-    """Empty when insecure. Raises ConfigurationError when there is neither a key nor the wish to be
-    without."""
-    if local.key_file is not None:
-        return read_keys(local.key_file)
-    if local.insecure:
-        return ()
-    raise ConfigurationError(
-        "no cluster key: make one with `duravip keygen FILE`, copy it to every node and name it with key_file, "
-        "or set insecure = true to trust everyone on the network"
-    )
 
 
 def _farewells(transports: Mapping[str, Transport]) -> list[Farewell]:

@@ -54,11 +54,11 @@ log = logging.getLogger("duravip")
 class Guard:
     """An async context manager: entering starts it; leaving ends it. Between, `keep` must run.
 
-    `leave` is the sealed datagram; `farewells` is asked again and again; `lock` is a descriptor of a file that the
+    `leave`: the datagrams that say it; `farewells` is asked again and again; `lock` is a descriptor of a file that the
     guard holds open until it is done (and where its process id is written, for people)."""
 
-    def __init__(self, *, leave: bytes, farewells: Callable[[], Sequence[Farewell]], lock: int) -> None:
-        self._leave = leave
+    def __init__(self, *, leave: Sequence[bytes], farewells: Callable[[], Sequence[Farewell]], lock: int) -> None:
+        self._leave = tuple(leave)
         self._farewells = farewells
         self._lock = lock
         self._known: dict[Address, bytes] = {}
@@ -112,6 +112,11 @@ class Guard:
         """These are off, for certain."""
         known = [address for address in addresses if self._known.pop(address, None) is not None]
         self._tell(b"".join(b"off %s\n" % address.encode() for address in known))
+
+    def say_last(self, leave: Sequence[bytes]) -> None:
+        """The keys have changed: it would have to say these."""
+        self._leave = tuple(leave)
+        self._tell_leave()
 
     # --- keeping it alive ---
 
@@ -184,7 +189,7 @@ class Guard:
         self._has_unsent = trio.Event()
         self._write_pid(self._process.pid)
         self._paths = b""
-        self._tell(b"leave %s\n" % self._leave.hex().encode())
+        self._tell_leave()
         self._tell_paths()
         self._tell(b"".join(_on(address, request) for address, request in self._known.items()))
 
@@ -208,6 +213,9 @@ class Guard:
         os.pwrite(self._lock, f"{pid}\n".encode(), 0)
 
     # --- the stream ---
+
+    def _tell_leave(self) -> None:
+        self._tell(b"leave %s\n" % b" ".join(each.hex().encode() for each in self._leave))
 
     def _tell_paths(self) -> None:
         paths = b" ".join(

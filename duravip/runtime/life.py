@@ -38,9 +38,11 @@ from duravip.runtime.guard import Guard
 from duravip.runtime.notifying import Notifying
 from duravip.runtime.plumber import Plumber
 from duravip.runtime.ready import keep_watchdog, watchdog_interval_s
+from duravip.runtime.rekeying import Rekeying
 from duravip.runtime.reloading import Reloading, Reread
 from duravip.runtime.status import Status
 from duravip.runtime.watching import Watching
+from duravip.wire.keyring import id_text
 from duravip.wire.link import Link
 
 LEAVE_GRACE_S = 3.0  # on top of the core's own limit: who has not left by then is stopped
@@ -106,6 +108,7 @@ class Life:
             config,
             reread=around.reread,
             fits=around.fits,
+            keys=Rekeying(around.link, around.guard.say_last if around.guard is not None else lambda leave: None),
             feed=self._feed,
             publish=self._publish,
             me=me.name,
@@ -219,7 +222,8 @@ class Life:
             "control": self._around.control.path,
             "state_dir": local.state_dir,
             "cluster_group": local.cluster_group,
-            "sealed": local.key_file is not None,
+            "sealed": bool(self._around.link.keyring.keys),
+            "seal": self._seal(),
             "transports": {path: one.source_address() for path, one in self._around.transports.items()},
             "backend": local.backend.plugin,
             "guard_pid": self._around.guard.pid if self._around.guard is not None else None,
@@ -242,6 +246,12 @@ class Life:
             "counters": asdict(self._driver.counters),
             "dropped": {reason.name.lower(): n for reason, n in self._around.link.counters.items() if n},
         }
+
+    def _seal(self) -> dict[str, Any]:
+        """Whose datagrams are sealed with what: before a key is removed, nobody should be heard with it."""
+        link = self._around.link
+        heard = {name: id_text(number) if number else None for name, number in sorted(link.heard_with().items())}
+        return {**link.keyring.as_json(), "wire_version": link.version, "heard": heard}
 
     async def _homes(self) -> Homes:
         """Where each address of the table read last belongs on this machine, as far as is known."""

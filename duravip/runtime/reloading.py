@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import trio
@@ -24,10 +24,11 @@ from duravip.cluster.messages import Round
 from duravip.cluster.wishes import SWITCH_LIMIT_S
 from duravip.config.diagnostics import Diagnostic
 from duravip.config.difference import Difference, difference
-from duravip.config.node_config import NodeConfig
+from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import DuravipError
 from duravip.events import ConfigRejected, ConfigReloaded, Event
 from duravip.model import NodeName
+from duravip.wire.keyring import Keyring
 
 ANSWER_GRACE_S = 2.0  # on top of what the group takes at most
 UNDERWAY = "a reload of the whole cluster, asked through this node, is under way"
@@ -38,12 +39,13 @@ log = logging.getLogger("duravip")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
     """What came of it. `refusal`: why the old configuration stays, or ""; `warnings`: a line each; `members`: who has
-    switched together."""
+    switched together; `keys`: what it seals and opens with, when the reload changes that."""
 
     refusal: str = ""
     difference: Difference = field(default_factory=Difference)
     warnings: tuple[str, ...] = ()
     members: tuple[NodeName, ...] = ()
+    keys: Keyring | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The answer to `reload`, when it is not refused."""
@@ -51,7 +53,24 @@ class Reread:
             **msgspec.to_builtins(self.difference),
             "warnings": list(self.warnings),
             "members": list(self.members),
+            "seal": self.keys.as_json() if self.keys is not None else None,
         }
+
+
+class Keys(Protocol):
+    """What is asked of `runtime.rekeying.Rekeying`."""
+
+    async def read(self, local: LocalSettings, /) -> Keyring: ...
+    def use(self, keyring: Keyring, /) -> None: ...
+    def differ(self, keyring: Keyring, /) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """A configuration that can be used, and its keys."""
+
+    config: NodeConfig
+    keys: Keyring
 
 
 class Outcome:
@@ -73,6 +92,7 @@ class Reloading:
         *,
         reread: Callable[[], NodeConfig],
         fits: Callable[[NodeConfig], Awaitable[None]],
+        keys: Keys,
         feed: Callable[[Input], None],
         publish: Callable[[Event], None],
         me: NodeName,
@@ -82,10 +102,11 @@ class Reloading:
         self._me = me
         self._members = members
         self._asked, self._rounds = trio.open_memory_channel[Round](math.inf)
-        self._aside: tuple[Round, NodeConfig, Reread] | None = None
+        self._aside: tuple[Round, Fresh, Reread] | None = None
         self._outcome: Outcome | None = None
         self._reread = reread
         self._fits = fits
+        self._keys = keys
         self._feed = feed
         self._publish = publish
         self._lock = trio.Lock()
@@ -101,7 +122,7 @@ class Reloading:
             if fresh is None:
                 self._publish(ConfigRejected(text=found.refusal))
                 return found
-            self._feed(TableLoaded(table=fresh.table))
+            self._feed(TableLoaded(table=fresh.config.table))
             self._go_by(fresh, found)
             return found
 
@@ -147,28 +168,32 @@ class Reloading:
             async with self._lock:
                 fresh, found = await self._read_aside()
                 self._aside = (asked, fresh, found) if fresh is not None else None
-                table = fresh.table if fresh is not None else None
+                table = fresh.config.table if fresh is not None else None
                 self._feed(ConfigurationRead(round=asked, table=table, refusal=found.refusal))
 
-    def _go_by(self, fresh: NodeConfig, found: Reread) -> None:
+    def _go_by(self, fresh: Fresh, found: Reread) -> None:
+        self._keys.use(fresh.keys)
         if found.difference.at_next_start:
             log.warning("reload: takes effect at the next start: %s", ", ".join(found.difference.at_next_start))
-        self.config = replace(self.config, table=fresh.table)
-        self._publish(ConfigReloaded(digest=fresh.table.digest()))
+        self.config = replace(self.config, table=fresh.config.table)
+        self._publish(ConfigReloaded(digest=fresh.config.table.digest()))
 
-    async def _read_aside(self) -> tuple[NodeConfig | None, Reread]:
+    async def _read_aside(self) -> tuple[Fresh | None, Reread]:
         """None for one that cannot be used."""
         try:
             fresh = await trio.to_thread.run_sync(self._reread)
             refusal = "; ".join(map(diagnostic_text, fresh.errors()))
             if not refusal:
                 await self._fits(fresh)
+                keys = await self._keys.read(fresh.local)
         except DuravipError as error:
             refusal = str(error)
         if refusal:
             return None, Reread(refusal=refusal)
         warnings = tuple(map(diagnostic_text, fresh.diagnostics))
-        return fresh, Reread(difference=difference(self.config, fresh), warnings=warnings)
+        changed = keys if self._keys.differ(keys) else None
+        found = Reread(difference=difference(self.config, fresh), warnings=warnings, keys=changed)
+        return Fresh(config=fresh, keys=keys), found
 
 
 def diagnostic_text(found: Diagnostic) -> str:

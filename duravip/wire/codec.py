@@ -2,6 +2,9 @@
 
 A body is one byte, PLAIN or DEFLATED, then a msgpack array of messages (or that array, compressed by zlib).
 `decode` gives messages or a `Dropped`, whatever the bytes are: a member that holds the key may be broken.
+
+Newer software may say more: kinds of messages that are unknown here are left out, and so are fields behind the last
+that is known (`wire.versions`). Everything else that does not fit is no message.
 """
 
 from __future__ import annotations
@@ -38,9 +41,14 @@ def _from_builtin(wanted: type, value: object) -> AddressSet:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_builtin)
+_KINDS = frozenset(kind.__struct_config__.tag for kind in AnyMessage.__args__)
+
 _decoder = msgspec.msgpack.Decoder(
     Annotated[tuple[AnyMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)], dec_hook=_from_builtin
 )
+_raw_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_MESSAGES)])
+_one_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_from_builtin)
+_fields_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1)])
 
 
 def encode_message(message: AnyMessage) -> bytes:
@@ -77,11 +85,20 @@ def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
         return Dropped(DropReason.MALFORMED)
     try:
         messages: tuple[AnyMessage, ...] = _decoder.decode(array)
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-    ):  # MsgspecError and UnicodeError are ValueErrors
+    except _NO_MESSAGE:
+        pass
+    else:
+        return messages
+    try:
+        messages = tuple(_one_decoder.decode(one) for one in _raw_decoder.decode(array) if _is_known(one))
+    except _NO_MESSAGE:
         return Dropped(DropReason.MALFORMED)
-    return messages
+    return messages if messages else Dropped(DropReason.UNKNOWN_KIND)
+
+
+def _is_known(message: msgspec.Raw) -> bool:
+    return msgspec.msgpack.decode(_fields_decoder.decode(message)[0], type=str) in _KINDS
+
+
+# MsgspecError and UnicodeError are ValueErrors
+_NO_MESSAGE = (ValueError, TypeError, OverflowError, RecursionError)

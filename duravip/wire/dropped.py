@@ -22,6 +22,7 @@ class DropReason(enum.Enum):
     FORGED = "the seal does not fit"
     DUPLICATE = "heard already (a second copy, or a second path)"
     REPLAY = "older than the replay window, or of a long past incarnation"
+    UNKNOWN_KIND = "nothing but kinds of messages that only newer software knows"
     MALFORMED = "sealed by a member, but no message"
 
 

@@ -7,23 +7,19 @@ own: a lost one loses the body, and the protocol says it again.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import os
-import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from duravip.cluster.messages import AnyMessage, Leave
-from duravip.errors import ConfigurationError
-from duravip.model import Member
+from duravip.model import Member, NodeName
 from duravip.wire import codec
 from duravip.wire.dropped import Dropped, DropReason
-from duravip.wire.seal import KEY_BYTES, MAX_DATAGRAM_BYTES, Opener, Sealer, overhead_bytes
+from duravip.wire.keyring import Keyring
+from duravip.wire.seal import MAX_DATAGRAM_BYTES, Opener, Sealer, overhead_bytes
+from duravip.wire.versions import VERSIONS, Speaking
 
 _WHOLE = b"\0"
 _PIECE = b"\1"
@@ -59,15 +55,28 @@ class _Partial:
 
 
 class Link:
-    """One incarnation's end of the cluster's conversation. No keys: insecure, no seal. `counters` grows by
-    one for every datagram that was not acted upon."""
+    """One incarnation's end of the cluster's conversation. `keyring` says with what is sealed and what is opened; it
+    may change (`rekey`). `counters` grows by one for every datagram that was not acted upon."""
 
-    def __init__(self, *, me: Member, cluster_group: str, keys: Sequence[bytes], mtu_bytes: int) -> None:
-        """Raises ValueError when `mtu_bytes` leaves no room for a message, or the name is too long."""
+    def __init__(
+        self,
+        *,
+        me: Member,
+        cluster_group: str,
+        keys: Sequence[bytes],
+        mtu_bytes: int,
+        plain: bool = False,
+        versions: Sequence[int] = VERSIONS,
+    ) -> None:
+        """`plain`: beside the keys, plain datagrams are said and understood too. Raises ValueError when `mtu_bytes`
+        leaves no room for a message, or the name is too long."""
         self.me = me
-        self._sealer = Sealer(me=me, cluster_group=cluster_group, key=keys[0] if keys else None)
-        self._opener = Opener(me=me, cluster_group=cluster_group, keys=keys)
-        room = min(mtu_bytes, MAX_DATAGRAM_BYTES) - overhead_bytes(me.name, secure=bool(keys)) - len(_WHOLE)
+        self.keyring = Keyring(keys=tuple(keys), plain=plain)
+        self._cluster_group = cluster_group
+        self._speaking = Speaking(versions)
+        self._sealers = self._make_sealers(after=0)
+        self._opener = Opener(me=me, cluster_group=cluster_group, keys=keys, plain=plain, versions=versions)
+        room = min(mtu_bytes, MAX_DATAGRAM_BYTES) - overhead_bytes(me.name, secure=True) - len(_WHOLE)
         self._body_bytes = room
         self._piece_bytes = room - _PIECE_HEAD.size
         if self._piece_bytes < _SMALLEST_PIECE_BYTES:
@@ -75,6 +84,26 @@ class Link:
         self._next_body = 0
         self._partial: OrderedDict[Member, OrderedDict[int, _Partial]] = OrderedDict()
         self.counters: dict[DropReason, int] = dict.fromkeys(DropReason, 0)
+
+    def rekey(self, keyring: Keyring) -> None:
+        """From now on seals and opens with these. Nothing that was said is said again, nothing heard is forgotten."""
+        self.keyring = keyring
+        self._sealers = self._make_sealers(after=self._sealers[0].sequence)
+        self._opener.rekey(keyring.keys, plain=keyring.plain)
+
+    def heard_with(self) -> dict[NodeName, int]:
+        """Sender -> the id of the key that it has sealed with last; 0: nothing of it was sealed."""
+        return self._opener.heard_with()
+
+    @property
+    def version(self) -> int:
+        """The wire version that is spoken now."""
+        return self._speaking.version(said=self._sealers[0].sequence)
+
+    def _make_sealers(self, *, after: int) -> tuple[Sealer, ...]:
+        return tuple(
+            Sealer(me=self.me, cluster_group=self._cluster_group, key=key, after=after) for key in self.keyring.says
+        )
 
     def pack(self, messages: Sequence[AnyMessage]) -> list[bytes]:
         """Datagrams of at most `mtu_bytes`, to be sent in this order. As many messages share one as fit.
@@ -93,13 +122,19 @@ class Link:
             datagrams += self._seal_body(codec.body_of(waiting))
         return datagrams
 
-    def last_words(self) -> bytes:
-        """The guard's LEAVE: the same datagram however often it is asked for."""
-        return self._sealer.seal_last(_WHOLE + codec.body_of([codec.encode_message(Leave())]))
+    def last_words(self) -> tuple[bytes, ...]:
+        """The guard's LEAVE, in every form that the others may need: the same however often it is asked for, until the
+        keys change."""
+        frame = _WHOLE + codec.body_of([codec.encode_message(Leave())])
+        return tuple(sealer.seal_last(frame, version=self._speaking.lowest) for sealer in self._sealers)
+
+    def _seal(self, frame: bytes) -> list[bytes]:
+        version, opens = self.version, self._speaking.highest
+        return [sealer.seal(frame, version=version, opens=opens) for sealer in self._sealers]
 
     def _seal_body(self, body: bytes) -> list[bytes]:
         if len(body) <= self._body_bytes:
-            return [self._sealer.seal(_WHOLE + body)]
+            return self._seal(_WHOLE + body)
         if len(body) > codec.MAX_BODY_BYTES:
             raise ValueError(f"a message of {len(body)} bytes is too large to send")
         step = self._piece_bytes
@@ -107,8 +142,9 @@ class Link:
         number = self._next_body
         self._next_body = (number + 1) % (1 << 32)
         return [
-            self._sealer.seal(_PIECE + _PIECE_HEAD.pack(number, index, len(pieces)) + piece)
+            datagram
             for index, piece in enumerate(pieces)
+            for datagram in self._seal(_PIECE + _PIECE_HEAD.pack(number, index, len(pieces)) + piece)
         ]
 
     def open(self, datagram: bytes) -> Received | Incomplete | Dropped:
@@ -122,6 +158,7 @@ class Link:
         opened = self._opener.open(datagram)
         if isinstance(opened, Dropped):
             return opened
+        self._speaking.heard(opened.opens, said=self._sealers[0].sequence)
         kind, body = opened.frame[:1], opened.frame[1:]
         if kind == _PIECE:
             joined = self._join(opened.sender, body)
@@ -158,45 +195,3 @@ class Link:
         if len(bodies) > _MAX_PARTIAL_BODIES:
             bodies.popitem(last=False)
         return Incomplete(sender)
-
-
-def read_keys(path: str) -> tuple[bytes, ...]:
-    """The cluster keys of a key file: one a line, base64 of 32 bytes; blank lines and `#` comments do not
-    count. Raises ConfigurationError, with the line where there is one."""
-    try:
-        with Path(path).open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(1 << 20)
-    except OSError as wrong:
-        raise ConfigurationError(
-            f"cannot read the cluster key: {wrong.strerror}",
-            path=path,
-            hint="make one with `duravip keygen FILE`, or copy the other members'",
-        ) from wrong
-    if mode & 0o077:
-        raise ConfigurationError(
-            f"others than its owner may use the cluster key (mode {mode:04o})",
-            path=path,
-            hint=f"chmod 600 {path}",
-        )
-    keys: list[bytes] = []
-    for number, line in enumerate(text.split(b"\n"), 1):
-        content = line.partition(b"#")[0].strip()
-        if not content:
-            continue
-        try:
-            key = base64.b64decode(content, validate=True)
-        except (binascii.Error, ValueError):
-            key = b""
-        if len(key) != KEY_BYTES:
-            raise ConfigurationError(
-                f"not a cluster key: expected base64 of {KEY_BYTES} bytes",
-                path=path,
-                line=number,
-                hint="make one with `duravip keygen`",
-            )
-        if key not in keys:
-            keys.append(key)
-    if not keys:
-        raise ConfigurationError("no cluster key in this file", path=path, hint="make one with `duravip keygen`")
-    return tuple(keys)

@@ -5,7 +5,8 @@ Header, big-endian, always in clear and always authenticated:
     bytes  field
     2      magic "DV"
     1      wire version
-    1      0 plain, 1 sealed
+    1      lowest bit: 0 plain, 1 sealed; upper four: the highest wire version that the sender opens, 0 when it is this
+           one; the rest is 0 when sent and not looked at
     4      key id (0 when plain)
     8      hash of the cluster group's name
     8      the sender's incarnation: its counter
@@ -20,7 +21,8 @@ of a node, or two nodes, never use one nonce twice under one key, though all hol
 last sequence, 2^64 - 1, is never used by a Sealer: it belongs to the guard, who says LEAVE for a daemon that
 has died.
 
-Several keys: the first seals, all open; the key id picks. Anyone who holds a key can speak as any member.
+Several keys: the first seals, all open; the key id picks. Anyone who holds a key can speak as any member. Keys may
+change during a life; the sequence goes on, and what was learnt of the others stays.
 
 Replays: one window for each (name, incarnation), whatever path a datagram took. Only a datagram that opened
 makes or moves a window, so strangers cannot push out what was learnt from members.
@@ -43,10 +45,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from duravip.model import Incarnation, Member, NodeName
 from duravip.wire.dropped import Dropped, DropReason
+from duravip.wire.versions import VERSIONS
 
 KEY_BYTES = 32
 TAG_BYTES = 16
-WIRE_VERSION = 1
 MAX_NAME_BYTES = 255
 MAX_DATAGRAM_BYTES = 65_507  # the largest UDP payload
 LAST_SEQUENCE = (1 << 64) - 1
@@ -55,8 +57,10 @@ MAX_LIVES = 8  # incarnations of one name that are remembered, the newest
 MAX_SENDERS = 1024  # names
 
 _MAGIC = b"DV"
-_PLAIN, _SEALED = 0, 1
+_PLAIN, _SEALED = 0, 1  # the lowest bit
+_OPENS_SHIFT = 4  # of the highest version that the sender opens
 _HEADER = struct.Struct(">2sBBI8sQQQB")
+_FLAGS_AT = struct.calcsize(">2sB")
 _SEQUENCE_AT, _SEQUENCE_BYTES = struct.calcsize(">2sBBI8sQQ"), 8  # in the header
 _COUNTER_LIMIT = 1 << 53  # as `model.Count`
 
@@ -74,7 +78,8 @@ def _derive(key: bytes, info: bytes, length: int) -> bytes:
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(key)
 
 
-def _key_id(key: bytes) -> int:
+def key_id(key: bytes) -> int:
+    """What a key is called in clear. Two keys may have one id: rarely, and it does no harm."""
     return int.from_bytes(_derive(key, b"duravip key id", 4), "big")
 
 
@@ -89,42 +94,45 @@ def _nonce(sequence: int) -> bytes:
 
 
 class Sealer:
-    """Seals what one incarnation says. `key` None: plain, for `insecure = true`."""
+    """Seals what one incarnation says. `key` None: plain. `after`: the last sequence that the incarnation has used."""
 
-    def __init__(self, *, me: Member, cluster_group: str, key: bytes | None) -> None:
+    def __init__(self, *, me: Member, cluster_group: str, key: bytes | None, after: int = 0) -> None:
         """Raises ValueError for a name that does not fit into the header."""
         name = me.name.encode()
         if not 0 < len(name) <= MAX_NAME_BYTES:
             raise ValueError(f"the node name {me.name!r} must have 1 to {MAX_NAME_BYTES} bytes in UTF-8")
-        self._sequence = 0
-        group = _group_hash(cluster_group)
-        kind, key_id = (_PLAIN, 0) if key is None else (_SEALED, _key_id(key))
-        life = me.incarnation
-        header = _HEADER.pack(_MAGIC, WIRE_VERSION, kind, key_id, group, life.counter, life.nonce, 0, len(name)) + name
-        self._before, self._after = header[:_SEQUENCE_AT], header[_SEQUENCE_AT + _SEQUENCE_BYTES :]
+        self.sequence = after
+        self._kind, number = (_PLAIN, 0) if key is None else (_SEALED, key_id(key))
+        group, life = _group_hash(cluster_group), me.incarnation
+        header = _HEADER.pack(_MAGIC, 0, 0, number, group, life.counter, life.nonce, 0, len(name)) + name
+        self._before, self._after = header[_FLAGS_AT + 1 : _SEQUENCE_AT], header[_SEQUENCE_AT + _SEQUENCE_BYTES :]
         self._aead = None if key is None else _cipher(key, group, me)
 
-    def seal(self, frame: bytes) -> bytes:
-        self._sequence += 1
-        return self._sealed(frame, self._sequence)
+    def seal(self, frame: bytes, *, version: int = VERSIONS[-1], opens: int = VERSIONS[-1]) -> bytes:
+        """In this wire version, saying that the sender opens them up to `opens`."""
+        self.sequence += 1
+        return self._sealed(frame, self.sequence, version, opens)
 
-    def seal_last(self, frame: bytes) -> bytes:
+    def seal_last(self, frame: bytes, *, version: int = VERSIONS[-1]) -> bytes:
         """With the sequence that no other datagram of this incarnation has: for one frame only. Whoever hears it takes
         nothing that was sealed before it any more."""
-        return self._sealed(frame, LAST_SEQUENCE)
+        return self._sealed(frame, LAST_SEQUENCE, version, version)
 
-    def _sealed(self, frame: bytes, sequence: int) -> bytes:
-        header = self._before + sequence.to_bytes(_SEQUENCE_BYTES, "big") + self._after
+    def _sealed(self, frame: bytes, sequence: int, version: int, opens: int) -> bytes:
+        flags = self._kind if opens == version else self._kind | opens << _OPENS_SHIFT
+        head = _MAGIC + bytes((version, flags)) + self._before
+        header = head + sequence.to_bytes(_SEQUENCE_BYTES, "big") + self._after
         if self._aead is None:
             return header + frame
         return header + self._aead.encrypt(_nonce(sequence), frame, header)
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An authentic frame, not heard before."""
+    """An authentic frame, not heard before. `opens`: the highest wire version that its sender opens."""
 
     sender: Member
     frame: bytes
+    opens: int = VERSIONS[-1]
 
 
 class _Life:
@@ -158,27 +166,49 @@ _WINDOW_MASK = (1 << WINDOW) - 1
 
 
 class Opener:
-    """Opens what the others have sealed. No keys: accepts plain datagrams, and only those."""
+    """Opens what the others have sealed. `plain`: plain datagrams too, as always without keys."""
 
-    def __init__(self, *, me: Member, cluster_group: str, keys: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        me: Member,
+        cluster_group: str,
+        keys: Sequence[bytes],
+        plain: bool = False,
+        versions: Sequence[int] = VERSIONS,
+    ) -> None:
         self._me = me
+        self._versions = frozenset(versions)
         self._me_name = me.name.encode()
         self._me_life = (me.incarnation.counter, me.incarnation.nonce)
         self._group = _group_hash(cluster_group)
         self._keys: dict[int, list[bytes]] = {}
-        for key in keys:
-            self._keys.setdefault(_key_id(key), []).append(key)
+        self._plain = True
         self._lives: OrderedDict[bytes, dict[tuple[int, int], _Life]] = OrderedDict()
+        self.rekey(keys, plain=plain)
+
+    def rekey(self, keys: Sequence[bytes], *, plain: bool) -> None:
+        """From now on these count; what was heard stays heard."""
+        self._keys = {}
+        for key in keys:
+            self._keys.setdefault(key_id(key), []).append(key)
+        self._plain = plain or not keys
+
+    def heard_with(self) -> dict[NodeName, int]:
+        """Sender -> the id of the key that its newest life has sealed with last; 0: it has only said plain things."""
+        newest = (lives[max(lives)] for lives in self._lives.values())
+        return {life.member.name: life.key_id for life in newest}
 
     def open(self, datagram: bytes) -> Opened | Dropped:
         if len(datagram) < _HEADER.size:
             return Dropped(DropReason.TOO_SHORT)
         if len(datagram) > MAX_DATAGRAM_BYTES:
             return Dropped(DropReason.TOO_LARGE)
-        magic, version, kind, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(datagram)
+        magic, version, flags, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(datagram)
+        kind = flags & _SEALED
         if magic != _MAGIC:
             return Dropped(DropReason.BAD_MAGIC)
-        if version != WIRE_VERSION:
+        if version not in self._versions:
             return Dropped(DropReason.WRONG_VERSION)
         if group != self._group:
             return Dropped(DropReason.FOREIGN_CLUSTER)
@@ -188,11 +218,11 @@ class Opener:
         name = datagram[_HEADER.size : body_at]
         if name == self._me_name and (counter, nonce) == self._me_life:
             return Dropped(DropReason.OWN)
-        if kind == _PLAIN and self._keys:
+        if kind == _PLAIN and not self._plain:
             return Dropped(DropReason.INSECURE)
         if kind == _SEALED and key_id not in self._keys:
             return Dropped(DropReason.UNKNOWN_KEY)
-        if kind not in (_PLAIN, _SEALED) or not name or not sequence or counter >= _COUNTER_LIMIT:
+        if not name or not sequence or counter >= _COUNTER_LIMIT:
             return Dropped(DropReason.MALFORMED)
 
         life = self._lives.get(name, _NO_LIVES).get((counter, nonce))
@@ -218,11 +248,11 @@ class Opener:
             life = self._remember(name, _Life(member, key_id, cipher))
             if life is None:
                 return Dropped(DropReason.REPLAY)
-        elif life.key_id != key_id:  # the sender was given a new first key without a new life
+        elif cipher is not None and cipher is not life.cipher:  # it was given another first key without a new life
             life.key_id, life.cipher = key_id, cipher
         refused = life.accept(sequence)
         if refused is None:
-            return Opened(member, frame)
+            return Opened(member, frame, max(flags >> _OPENS_SHIFT, version))
         return Dropped(refused, sender=member if refused is DropReason.DUPLICATE else None)
 
     def _decrypt(

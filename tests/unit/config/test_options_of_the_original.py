@@ -241,12 +241,18 @@ def test_groups_of_vips_are_named_on_a_service_and_once_for_an_address(momentum)
     [
         "ownership = strict",
         "on_isolation = hold-if-gateway",
-        "seal = receive-only",
     ],
 )
 def test_what_would_be_unsafe_to_ignore_is_an_error(momentum, written) -> None:
     config = momentum(f"cluster {{ {written} }}")
     assert [found.code for found in config.errors()] == ["DV405"]
+
+
+def test_a_seal_that_is_received_only_is_a_warning_with_and_without_a_key(momentum) -> None:
+    for also, mode in (("key_file = k", "k"), ("insecure = true", None)):
+        config = momentum(f"cluster {{ {also} seal = receive-only }}")
+        assert codes(config) == ["DV445"]
+        assert (config.local.seal, config.local.key_file) == ("receive-only", mode)
 
 
 def test_a_virtual_mac_needs_an_interface_and_the_whole_address(momentum) -> None:

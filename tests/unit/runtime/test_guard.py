@@ -36,7 +36,7 @@ class Stage:
         def farewells() -> list[Farewell]:
             return [Farewell(descriptor=self.sending.fileno(), destinations=self.destinations)]
 
-        return Guard(leave=LEAVE, farewells=farewells, lock=self.lock)
+        return Guard(leave=[LEAVE], farewells=farewells, lock=self.lock)
 
     def heard(self) -> list[bytes]:
         found = []

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from duravip.runtime._guard_process import CHUNK, TRIES, Orders, take_off
 
-STREAM = b"leave 0a0b\npaths 7,239.192.0.77,4860 9,fd77::2,4861\non 192.0.2.50 ff\non fd77::51 00ee\noff 192.0.2.50\n"
+STREAM = (
+    b"leave 0a0b 0c\npaths 7,239.192.0.77,4860 9,fd77::2,4861\non 192.0.2.50 ff\non fd77::51 00ee\noff 192.0.2.50\n"
+)
 
 
 def heard(*parts: bytes) -> Orders:
@@ -27,7 +29,7 @@ def heard(*parts: bytes) -> Orders:
 def test_the_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), len(STREAM)]
     orders = heard(*(STREAM[start:end] for start, end in itertools.pairwise(ends)))
-    assert orders.leave == b"\x0a\x0b"
+    assert orders.leave == (b"\x0a\x0b", b"\x0c")
     assert orders.paths == ((7, "239.192.0.77", 4860), (9, "fd77::2", 4861))
     assert orders.known == {b"fd77::51": b"\x00\xee"}
     assert not orders.dismissed

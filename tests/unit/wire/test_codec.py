@@ -47,8 +47,9 @@ def test_a_body_that_would_inflate_beyond_the_limit_is_dropped() -> None:
         pytest.param(b"\0", id="no array"),
         pytest.param(b"\0\x90", id="no message"),
         pytest.param(b"\2\x91\x91\xa5Leave", id="unknown kind"),
-        pytest.param(b"\0\x91\x91\xa5Leavx", id="unknown message"),
-        pytest.param(b"\0\x91\x92\xa5Leave\x01", id="an unknown field"),
+        pytest.param(b"\0\x92\x91\xa5Leavx\x91\xa5Probe", id="a message without its field beside an unknown one"),
+        pytest.param(b"\0\x91\x90", id="a message without a kind"),
+        pytest.param(b"\0\x91\x91\x07", id="a kind that is no text"),
         pytest.param(b"\0\x91\x91\xa5Leave\0", id="bytes left over"),
         pytest.param(b"\1" + zlib.compress(b"\x91\x91\xa5Leave") + b"x", id="bytes after the compressed"),
         pytest.param(b"\1" + zlib.compress(b"\x91\x91\xa5Leave")[:-1], id="compressed and cut"),
@@ -99,3 +100,17 @@ def test_a_number_outside_its_bounds_is_dropped(epoch: int) -> None:
         body=Assigned(balancing=True, groups=()),
     )
     assert codec.decode(body(wrong)) == MALFORMED
+
+
+def test_kinds_of_messages_and_last_fields_that_only_newer_software_knows_are_read_over() -> None:
+    leave, probe, news = ["Leave", {"more": 1}], ["Probe", "b", 7, [8]], ["News", 1, 2]
+    assert codec.decode(b"\0" + msgspec.msgpack.encode([leave, news, probe])) == (Leave(), Probe(to=NodeName("b")))
+
+
+def test_a_body_of_nothing_but_unknown_kinds_is_counted_as_that() -> None:
+    assert codec.decode(b"\0" + msgspec.msgpack.encode([["News", 1]])) == Dropped(DropReason.UNKNOWN_KIND)
+
+
+def test_a_numbered_message_whose_body_is_unknown_is_no_message() -> None:
+    said = ["Numbered", [1, "a", [1, 2]], 5, ["Unheard-of", 1]]
+    assert codec.decode(b"\0" + msgspec.msgpack.encode([["Leave"], said])) == MALFORMED

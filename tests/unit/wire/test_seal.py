@@ -153,7 +153,7 @@ def changed(at: int, to: int) -> bytes:
         (bytes(65_508), DropReason.TOO_LARGE),
         (changed(0, 0), DropReason.BAD_MAGIC),
         (changed(2, 9), DropReason.WRONG_VERSION),
-        (changed(3, 7), DropReason.MALFORMED),  # neither plain nor sealed
+        (changed(3, 7), DropReason.FORGED),  # flags that nobody knows, and nobody sealed
         (changed(16, 1), DropReason.MALFORMED),  # an incarnation beyond all bounds
         (changed(41, ord("c")), DropReason.FORGED),  # another name
         (changed(41, 0xFF), DropReason.MALFORMED),  # no UTF-8
