@@ -41,7 +41,7 @@ CODES = (
         "A setting is not available in this version, and ignoring it would be unsafe.",
         why="Whoever asks for it relies on it: a node that pretended would do harm where it was to be prevented.",
         mend="Leave it at its default until a version has it.",
-        example="cluster { seal = receive-only }\n",
+        example="cluster { on_isolation = hold-if-gateway }\n",
     ),
     error(
         "DV407",
@@ -256,5 +256,12 @@ CODES = (
         mend="Keep one of them.",
         example="Binding a { bind_address = 10.1.1.51  enable_duravip = true  together = x }\n"
         "Binding b { bind_address = 10.1.1.51  together = y }\n",
+    ),
+    warning(
+        "DV445",
+        "seal = receive-only is for rolling out a first key, and protects nothing.",
+        why="Datagrams without a seal count too, so that nodes with and without the key understand each other.",
+        mend="Write `seal = enforce`, or leave seal out, as soon as every node has the key.",
+        example="cluster { key_file = /etc/duravip/cluster.key  seal = receive-only }\n",
     ),
 )
