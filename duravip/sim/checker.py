@@ -19,8 +19,9 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
     L2  all live nodes agree on view, number, owners and flags, and are mature; no node ever disagrees with its
         coordinator.
     L3  an undisputed preference for an eligible node is honoured, unless `fail_back` says otherwise.
-    L4  no chain of moves of single VIPs, each to another of its eligible members, would even out the loads: that is
-        the same as optimal for these (Harvey et al., Semi-matchings for bipartite graphs and load balancing, 2003).
+    L4  no chain of moves of single VIPs (of weight 1, in no group), each to another of its eligible members, would even
+        out the loads: that is the same as optimal for these (Harvey et al., Semi-matchings for bipartite graphs and
+        load balancing, 2003).
     L5  nothing is ordered any more. And nobody orders to take what another one has, in whatever view, while nothing
         gives a reason to doubt that one: all links have been whole and all concerned have been well for long; nor for
         one failure time-out after a stall, since nobody may be accused from before it.
@@ -347,7 +348,8 @@ class Checker(Observer):
             load[owner] += landscape.weights.get(address, 1.0)
             eligible = self._eligible(landscape, address)
             bound = {pins.get(address), *landscape.preferences.get(address, ())}.intersection(eligible)
-            tied = address in landscape.follows or address in landscape.followers or address in landscape.weights
+            company = (landscape.follows, landscape.followers, landscape.weights, landscape.apart, landscape.together)
+            tied = any(address in mapping for mapping in company)
             if not bound and not tied:
                 ways[owner].update(dict.fromkeys(eligible, address))
         for source in self._hosts:

@@ -11,7 +11,7 @@ Got = TypeVar("Got")
 
 
 def spread(
-    job: Callable[[Asked], Got], items: Iterable[Asked], jobs: int, *, initializer: Callable[[], None] | None = None
+    job: Callable[[Asked], Got], items: Iterable[Asked], jobs: int, *, initializer: Callable[[], object] | None = None
 ) -> Iterator[Got]:
     """`job` of each item, by `jobs` processes, or in this one for 1. `job` must be importable (or a `partial` of what
     is); `initializer` is called once in each process."""

@@ -1,4 +1,4 @@
-"""A thousand random schedules break no promise; the same seed is the same run; deliberate bugs are found.
+"""Two thousand random schedules break no promise; the same seed is the same run; deliberate bugs are found.
 
 To look at one: `python -m duravip.sim --seeds SEED --trace`.
 """
@@ -17,7 +17,7 @@ from duravip.sim.run import run_schedule
 
 pytestmark = pytest.mark.long
 
-SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "1000"))
+SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "2000"))
 CORES = len(os.sched_getaffinity(0))
 
 # Where each deliberate bug was found, and by which rule.
