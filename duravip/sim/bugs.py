@@ -214,7 +214,7 @@ def _a_release_that_counts_too_late() -> list[Patch]:
 
     def lax(self: AgreedState, number: int, body: AnyBody) -> None:
         if isinstance(body, Reported):
-            body = msgspec.structs.replace(body, as_of=number)
+            body = msgspec.structs.replace(body, as_of=number - 1)
         apply(self, number, body)
 
     return [(AgreedState, "apply", lax)]
