@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from duravip.cluster.flags import Landscape
-from duravip.config.diagnostics import Diagnostic, Findings, shown
+from duravip.config.diagnostics import Diagnostic, Findings, Related, shown
 from duravip.config.node_config import NodeConfig
+from duravip.config.reach import NodeAddress, node_addresses
+from duravip.config.spelling import suggestion
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, VipEntry, address_order
 
 _FLAG_CODES = {
@@ -45,8 +47,7 @@ def compare(nodes: Sequence[NodeConfig], landscape: Landscape) -> tuple[Diagnost
     _mentions(nodes, landscape, findings)
     _prefixes(universe, landscape, entries, findings)
     _own_addresses(nodes, landscape, findings)
-    if len(nodes) > 1:
-        _unknown_preferences(nodes, findings)
+    _names(nodes, findings)
     return findings.as_found()
 
 
@@ -61,9 +62,10 @@ def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings
         for flag in sorted(raised, key=lambda flag: flag.value):
             code, hint = _FLAG_CODES[flag]
             evidence = raised[flag]
-            origin = _place(evidence[0], landscape.entries[evidence[0].node].get(address))
+            places = [_place(one, landscape.entries[one.node].get(address)) for one in evidence]
             said = _listed([one.text for one in evidence], "; ")
-            findings.warning(code, f"{address} is {flag.value}: {said}", origin, hint)
+            others = (Related(origin, one.text) for origin, one in zip(places[1:], evidence[1:], strict=True))
+            findings.warning(code, f"{address} is {flag.value}: {said}", places[0], hint, *others)
 
 
 def _place(evidence: Evidence, entry: VipEntry | None) -> Origin:
@@ -90,6 +92,7 @@ def _settings(nodes: Sequence[NodeConfig], findings: Findings) -> None:
                     f"{_setting(option, theirs)} on {first.name}",
                     _written(node, option),
                     "where they differ, the coordinator's is in force",
+                    Related(_written(first, option), f"{_setting(option, theirs)} on {first.name}"),
                 )
 
 
@@ -115,6 +118,7 @@ def _groups(nodes: Sequence[NodeConfig], findings: Findings) -> None:
                 f"{shown(first.local.cluster_group)}: they will ignore each other",
                 _written(node, "cluster_group"),
                 "give both the same cluster_group",
+                Related(_written(first, "cluster_group"), f"{first.name} is in {shown(first.local.cluster_group)}"),
             )
 
 
@@ -145,6 +149,7 @@ def _mentions(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findi
                     f"{address} is a VIP on {_listed(members, ', ')}, but on {node.name} it is not enabled",
                     origin,
                     f"{node.name} will never own it nor take it off; write enable_duravip = true there too",
+                    *(Related(landscape.entries[one][address].origin, f"a VIP on {one}") for one in members),
                 )
 
 
@@ -165,34 +170,69 @@ def _prefixes(
                     f"{address} has a prefix of {entry.prefix} bits on {node} and of {prefix} bits on {first}",
                     entry.origin,
                     "give its Topology the same cidrmask everywhere",
+                    Related(entries[first][address].origin, f"{prefix} bits on {first}"),
                 )
 
 
 def _own_addresses(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findings) -> None:
+    said: set[Address] = set()
     for node in nodes:
-        own = Address(node.local.nodeaddr or "")
-        for member in landscape.members.get(own, ()):
-            if member != node.name:
-                findings.error(
-                    "DV516",
-                    f"{own} is the own address (nodeaddr) of {node.name} and a VIP on {member}",
-                    _written(node, "nodeaddr"),
-                    "a VIP is an address that no node has by itself",
-                )
+        known = [*node_addresses(node.local)]
+        if node.local.nodeaddr:
+            known.append(NodeAddress(Address(node.local.nodeaddr), "nodeaddr", _written(node, "nodeaddr")))
+        for own in known:
+            for member in landscape.members.get(own.address, ()):
+                if member != node.name and own.address not in said:
+                    said.add(own.address)
+                    findings.error(
+                        "DV516",
+                        f"{own.address} is a node's own address ({own.what}, on {node.name}) and a VIP on {member}",
+                        own.origin,
+                        "a VIP is an address that no node has by itself",
+                        Related(landscape.entries[member][own.address].origin, "it is enabled here"),
+                    )
 
 
-def _unknown_preferences(nodes: Sequence[NodeConfig], findings: Findings) -> None:
-    known = {node.name for node in nodes}
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def _names(nodes: Sequence[NodeConfig], findings: Findings) -> None:
+    """Nodes whose names people would take for one, and preferences for nodes that are not there."""
+    alike: dict[str, NodeConfig] = {}
+    for node in nodes:
+        first = alike.setdefault(_short(node.name), node)
+        if first is not node:
+            findings.warning(
+                "DV518",
+                f"the nodes {shown(node.name)} and {shown(first.name)} differ only in case or domain",
+                _written(node, "nodename"),
+                "names are compared whole: if they are one node, give it one name",
+                Related(_written(first, "nodename"), f"{shown(first.name)} is here"),
+            )
+    members = {name for node in nodes for name in node.table.settings.members}
+    if len(nodes) > 1 or members:
+        _unknown_preferences(nodes, {node.name for node in nodes} | members, findings)
+
+
+def _short(name: str) -> str:
+    return name.lower().partition(".")[0]
+
+
+def _unknown_preferences(nodes: Sequence[NodeConfig], known: set[NodeName], findings: Findings) -> None:
     said: set[str] = set()
+    by_short_name = {_short(name): name for name in sorted(known)}
     for node in nodes:
         for vip in node.table.vips:
             for wanted in vip.preferences():
                 if wanted.value in known or wanted.value in said:
                     continue
                 said.add(wanted.value)
-                findings.info(
+                near = by_short_name.get(_short(wanted.value)) or suggestion(wanted.value, sorted(known))
+                findings.warning(
                     "DV517",
-                    f"{shown(wanted.value)} is preferred, and is none of the nodes given here",
+                    f"{shown(wanted.value)} is preferred, and is none of the nodes: {_listed(sorted(known), ', ')}",
                     wanted.origin,
-                    f"they are {', '.join(sorted(known))}; names are compared whole",
+                    f"did you mean {near}? Names are compared whole, with case and domain"
+                    if near
+                    else "names are compared whole; give the files of all nodes",
                 )

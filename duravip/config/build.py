@@ -19,6 +19,7 @@ from duravip.config.document import Document, Stanza
 from duravip.config.endpoints import Resolve
 from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.config.plugin_stanzas import PluginOptions, choose_plugins
+from duravip.config.reach import report_reach
 from duravip.config.scope import Reader, Scope
 from duravip.config.services import read_services
 from duravip.config.stanza_names import report_odd_stanzas
@@ -70,6 +71,7 @@ def build(
     _refuse_own_address(cluster, vips, findings)
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     local = replace(local, macs=topologies.macs())
+    report_reach(vips, local, findings)
     return NodeConfig(
         name=node,
         file=document.file,

@@ -145,7 +145,10 @@ class FarewellTransport(Protocol):
 class TransportKind:
     """What `duravip_transports` returns. `open`: called at a start, once for each stanza that bears the `name` (each
     is a path of its own), or once with the defaults if `transports` in the stanza `cluster` names it. It gives the
-    transport, not entered yet."""
+    transport, not entered yet.
+
+    Of its options `check` understands three by their names: `interface`, where it sends; `listen`, an address of this
+    node; `peers`, addresses of nodes."""
 
     name: str
     options: tuple[Option, ...]

@@ -91,11 +91,20 @@ CODES = (
         mend="A VIP is an address that no node has by itself: take another one.",
         example=_two(_VIP, "cluster { nodeaddr = 10.1.1.51 }\n"),
     ),
-    info(
+    warning(
         "DV517",
         "A preference names a node that is none of those given.",
         why="Such a preference is never honoured: names are compared whole, with case and domain.",
         mend="Correct the name; or give `check` the files of all nodes.",
-        example=_two(_VIP.replace("}", " duravip_preference = node3 }"), _VIP),
+        example=_two(_VIP.replace("}", " duravip_preference = Node2 }"), _VIP),
+    ),
+    warning(
+        "DV518",
+        "Two nodes' names differ only in case or domain.",
+        why="Names are compared whole, so they are two nodes; but people, and configurations that were written with "
+        "the other name in mind, take them for one.",
+        mend="If it is one node, give it one nodename everywhere. If there are two, give them names that can be told "
+        "apart.",
+        example=_two("cluster { nodename = mail }\n", "cluster { nodename = mail.example.com }\n"),
     ),
 )

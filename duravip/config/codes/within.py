@@ -166,7 +166,7 @@ CODES = (
     ),
     error(
         "DV423",
-        "A VIP is the node's own address.",
+        "A VIP is a node's own address.",
         why="The daemon takes every VIP off at its start: the node would cut itself off. And when the address moved, "
         "the node could not be reached any more.",
         mend="A VIP is an address that no node has by itself: take another one.",
@@ -256,6 +256,15 @@ CODES = (
         mend="Keep one of them.",
         example="Binding a { bind_address = 10.1.1.51  enable_duravip = true  together = x }\n"
         "Binding b { bind_address = 10.1.1.51  together = y }\n",
+    ),
+    warning(
+        "DV439",
+        "No transport uses the interface that a VIP goes on.",
+        why="When only the VIPs' network fails (a switch, a VLAN), nodes still hear each other over the other one, so "
+        "nobody takes over. A cable that is pulled is noticed all the same.",
+        mend="Let a transport send on that interface too: several stanzas of one transport, or several transports, are "
+        "several paths, and a node is alive as long as one of them works.",
+        example='multicast { interface = eth0 }\nTopology "10.1.1.0/24" { interface = eth1 }\n' + _VIP,
     ),
     warning(
         "DV445",

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from duravip.cli import check as check_module
 from duravip.cli.check import check
 from duravip.cli.diagnostic_text import SourceLines, excerpt
+from duravip.config.options import Kind, Option
 from duravip.model import Origin
 from duravip_plugins.config_momentum import MomentumParser
 from duravip_plugins.config_toml import TomlParser
@@ -167,10 +168,51 @@ def test_one_nodes_own_address_as_a_vip_of_another_is_an_error(nodes) -> None:
     assert (result["ok"], len(found(result, "DV516"))) == (False, 1)
 
 
-def test_a_preference_for_none_of_the_nodes_is_an_information(nodes) -> None:
-    text = binding("192.0.2.1", "Duravip_Preference = node1.example.com")
-    assert [one["severity"] for one in found(nodes(text, text), "DV517")] == ["info"]
+def test_a_preference_for_none_of_the_nodes_is_a_warning_with_the_name_that_was_probably_meant(nodes) -> None:
+    text = binding("192.0.2.1", "Duravip_Preference = Node1.example.com")
+    (one,) = found(nodes(text, text), "DV517")
+    assert (one["severity"], one["hint"].split("?")[0]) == ("warning", "did you mean node1")
     assert found(nodes(text), "DV517") == []
+
+
+def test_a_preference_for_none_of_the_members_is_found_in_one_file(nodes) -> None:
+    members = "cluster { members = ( node1 node2 ) }"
+    assert len(found(nodes(members + binding("192.0.2.1", "Duravip_Preference = node3")), "DV517")) == 1
+    assert found(nodes(members + binding("192.0.2.1", "Duravip_Preference = node2")), "DV517") == []
+
+
+@pytest.mark.parametrize("other", ["MAIL", "mail.example.com", "Mail.example.org"])
+def test_names_that_differ_only_in_case_or_domain_are_a_warning(nodes, other) -> None:
+    (one,) = found(nodes("cluster { nodename = mail }", f"cluster {{ nodename = {other} }}"), "DV518")
+    assert one["severity"] == "warning"
+    assert len(one["related"]) == 1
+    assert found(nodes("cluster { nodename = mail }", "cluster { nodename = mail2 }"), "DV518") == []
+
+
+@pytest.mark.parametrize("unicast", ['listen = "192.0.2.1:4860" peers = ( a )', 'peers = ( a "192.0.2.1:4860" )'])
+def test_an_address_that_a_transport_calls_a_nodes_own_is_no_vip_on_any_node(tmp_path, unicast) -> None:
+    options = {
+        "unicast": (Option(name="listen", kind=Kind.TEXT, doc=""), Option(name="peers", kind=Kind.TEXTS, doc=""))
+    }
+    first, second = tmp_path / "node1.conf", tmp_path / "node2.conf"
+
+    def codes(*texts: str) -> list[str]:
+        for path, text in zip((first, second), texts, strict=True):
+            path.write_text(text)
+        told = check(
+            [str(first), str(second)], parsers=PARSERS, plugin_options=options, plugin_kinds={"unicast": "transport"}
+        )
+        return [one.code for one in told.diagnostics if one.severity.value == "error"]
+
+    assert codes(f"unicast {{ {unicast} }}", binding("192.0.2.1")) == ["DV516"]
+    assert codes(f"unicast {{ {unicast} }}" + binding("192.0.2.1"), "") == ["DV423"]
+    assert codes(f"unicast {{ {unicast} }}" + binding("192.0.2.2"), "") == []
+
+
+def test_a_flags_other_places_are_related(nodes) -> None:
+    (one,) = found(nodes(binding("192.0.2.1"), "\n" + binding("192.0.2.1", name="other")), "DV503")
+    assert [Path(place["file"]).name for place in (one, *one["related"])] == ["node1.conf", "node2.conf"]
+    assert one["related"][0]["line"] == 2
 
 
 def test_two_files_for_one_node_are_an_error(nodes) -> None:

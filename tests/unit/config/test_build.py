@@ -571,3 +571,25 @@ def test_ten_thousand_vips_are_read_in_a_table_sorted_by_address(momentum) -> No
     addresses = [entry.address for entry in config.table.vips]
     assert len(addresses) == 10_000
     assert addresses == sorted(addresses)
+
+
+# --- how nodes reach each other
+
+
+INTERFACE = Option(name="interface", kind=Kind.TEXT, doc="")
+
+
+@pytest.mark.parametrize(
+    ("transports", "warned"),
+    [
+        ("multicast { interface = eth0 }", True),
+        ("multicast { interface = eth0 } multicast second { interface = eth1 }", False),
+        ("multicast { interface = eth1 }", False),
+        ("multicast { }", False),
+        ("", False),
+    ],
+)
+def test_no_transport_on_the_interface_of_a_vip_is_a_warning_if_it_is_sure(momentum, transports, warned) -> None:
+    text = transports + 'Topology "192.0.2.0/24" { interface = eth1 }' + binding("a", A, ENABLED)
+    found = momentum(text, plugins={"multicast": (INTERFACE,)}, kinds={"multicast": "transport"})
+    assert [one.code for one in found.diagnostics if one.code == "DV439"] == ["DV439"] * warned
