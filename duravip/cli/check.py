@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ Examples:
   duravip check node1.conf
   duravip check node1.conf node2.conf node3.conf
   duravip check a=site.conf b=site.conf --format json --strict
+  duravip check node1.conf --against-host
   duravip check --explain failure_timeout
   duravip check --explain DV305
 """
@@ -39,9 +40,12 @@ Examples:
 @click.argument("files", metavar="[NAME=]FILE...", nargs=-1, type=click.Path())
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
+@click.option("--against-host", is_flag=True, help="Also compare FILE, one node's, with this machine.")
 @click.option("--explain", "word", metavar="OPTION|CODE", help="Say all about an option, or a diagnostic's code.")
 @plugin_option
-def command(files: tuple[str, ...], style: str, strict: bool, word: str | None, named: tuple[str, ...]) -> None:
+def command(
+    files: tuple[str, ...], style: str, strict: bool, against_host: bool, word: str | None, named: tuple[str, ...]
+) -> None:
     """Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed.
 
     FILE is one node's configuration. The node's name is NAME, else its nodename, else the file's name without
@@ -49,6 +53,8 @@ def command(files: tuple[str, ...], style: str, strict: bool, word: str | None, 
     """
     if not files and word is None:
         raise click.UsageError("name at least one FILE")
+    if against_host and len(files) != 1:
+        raise click.UsageError("--against-host is about one node: name its FILE alone")
     plugins = plugins_for([split_name(file)[1] for file in files], named)
     if word is not None:
         from duravip.cli.explaining import explain
@@ -62,6 +68,12 @@ def command(files: tuple[str, ...], style: str, strict: bool, word: str | None, 
         plugin_kinds=plugins.plugin_kinds(),
         failed_plugins=plugins.failures(),
     )
+    if against_host:
+        from duravip.cli.against_host import compare_with, look
+
+        usable = [node for node in checked.nodes if not node.errors()]
+        found = [one for node in usable for one in compare_with(look(node, plugins), node)]
+        checked = replace(checked, diagnostics=(*checked.diagnostics, *found))
     if style == "json":
         click.echo(json.dumps(checked.as_json(), indent=2))
     else:

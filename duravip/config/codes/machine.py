@@ -1,7 +1,60 @@
-"""DV6xx: this machine, and the cluster that runs now."""
+"""DV6xx: this machine (`check --against-host`), and the cluster that runs now (`check --against-cluster`)."""
 
 from __future__ import annotations
 
-from duravip.config.codes.code import Code
+from duravip.config.codes.code import error, info, warning
 
-CODES: tuple[Code, ...] = ()
+CODES = (
+    error(
+        "DV601",
+        "This machine does not have an interface that the configuration names.",
+        why="The daemon would own nothing there, or not reach the other nodes.",
+        mend="The hint lists the interfaces that there are.",
+    ),
+    warning(
+        "DV602",
+        "The interface that VIPs go on is down.",
+        why="A node may not own what it could not serve, so it would own none of them.",
+        mend="Set it up, and look at its cable.",
+    ),
+    error(
+        "DV603",
+        "A VIP is an address of this machine's own already.",
+        why="Duravip takes off only what it has put on itself: this machine would answer for the address even while "
+        "another node owns it.",
+        mend="Take it off, and out of the system's own network configuration.",
+    ),
+    error(
+        "DV604",
+        "No process on this machine can have a capability that the daemon needs.",
+        why="CAP_NET_ADMIN puts addresses on interfaces, CAP_NET_RAW announces them.",
+        mend="In a container: `--cap-add NET_ADMIN --cap-add NET_RAW`.",
+    ),
+    warning(
+        "DV605",
+        "A setting of the kernel works against moving addresses.",
+        why="promote_secondaries = 0: taking one address off may take its siblings off. arp_ignore = 8: nobody gets an "
+        "answer. arp_ignore = 0 with two interfaces in one network: the wrong one answers.",
+        mend="Set it with sysctl as the hint says, and in /etc/sysctl.d for the next boot.",
+    ),
+    info(
+        "DV606",
+        "A listener's address can be bound only while this node owns it.",
+        why="A server that is started before, or on a node that does not own it, fails to bind.",
+        mend="Set ip_nonlocal_bind, or let the server listen on every address.",
+    ),
+    info(
+        "DV607",
+        "The addresses of this machine were not compared.",
+        why="The backend would not list them, mostly because that needs privileges.",
+        mend="Run it as root; it only looks.",
+    ),
+    warning(
+        "DV608",
+        "A network manager runs here and has no drop-in for duravip.",
+        why="NetworkManager and systemd-networkd take addresses off that they did not put on, and reconfigure an "
+        "interface when its link comes back. The daemon puts them back, after an outage.",
+        mend="`contrib/networkmanager` and `contrib/networkd` have what they need; "
+        "[how to live with them](../how-to/watching.md).",
+    ),
+)
