@@ -6,16 +6,16 @@ adds what a running cluster would notice too late.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from duravip.cluster.flags import Landscape
 from duravip.config.diagnostics import Diagnostic, Findings, Related, shown
 from duravip.config.node_config import NodeConfig
 from duravip.config.reach import NodeAddress, node_addresses
 from duravip.config.spelling import suggestion
-from duravip.model import Address, Evidence, Flag, NodeName, Origin, VipEntry, address_order
+from duravip.model import Address, Evidence, Flag, NodeName, Origin, Settings, VipEntry, address_order
 
-_FLAG_CODES = {
+FLAG_CODES = {
     Flag.CONFLICT: ("DV501", "preferences for it are ignored until one is left; name one node everywhere"),
     Flag.UNSAFE: ("DV502", "it is managed all the same; give every node the same services"),
     Flag.BROKEN: ("DV503", "nobody will own it; give the address the same Binding names everywhere"),
@@ -60,15 +60,15 @@ def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings
     for address in universe:
         raised = landscape.flags.get(address, {})
         for flag in sorted(raised, key=lambda flag: flag.value):
-            code, hint = _FLAG_CODES[flag]
+            code, hint = FLAG_CODES[flag]
             evidence = raised[flag]
-            places = [_place(one, landscape.entries[one.node].get(address)) for one in evidence]
+            places = [place(one, landscape.entries[one.node].get(address)) for one in evidence]
             said = _listed([one.text for one in evidence], "; ")
             others = (Related(origin, one.text) for origin, one in zip(places[1:], evidence[1:], strict=True))
             findings.warning(code, f"{address} is {flag.value}: {said}", places[0], hint, *others)
 
 
-def _place(evidence: Evidence, entry: VipEntry | None) -> Origin:
+def place(evidence: Evidence, entry: VipEntry | None) -> Origin:
     """Evidence knows the line; the member's table knows the column too."""
     uses = [*entry.services, *entry.bindings, *entry.preferences(), entry.follow] if entry else []
     origins = [use.origin for use in uses if use is not None]
@@ -81,19 +81,24 @@ def _place(evidence: Evidence, entry: VipEntry | None) -> Origin:
 
 
 def _settings(nodes: Sequence[NodeConfig], findings: Findings) -> None:
+    first = nodes[0]
+    for node in nodes[1:]:
+        for option, ours, theirs in settings_that_differ(node.table.settings, first.table.settings):
+            findings.warning(
+                "DV510",
+                f"{option} must be the same on all nodes: {ours} on {node.name}, {theirs} on {first.name}",
+                _written(node, option),
+                "where they differ, the coordinator's is in force",
+                Related(_written(first, option), f"{theirs} on {first.name}"),
+            )
+
+
+def settings_that_differ(ours: Settings, theirs: Settings) -> Iterator[tuple[str, str, str]]:
+    """Option, and both values as people write them."""
     for option, field in _MUST_AGREE.items():
-        first = nodes[0]
-        for node in nodes[1:]:
-            ours, theirs = getattr(node.table.settings, field), getattr(first.table.settings, field)
-            if ours != theirs:
-                findings.warning(
-                    "DV510",
-                    f"{option} must be the same on all nodes: {_setting(option, ours)} on {node.name}, "
-                    f"{_setting(option, theirs)} on {first.name}",
-                    _written(node, option),
-                    "where they differ, the coordinator's is in force",
-                    Related(_written(first, option), f"{_setting(option, theirs)} on {first.name}"),
-                )
+        one, other = getattr(ours, field), getattr(theirs, field)
+        if one != other:
+            yield option, _setting(option, one), _setting(option, other)
 
 
 def _setting(option: str, value: object) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duravip.cli.common import environment_of_all, split_name
+from duravip.cli.output import control_option
 from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.model import NodeName, Origin, address_order
@@ -31,6 +32,7 @@ Examples:
   duravip check node1.conf node2.conf node3.conf
   duravip check a=site.conf b=site.conf --format json --strict
   duravip check node1.conf --against-host
+  duravip check node1.conf --against-cluster
   duravip check --explain failure_timeout
   duravip check --explain DV305
 """
@@ -41,10 +43,19 @@ Examples:
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Exit 1 also for a warning or a flag.")
 @click.option("--against-host", is_flag=True, help="Also compare FILE, one node's, with this machine.")
+@click.option("--against-cluster", is_flag=True, help="Also compare with what the members run now: asks a daemon here.")
+@control_option
 @click.option("--explain", "word", metavar="OPTION|CODE", help="Say all about an option, or a diagnostic's code.")
 @plugin_option
 def command(
-    files: tuple[str, ...], style: str, strict: bool, against_host: bool, word: str | None, named: tuple[str, ...]
+    files: tuple[str, ...],
+    style: str,
+    strict: bool,
+    against_host: bool,
+    against_cluster: bool,
+    control: str | None,
+    word: str | None,
+    named: tuple[str, ...],
 ) -> None:
     """Validate configurations; report CONFLICT, UNSAFE and BROKEN before they are deployed.
 
@@ -74,6 +85,14 @@ def command(
         usable = [node for node in checked.nodes if not node.errors()]
         found = [one for node in usable for one in compare_with(look(node, plugins), node)]
         checked = replace(checked, diagnostics=(*checked.diagnostics, *found))
+    if against_cluster:
+        from duravip.cli.against_cluster import ask
+        from duravip.cli.against_cluster import compare_with as compare_with_cluster
+        from duravip.runtime.client import find_socket
+
+        usable = [node for node in checked.nodes if not node.errors()]
+        differences = compare_with_cluster(ask(find_socket(control)), usable)
+        checked = replace(checked, diagnostics=(*checked.diagnostics, *differences))
     if style == "json":
         click.echo(json.dumps(checked.as_json(), indent=2))
     else:

@@ -45,6 +45,7 @@ from duravip.runtime.requests import (
     Reload,
     Request,
     Show,
+    Tables,
     Undrain,
     decoder,
 )
@@ -172,6 +173,8 @@ class _Answers:
                 return await self._explain(request)
             case Members():
                 return self.status.members()
+            case Tables():
+                return await self.status.tables()
             case Info():
                 return self.info()
             case Events():

@@ -25,6 +25,10 @@ class Members(_Request, frozen=True, kw_only=True, tag="members"):
     pass
 
 
+class Tables(_Request, frozen=True, kw_only=True, tag="tables"):
+    """What every member of the view has in force."""
+
+
 class Info(_Request, frozen=True, kw_only=True, tag="info"):
     pass
 
@@ -73,6 +77,6 @@ class Reload(_Request, frozen=True, kw_only=True, tag="reload"):
 Action = Move | Announce | Drain | Undrain | Reload
 """What is for root only."""
 
-Request = Ping | Show | Explain | Members | Info | Events | Action
+Request = Ping | Show | Explain | Members | Tables | Info | Events | Action
 
 decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -154,6 +154,20 @@ class Status:
             "history": self.history.of(address),
         }
 
+    async def tables(self) -> msgspec.Raw:
+        """The answer to `tables`, as JSON text: of every member of the view its VIPs, as `model.VipEntry` has them."""
+        entries = self._machine.landscape.entries
+        members: list[bytes] = []
+        for name in sorted(entries):
+            vips = tuple(entries[name].values())
+            slices = []
+            for start in range(0, len(vips), SLICE_ADDRESSES):
+                slices.append(msgspec.json.encode(vips[start : start + SLICE_ADDRESSES])[1:-1])
+                await trio.lowlevel.checkpoint()
+            members.append(msgspec.json.encode(name) + b":[" + b",".join(slices) + b"]")
+        head = msgspec.json.encode(self.node)
+        return msgspec.Raw(b'{"node":' + head + b',"tables":{' + b",".join(members) + b"}}")
+
     def members(self) -> list[dict[str, Any]]:
         """The answer to `members`, sorted by name."""
         return [

@@ -57,4 +57,29 @@ CODES = (
         mend="`contrib/networkmanager` and `contrib/networkd` have what they need; "
         "[how to live with them](../how-to/watching.md).",
     ),
+    warning(
+        "DV610",
+        "With this file, an address would become CONFLICT, UNSAFE or BROKEN.",
+        why="The other members run with tables that do not agree with it. BROKEN means that nobody will own the "
+        "address.",
+        mend="Edit the files of all nodes and change them at once: `duravip reload --cluster`.",
+    ),
+    info(
+        "DV611",
+        "An address has a flag now, and would have it no longer.",
+        why="That is probably what the change is for.",
+        mend="Nothing need be done.",
+    ),
+    warning(
+        "DV612",
+        "A setting that must be the same on all nodes would differ from what the cluster runs with.",
+        why="The coordinator's is in force, and who that is changes: so does the cluster's behaviour.",
+        mend="Change it on all nodes.",
+    ),
+    info(
+        "DV613",
+        "The node of this file is no member of the view now.",
+        why="It may be off, or new; or its name is spelt differently.",
+        mend="Names are compared whole: `duravip members` shows those that there are.",
+    ),
 )

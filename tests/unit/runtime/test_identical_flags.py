@@ -18,7 +18,7 @@ import trio.testing
 
 from duravip.cli.check import Checked, check
 from duravip.cli.plan import plan
-from duravip.model import NodeName, Table
+from duravip.model import NodeName, Table, VipEntry
 from duravip.sim.observer import Observer
 from duravip.sim.world import World
 from duravip_plugins.config_momentum import MomentumParser
@@ -68,10 +68,10 @@ def simulated(tables: dict[NodeName, Table]) -> dict[NodeName, tuple[Flags, Evid
     return said
 
 
-async def asked(path: str) -> dict[str, Any]:
-    """What a daemon answers to `show`."""
+async def asked(path: str, command: str = "show") -> dict[str, Any]:
+    """What a daemon answers."""
     async with await trio.open_unix_socket(path) as stream:
-        await stream.send_all(b'{"command": "show"}\n')
+        await stream.send_all(b'{"command": "%s"}\n' % command.encode())
         answer = b""
         while not answer.endswith(b"\n"):
             answer += await stream.receive_some()
@@ -106,6 +106,21 @@ async def test_check_plan_simulator_and_daemon_give_identical_flags(
     assert by_plan == case["flags"]
     assert by_simulator == dict.fromkeys(tables, by_check)
     assert by_daemon == dict.fromkeys(tables, by_check)
+
+
+async def test_a_daemon_tells_what_every_member_has_in_force(
+    memory: Memory, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What `check --against-cluster` goes by."""
+    tables = {node.name: node.table for node in checked(CASES[-1], tmp_path).nodes}
+    for node, table in tables.items():
+        memory.config(node, table, heartbeat_interval=1.0, failure_timeout=3.5)
+    async with memory.running(*tables):
+        await trio.sleep(SETTLING_S)
+        answer = await asked(memory.configs[NodeName("node1")].local.control, "tables")
+    told = msgspec.convert(answer["tables"], dict[str, tuple[VipEntry, ...]])
+    assert answer["node"] == "node1"
+    assert told == {node: table.vips for node, table in tables.items()}
 
 
 def test_the_cases_have_every_flag_alone_and_several_at_once() -> None:
