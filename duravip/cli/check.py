@@ -181,14 +181,15 @@ def check(
     """`arguments` are FILE or NAME=FILE. Of two files for one node the first counts; the second is an
     error. `resolve`: a host name's addresses, default the system's."""
     from duravip.cli.between_nodes import compare
+    from duravip.cli.reading import read_all
     from duravip.cluster.flags import survey
     from duravip.config.load import load_file
 
-    nodes: dict[NodeName, NodeConfig] = {}
-    diagnostics: list[Diagnostic] = []
-    for argument in arguments:
-        name, path = split_name(argument)
-        config = load_file(
+    named = [split_name(argument) for argument in arguments]
+
+    def read(number: int) -> NodeConfig:
+        name, path = named[number]
+        return load_file(
             path,
             parsers=parsers,
             plugin_options=plugin_options,
@@ -199,6 +200,10 @@ def check(
             host_name=Path(path).stem or "node",
             resolve=resolve,
         )
+
+    nodes: dict[NodeName, NodeConfig] = {}
+    diagnostics: list[Diagnostic] = []
+    for config in read_all([path for _, path in named], read):
         diagnostics += config.diagnostics
         if config.name in nodes:
             diagnostics.append(_second_file(config, nodes[config.name].file))

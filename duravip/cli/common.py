@@ -10,6 +10,7 @@ from duravip.errors import UsageError
 from duravip.model import NodeName
 
 if TYPE_CHECKING:
+    from duravip.cli.check import Checked
     from duravip.config.node_config import NodeConfig
 
 
@@ -23,8 +24,12 @@ def split_name(argument: str) -> tuple[NodeName | None, str]:
 
 
 def read_nodes(files: Sequence[str], purpose: str) -> tuple[NodeConfig, ...]:
-    """What `check` reads, sorted by name, for a plan or what else needs all nodes. Errors go to stderr, then UsageError
-    is raised."""
+    """What `check` reads, sorted by name, for what needs all nodes. Errors go to stderr, then UsageError is raised."""
+    return read_checked(files, purpose).nodes
+
+
+def read_checked(files: Sequence[str], purpose: str) -> Checked:
+    """All that `check` finds, as `read_nodes`: all nodes are in its landscape."""
     from duravip.cli.check import check
     from duravip.cli.diagnostic_text import write_diagnostics
     from duravip.cli.with_plugins import plugins_for
@@ -38,7 +43,7 @@ def read_nodes(files: Sequence[str], purpose: str) -> tuple[NodeConfig, ...]:
         plugin_kinds=plugins.plugin_kinds(),
     )
     if not checked.count(Severity.ERROR):
-        return checked.nodes
+        return checked
     write_diagnostics(found for found in checked.diagnostics if found.severity is Severity.ERROR)
     raise UsageError(f"no {purpose} for an invalid configuration; `duravip check` says more")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import read_nodes
+from duravip.cli.common import read_checked
 from duravip.cli.output import print_json, print_table
 from duravip.errors import UsageError
 from duravip.model import Address, NodeName, address_order, canonical_address
@@ -44,8 +44,13 @@ def command(files: tuple[str, ...], down: tuple[str, ...], current: str | None, 
     FILE is one node's configuration; NAME=FILE names the node. Moves are counted from the owners that
     --current gives, else, with --down, from the plan in which all nodes are up.
     """
-    nodes = read_nodes(files, "plan")
-    result = plan(nodes, down=[NodeName(name) for name in down], current=_read_owners(current) if current else None)
+    checked = read_checked(files, "plan")
+    result = plan(
+        checked.nodes,
+        down=[NodeName(name) for name in down],
+        current=_read_owners(current) if current else None,
+        landscape=checked.landscape,
+    )
     if style == "json":
         print_json(result)
     else:
@@ -57,13 +62,14 @@ def plan(
     *,
     down: Sequence[NodeName] = (),
     current: Mapping[Address, NodeName] | None = None,
+    landscape: Landscape | None = None,
 ) -> dict[str, Any]:
     """The object of contract.md section 2. `current`: present owners, also of VIPs and by nodes not
-    configured here.
+    configured here. `landscape`: the survey of all their tables, if it is at hand.
 
     Raises UsageError for a node in `down` that is not configured.
     """
-    from duravip.cluster.election import words
+    from duravip.cluster.election import wording
 
     known = {node.name for node in nodes}
     for name in down:
@@ -71,9 +77,10 @@ def plan(
             raise UsageError(f"--down {name}: there is no such node, only {', '.join(sorted(known))}")
     before = current
     if before is None:
-        before = _owners(_settled(nodes, {})[2]) if down else {}
+        before = _owners(_settled(nodes, {}, landscape)[2]) if down else {}
     up = [node for node in nodes if node.name not in down]
-    landscape, given, decisions = _settled(up, before)
+    landscape, given, decisions = _settled(up, before, None if down else landscape)
+    reason = wording(landscape, given)
     owners = _owners(decisions)
     every = sorted({vip.address for node in nodes for vip in node.table.vips}, key=address_order)
     return {
@@ -83,7 +90,7 @@ def plan(
                 "address": address,
                 "owner": owners.get(address),
                 "flags": [flag.value for flag in landscape.flags.get(address, {})],
-                "reason": words(address, decisions[address], landscape, given)
+                "reason": reason(address, decisions[address])
                 if address in decisions
                 else "no eligible member: every node that has it is down",
                 "virtual_members": list(landscape.members.get(address, ())),
@@ -99,7 +106,7 @@ def plan(
 
 
 def _settled(
-    nodes: Sequence[NodeConfig], before: Mapping[Address, NodeName]
+    nodes: Sequence[NodeConfig], before: Mapping[Address, NodeName], landscape: Landscape | None
 ) -> tuple[Landscape, Circumstances, dict[Address, Decision]]:
     """All of `nodes` online, mature and undrained, long enough; VIPs start where they were, if that node is
     there."""
@@ -108,7 +115,8 @@ def _settled(
     from duravip.cluster.flags import survey
 
     names = {node.name for node in nodes}
-    landscape = survey({node.name: node.table for node in nodes})
+    if landscape is None:
+        landscape = survey({node.name: node.table for node in nodes})
     given = Circumstances(
         candidates=tuple(Candidate(name=node.name, weight=node.local.weight) for node in nodes),
         holders={address: (owner,) for address, owner in before.items() if owner in names},

@@ -14,7 +14,8 @@ Source: founding document, domain.md sections 4 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import operator
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeVar
@@ -63,8 +64,8 @@ class _Shared:
 
 def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     """`tables`: for each online member whose table is in force, that table."""
-    if len({id(table) for table in tables.values()}) == 1:
-        return _survey_one(next(iter(tables.values())), tuple(sorted(tables)))
+    if tables and _alike(list({id(table): table for table in tables.values()}.values())):
+        return _survey_alike(tables)
     distinct = _distinct(tables)
     members, lines = _line_up(distinct)
     universe = tuple(sorted(members))
@@ -117,17 +118,42 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
     )
 
 
-def _survey_one(table: Table, nodes: tuple[NodeName, ...]) -> Landscape:
-    """All members have the same table, as they should: nothing can be flagged, and after a failure this is what the
+def _alike(tables: Sequence[Table]) -> bool:
+    """Whether they say the same, wherever it is written."""
+    if len({len(table.vips) for table in tables}) != 1:
+        return False
+    first, *others = tables
+    meanings = [_meaning(entry) for entry in first.vips] if others else []
+    return all(all(map(operator.eq, map(_meaning, other.vips), meanings)) for other in others)
+
+
+def _meaning(entry: VipEntry) -> tuple[object, ...]:
+    """All of an entry that this file compares."""
+    return (
+        entry.address,
+        [use.value for use in entry.services],
+        [use.value for use in entry.bindings],
+        entry.preference and [use.value for use in entry.preferences()],
+        entry.follow and entry.follow.value,
+        entry.weight,
+        entry.anti_affinity,
+        entry.together,
+    )
+
+
+def _survey_alike(tables: Mapping[NodeName, Table]) -> Landscape:
+    """All members' tables say the same, as they should: nothing can be flagged, and after a failure this is what the
     survivors wait for."""
-    entries = {entry.address: entry for entry in table.vips}
+    nodes = tuple(sorted(tables))
+    of_table = {id(table): {entry.address: entry for entry in table.vips} for table in tables.values()}
+    entries = of_table[id(tables[nodes[0]])]
     online = frozenset(nodes)
     follows = _resolve({a: Address(e.follow.value) for a, e in entries.items() if e.follow is not None})
     joined = {a: entry.together for a, entry in entries.items() if entry.together and a not in follows}
     return Landscape(
         universe=tuple(entries),
         members=dict.fromkeys(entries, nodes),
-        entries=dict.fromkeys(nodes, entries),
+        entries={node: of_table[id(tables[node])] for node in nodes},
         flags={},
         preferences={
             address: ranking

@@ -187,11 +187,12 @@ class Reader:
         written[option.name] = Written(content, place)
 
     def _question_end(self, option: Option, content: Any, place: Origin) -> None:
-        last = content[-1] if isinstance(content, tuple) else content
-        if last[-1:] in (";", ","):
+        for word in content if isinstance(content, tuple) else (content,):
+            if word[-1:] not in (";", ","):
+                continue
             self.findings.warning(
                 "DV311",
-                f"{option.name}: the {last[-1]} at the end belongs to the value {shown(last)}",
+                f"{option.name}: the {word[-1]} at the end belongs to the value {shown(word)}",
                 place,
                 "this language has none between items: leave it out, or put the value in quotes",
             )

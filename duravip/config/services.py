@@ -228,6 +228,7 @@ def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Servi
             follow.origin,
             "leave enable_duravip out: what follows is managed",
         )
+        enabled = False
     if follow and preference:
         reader.findings.error(
             "DV419",

@@ -248,13 +248,13 @@ class _Parser:
         elif first.text.lower() in _INCLUDES:
             hint = 'write: include "path of a file or folder"'
         elif len(words) == 2 and not words[1].quoted:
-            hint = f"is = missing? {first.text} = {words[1].text}"
-        elif len(words) <= 2 and self._tokens.peek().sign != "end":
             self._forgiven += 1
-            hint = (
-                f"is {{ missing? {first.text}{' ' if words[1:] else ''}{words[-1].text if words[1:] else ''} {{ ... }}"
-            )
+            hint = f"is = missing? {first.text} = {words[1].text}"
+        elif len(words) == 2:
+            hint = f'is {{ missing? {first.text} "{words[1].text}" {{ ... }}'
         self._error("DV105", f"{shown(first.text)} stands alone: neither = nor {{ follows it", first.at, hint)
+        if len(words) == 2 and words[1].quoted and not self._tokens.peek().sign and self._tokens.peek(1).sign == "=":
+            self._enter(Stanza(first.text, words[1].text, self._lines.origin(first.at)))  # as if the { were there
 
     def _begins_nothing(self) -> bool:
         """Whether the next token is a word behind which neither = nor { stands."""
@@ -271,6 +271,10 @@ class _Parser:
     def _assignment(self, key: Token) -> None:
         """The = has been taken."""
         first = self._tokens.peek()
+        if first.sign == "=":
+            self._error("DV104", f"{shown(key.text)} has more than one =", first.at, "leave one")
+            self._tokens.take()
+            first = self._tokens.peek()
         if first.sign == "(":
             value = self._array()
         elif first.sign == "[":
@@ -306,9 +310,15 @@ class _Parser:
         opening = self._tokens.take()
         words: list[Value] = []
         taken: list[Token] = []
-        while not self._tokens.peek().sign:
-            taken = [*taken[-1:], self._tokens.peek()]
-            words.append(self._word())
+        while True:
+            if not self._tokens.peek().sign:
+                taken = [*taken[-1:], self._tokens.peek()]
+                words.append(self._word())
+            elif self._tokens.peek().sign in ("(", "["):
+                self._nested(self._tokens.take())
+                taken = []
+            else:
+                break
         # A bracket was forgotten before the words that begin the next item.
         begin = {"=": taken[-1:], "{": [word for word in taken if self._line(word) == self._line(taken[-1])]}
         again = begin.get(self._tokens.peek().sign, [])
@@ -319,7 +329,15 @@ class _Parser:
     def _dictionary(self) -> Value:
         opening = self._tokens.take()
         pairs: list[tuple[str, Value]] = []
-        while not self._tokens.peek().sign and self._tokens.peek(1).sign == "=":
+        while not self._tokens.peek().sign:
+            if self._tokens.peek(1).sign != "=":
+                if not self._begins_nothing():
+                    break
+                alone = self._tokens.take()
+                self._error(
+                    "DV105", f"{shown(alone.text)} stands alone in a dictionary", alone.at, "write: key = value"
+                )
+                continue
             if self._tokens.peek(2).sign in ("(", "[", "{"):
                 break  # no value of a dictionary: the bracket was forgotten before this key
             key = self._tokens.take()
@@ -333,10 +351,19 @@ class _Parser:
         return Value(tuple(pairs), self._lines.origin(opening.at))
 
     def _closing(self, opening: Token, sign: str) -> None:
-        if self._tokens.peek().sign == sign:
+        following = self._tokens.peek().sign
+        if following in (")", "]"):
             self._tokens.take()
-            return
-        self._error("DV103", f"this {opening.sign} is not closed", opening.at, f"a {sign} is missing")
+        if following != sign:
+            self._error("DV103", f"this {opening.sign} is not closed", opening.at, f"a {sign} is missing")
+
+    def _nested(self, opening: Token) -> None:
+        """Passes over a bracket within an array."""
+        self._error("DV105", f"{opening.sign} stands in an array, which holds words only", opening.at)
+        depth = 1
+        while depth and self._tokens.peek().sign in ("", "(", "[", ")", "]"):
+            sign = self._tokens.take().sign
+            depth += (sign in ("(", "[")) - (sign in (")", "]"))
 
 
 def _cut(stanza: Stanza | None, line: int) -> None:

@@ -19,10 +19,16 @@ from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
 from duravip_plugins.toml_places import MAX_DEPTH, Path, Places, find_places
+from duravip_plugins.toml_statements import Statement, statements
 from duravip_plugins.toml_writer import toml_comments, write_toml
 
 _LISTENER = "listener"
 _INCLUDE = "include"
+MAX_DIAGNOSTICS = 20  # mistakes of syntax that are looked for in one text
+MAX_RETRIED = 256 * 1024  # characters of a text that is read on with after a mistake
+MAX_ITEMS = 1_000_000
+_EVERYTHING = re.compile(r"[^\n]")
+_KINDS = {"[": "array", "{": "inline table", '"': "string", "'": "string"}
 _NAMED_BY = {"binding": "name", "binding_group": "name", "topology": "network"}
 _INSIDE = {"cluster": ("topology",), "binding_group": ("binding",)}
 _UNNAMED = ("cluster", "security")
@@ -41,11 +47,9 @@ class TomlParser:
         text = text.removeprefix("\ufeff")
         document = Document(file=file, root=Stanza("", None, Origin(file, 1, 1)), strict=True)
         try:
-            tree = tomli.loads(text)
+            tree, text = _tree(document, text)
         except RecursionError:
             _report(document, "DV107", "values are nested too deep", Origin(file, 1, 1))
-        except ValueError as wrong:  # TOMLDecodeError, and Python's own limit on the digits of a number
-            _report_syntax(document, text, wrong)
         else:
             _Builder(document, find_places(text)).build(tree)
         return document
@@ -68,17 +72,50 @@ def _report(document: Document, code: str, message: str, origin: Origin, hint: s
     )
 
 
-def _report_syntax(document: Document, text: str, wrong: ValueError) -> None:
+def _tree(document: Document, text: str) -> tuple[dict[str, Any], str]:
+    """What the text says, and the text without the statements that are no TOML: they are reported."""
+    if text.count("=") + text.count(",") > MAX_ITEMS:
+        _report(document, "DV109", f"more than {MAX_ITEMS:,} values", Origin(document.file, 1, 1))
+        return {}, ""
+    while True:
+        try:
+            return tomli.loads(text), text
+        except ValueError as wrong:  # TOMLDecodeError, and Python's own limit on the digits of a number
+            broken = _report_syntax(document, text, wrong)
+        if broken is None or len(document.diagnostics) >= MAX_DIAGNOSTICS or len(text) > MAX_RETRIED:
+            return {}, ""
+        text = text[: broken.start] + _EVERYTHING.sub(" ", text[broken.start : broken.end]) + text[broken.end :]
+
+
+def _report_syntax(document: Document, text: str, wrong: ValueError) -> Statement | None:
+    """The statement in which the mistake is, if it can be told."""
     message = str(wrong)
     place = _PLACE.search(message)
+    if place:
+        message = message[: place.start()]
     line, column = 1, 1
     if place and place[1]:
         line, column = int(place[1]), int(place[2])
     elif place:
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-    if place:
-        message = message[: place.start()]
+    lines = text.split("\n")
+    at = sum(map(len, lines[: line - 1])) + line - 1 + column - 1
+    broken: Statement | None = None
+    for statement in statements(text) if place else ():
+        if statement.start > at:
+            break
+        broken = statement
+        if statement.opened is not None:  # tomli stops at the first mistake: this is the one
+            break
+    if broken is not None and broken.opened is not None:
+        what = "header" if broken.opened == broken.start else _KINDS[text[broken.opened]]
+        message = f"this {what} is not closed"
+        line, column = text.count("\n", 0, broken.opened) + 1, broken.opened - text.rfind("\n", 0, broken.opened)
     _report(document, "DV110", f"not valid TOML: {message}", Origin(document.file, line, column))
+    if broken is not None and text[broken.start] == "[":  # a header: nobody knows whose the pairs below it are
+        following = next((one for one in statements(text) if one.start > broken.start and text[one.start] == "["), None)
+        return broken._replace(end=following.start if following else len(text))
+    return broken
 
 
 class _Builder:

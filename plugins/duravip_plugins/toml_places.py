@@ -29,6 +29,11 @@ STRINGS = (
     re.compile(r"'[^'\n]*+'"),
 )
 _PLAIN = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} (?=[0-9]{2}:))?[^\s,\]}#]+")
+_SIMPLE = re.compile(
+    r"""([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+("[^"\\\n]*+"(?!")|'[^'\n]*+'(?!')|[^\s\[\]{}"'\#]++)"""
+    r"""[ \t]*+(?:\#[^\n]*+)?(?=\r?\n|\Z)"""
+)
+"""`key = value` on one line, as nearly all are."""
 
 
 class _LostError(Exception):
@@ -59,6 +64,11 @@ class _Scanner:
         while self._skip_blank():
             if text.startswith("[", self._at):
                 self._header()
+            elif simple := _SIMPLE.match(text, self._at):
+                line, column = self._here()
+                value = column + simple.start(2) - self._at
+                self._record((*self._table, simple[1]), (line, column), (line, value))
+                self._at = simple.end()
             else:
                 self._pair(self._table)
                 end = text.find("\n", self._at)  # over a comment

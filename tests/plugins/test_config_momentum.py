@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duravip.config.document import Assignment, Document, Stanza, Value
+from duravip_plugins import config_momentum
 from duravip_plugins.config_momentum import MAX_DIAGNOSTICS, MomentumParser
 
 
@@ -218,7 +219,13 @@ def test_an_empty_value_in_quotes_is_a_value() -> None:
         ("}\na = 1", [("DV106", 1, 1)]),
         ("{ }", [("DV105", 1, 1)]),
         ("= 1", [("DV105", 1, 1), ("DV105", 1, 3)]),
-        ("a = ( ( ) )", [("DV103", 1, 5), ("DV105", 1, 7), ("DV105", 1, 9), ("DV105", 1, 11)]),
+        ("a = ( ( ) )", [("DV105", 1, 7)]),
+        ("a = ( b ( c [ d ] ) e ) f = 1", [("DV105", 1, 9)]),
+        ("a = ( b ] c = 1", [("DV103", 1, 5)]),
+        ("a = [ b c = d ]", [("DV105", 1, 7)]),
+        ("a = = 1", [("DV104", 1, 5)]),
+        ('Binding "x"\n a = 1\n}', [("DV105", 1, 1)]),
+        ("a b\n c = 1\n}", [("DV105", 1, 1)]),
         ("a = [ k = ]", [("DV104", 1, 7)]),
     ],
 )
@@ -238,6 +245,23 @@ def test_an_include_is_an_item_of_any_scope(keyword: str) -> None:
     assert [item.target for item in cluster.items] == ["other.conf"]
     assert [getattr(item, "target", None) for item in document.root.items] == [None, "a/b.conf", None]
     assert document.diagnostics == []
+
+
+def test_a_quoted_include_is_no_include_and_an_include_of_a_stanza_is_a_mistake() -> None:
+    assert good('"include" "x" { a = 1 }') == [("include", "x", [("a", "1")])]
+    assert wrong("include x { }") == [("DV105", 1, 11)]
+
+
+def test_a_keyword_in_apostrophes_is_reported_and_taken_for_one() -> None:
+    document = parse("'s' { a = 1 } 't' 'n' { }")
+    assert [found.code for found in document.diagnostics] == ["DV108"] * 3
+    assert plain(document.root) == [("s", None, [("a", "1")]), ("t", "n", [])]
+
+
+@pytest.mark.parametrize("text", ["a = 1 " * 5, "a = ( 1 2 3 4 5 )", "s { } " * 5, "include x " * 5])
+def test_the_number_of_items_is_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_momentum, "MAX_ITEMS", 4)
+    assert [code for code, _, _ in wrong(text)] == ["DV109"]
 
 
 def test_many_mistakes_do_not_become_endless_reports() -> None:

@@ -124,9 +124,11 @@ bind_address = "b"
 
 @pytest.mark.parametrize(
     ("text", "line", "column"),
-    [("a = 1\nb = \n", 2, 5), ("a = 1\na = 2", 2, 6), ("[x", 1, 3), ('a = """open', 1, 12), ("\n= 1", 2, 1)],
+    [("a = 1\nb = \n", 2, 5), ("a = 1\na = 2", 2, 6), ("[x", 1, 1), ('a = """open', 1, 5), ("\n= 1", 2, 1)],
 )
-def test_a_syntax_error_is_reported_where_it_is(text: str, line: int, column: int) -> None:
+def test_a_syntax_error_is_reported_where_it_is_and_what_is_left_open_where_it_opens(
+    text: str, line: int, column: int
+) -> None:
     (found,) = parse(text).diagnostics
     assert (found.code, found.origin.line, found.origin.column) == ("DV110", line, column)
 

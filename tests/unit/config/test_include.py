@@ -15,6 +15,7 @@ import pytest
 
 from duravip.config import include
 from duravip.config.document import Document
+from duravip.config.include import texts
 from duravip.config.load import load_document, load_file
 from duravip.testing.parser_kit import plain
 from duravip_plugins.config_momentum import MomentumParser
@@ -248,6 +249,23 @@ def test_what_is_wrong_within_an_included_file_is_reported_there(tree) -> None:
     places = [(one.code, Path(one.origin.file).name, one.origin.line) for one in document.diagnostics]
     assert places == [("DV106", "a.conf", 2), ("DV204", "b.conf", 3)]
     assert plain(document.root) == [("x", "1"), ("c", "1")]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_at_the_include(tree, monkeypatch) -> None:
+    folder = tree(main="\ninclude d", d__a="")
+
+    def listing(path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", listing)
+    assert only(read(folder / "main.conf")) == ("DV206", "main.conf", 2)
+
+
+def test_the_texts_that_a_file_may_include_are_found_without_its_language(tree) -> None:
+    folder = tree(main='include "a.conf"\ninclude gone # include main.conf', a="x include = ['d'] z", d__b="include")
+    (folder / "d" / "nul").write_bytes(b"\0")
+    assert sorted(texts(str(folder / "main.conf"), {}))[0] == "include"
+    assert len(list(texts(str(folder / "main.conf"), {}))) == 3
 
 
 # --- bounds
