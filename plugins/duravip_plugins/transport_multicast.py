@@ -29,6 +29,7 @@ _MAX_PAYLOAD_BYTES = 1472  # also where the interface would take more: the other
 _HEADERS_BYTES = {4: 28, 6: 48}  # IP and UDP
 _RECEIVE_BUFFER_BYTES = 1 << 20
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29  # linux/in.h, linux/in6.h; not in Python's socket module
+_SO_BINDTOIFINDEX = 62  # asm-generic/socket.h
 _NETWORK_CONTROL = 0xC0  # DSCP CS6, as routing protocols use
 
 OPTIONS = (
@@ -80,6 +81,7 @@ class MulticastTransport:
         self._receiver: socket.socket | None = None
         self._sender: socket.socket | None = None
         self._own: tuple[str, int] = ("", 0)
+        self._interface, self._index = "", 0
         self.mtu_bytes = _MAX_PAYLOAD_BYTES
 
     def __repr__(self) -> str:
@@ -102,6 +104,7 @@ class MulticastTransport:
         self._receiver = receiver
         self._sender = sender
         self._own = (source, sender.getsockname()[1])
+        self._interface, self._index = interface.name, interface.index
         self.mtu_bytes = min(_MAX_PAYLOAD_BYTES, interface.mtu_bytes - _HEADERS_BYTES[self._group.version])
         return self
 
@@ -127,8 +130,8 @@ class MulticastTransport:
             raise RuntimeError("the transport is not open")
         try:
             self._sender.sendto(payload, self._destination)
-        except OSError:
-            return  # no route, no buffer, a filter, an interface that is down: lost
+        except OSError:  # no route, no buffer, a filter, an interface that is down or gone: lost
+            self._follow_interface()
 
     async def receive(self) -> bytes:
         while True:
@@ -161,6 +164,47 @@ class MulticastTransport:
             raise RuntimeError("the transport is not open")
         return Farewell(descriptor=self._sender.fileno(), destinations=(self._destination,))
 
+    def _follow_interface(self) -> None:
+        """An interface that was deleted and made again has another index, and nobody on it has joined the group."""
+        assert self._sender is not None
+        assert self._receiver is not None
+        with contextlib.suppress(OSError):  # not there yet: the next datagram comes here too
+            index = socket.if_nametoindex(self._interface)
+            if index != self._index:
+                if self._group.version == 6:  # bound to the interface by its scope
+                    for link in (self._receiver, self._sender):
+                        link.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, index)
+                self._leave(self._receiver, self._index)
+                self._join(self._receiver, index)
+                self._send_on(self._sender, index, self._own[0])
+                self._index = index
+
+    def _join(self, receiver: socket.socket, index: int) -> None:
+        if self._group.version == 4:
+            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, self._membership(index))
+        else:
+            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, self._membership(index))
+
+    def _leave(self, receiver: socket.socket, index: int) -> None:
+        """A socket may be in few groups, and is still in that of an interface that has gone."""
+        with contextlib.suppress(OSError):
+            if self._group.version == 4:
+                receiver.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, self._membership(index))
+            else:
+                receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_LEAVE_GROUP, self._membership(index))
+
+    def _membership(self, index: int) -> bytes:
+        if self._group.version == 4:
+            return struct.pack("@4s4si", self._group.packed, bytes(4), index)
+        return struct.pack("@16si", self._group.packed, index)
+
+    def _send_on(self, sender: socket.socket, index: int, source: str) -> None:
+        if self._group.version == 4:
+            out = struct.pack("@4s4si", bytes(4), ipaddress.ip_address(source).packed, index)
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, out)
+        else:
+            sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+
     def _open_receiver(self, interface: Interface) -> socket.socket:
         """Bound to the group without SO_REUSEADDR, so that a port that somebody has is found out."""
         link = _udp(self._group.version)
@@ -169,13 +213,10 @@ class MulticastTransport:
             if self._group.version == 4:
                 link.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
                 link.bind((str(self._group), self._port))
-                membership = struct.pack("@4s4si", self._group.packed, bytes(4), interface.index)
-                link.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
             else:
                 link.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
                 link.bind((str(self._group), self._port, 0, interface.index))
-                membership = struct.pack("@16si", self._group.packed, interface.index)
-                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+            self._join(link, interface.index)
         except OSError as error:
             link.close()
             raise self._refused(error, interface) from error
@@ -184,15 +225,13 @@ class MulticastTransport:
     def _open_sender(self, interface: Interface, source: Address) -> socket.socket:
         link = _udp(self._group.version)
         try:
+            self._send_on(link, interface.index, source)
             if self._group.version == 4:
-                out = struct.pack("@4s4si", bytes(4), ipaddress.ip_address(source).packed, interface.index)
-                link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, out)
                 link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self._ttl)
                 link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
                 link.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _NETWORK_CONTROL)
                 link.bind((source, 0))
             else:
-                link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface.index)
                 link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, self._ttl)
                 link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
                 link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _NETWORK_CONTROL)

@@ -4,7 +4,8 @@
 
 Three real daemons with default settings, save that views mature after one second; VIPs of both families on `eth0`,
 heartbeats over `eth0` and `eth1`. Several times a second the adversary takes a VIP off, puts one on where it does not
-belong, pulls a cable, renames an interface, or floods the kernel with addresses of its own. Then it stops.
+belong, pulls a cable, renames an interface, deletes one and makes it again, or floods the kernel with addresses of its
+own. Then it stops.
 
 Exit status 1 unless, at the end, every VIP is on the node that it prefers and nowhere else, every address that is not
 of the cluster is where it was, no daemon has more descriptors than at the start, and none has grown by more than
@@ -86,8 +87,7 @@ def measure(duration_s: float, seed: int, folder: Path) -> Result:
         lan.second_link(*NODES)
         for node in NODES:
             lan.run(node, "sysctl", "-w", "net.ipv6.conf.all.keep_addr_on_down=1", "net.ipv6.conf.eth0.accept_dad=0")
-            for address in FOREIGN:
-                lan.run(node, "ip", "addr", "add", address, "dev", "eth0", *(("nodad",) if ":" in address else ()))
+            add_foreign(lan, node)
         before = {node: strangers(lan, node) for node in NODES}
         with Daemons(lan, folder, NODES, VIPS, settings={"view_mature_time": "1"}, stanzas=STANZAS) as daemons:
             daemons.wait_settled()
@@ -135,6 +135,7 @@ class Adversary:
             self._put_on: 4,
             self._pull_the_cable: 2,
             self._rename: 2,
+            self._replace: 1,
             self._flood: 1,
         }
         while time.monotonic() < until:
@@ -183,6 +184,16 @@ class Adversary:
 
         self._later(node, undo)
 
+    def _replace(self, node: str) -> None:
+        """What was on it goes with it; what is the host's own, its administrator puts on the new one."""
+        self._lan.remove_interface(node)
+
+        def undo() -> None:
+            self._lan.restore_interface(node)
+            add_foreign(self._lan, node)
+
+        self._later(node, undo)
+
     def _flood(self, node: str) -> None:
         for verb in ("add", "del"):
             lines = [f"addr {verb} 10.98.{n // 250}.{n % 250}/32 dev lo" for n in range(FLOOD_ADDRESSES)]
@@ -192,6 +203,11 @@ class Adversary:
     def _ip(self, node: str, words: str) -> None:
         """Whether it can be done or not."""
         self._lan.run(node, "ip", *words.split())
+
+
+def add_foreign(lan: Lan, node: str) -> None:
+    for address in FOREIGN:
+        lan.run(node, "ip", "addr", "add", address, "dev", "eth0", *(("nodad",) if ":" in address else ()))
 
 
 def settled(lan: Lan, daemons: Daemons) -> float | None:

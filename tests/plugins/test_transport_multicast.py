@@ -87,6 +87,25 @@ async def test_what_one_sends_the_other_hears_and_itself_does_not(lan: Lan, grou
 
 
 @netns
+@pytest.mark.parametrize("group", ["239.192.0.77", "ff02::4d77"])
+async def test_an_interface_that_is_deleted_and_made_again_is_used_again(lan: Lan, group: str) -> None:
+    async with both(lan, group=group) as (a, b):
+        for number in range(21):  # more than the groups that the kernel lets a socket be in
+            lan.remove_interface("a")
+            with lan.inside("a"):
+                a.send_nowait(b"lost")
+            lan.restore_interface("a")
+            with lan.inside("a"):
+                a.send_nowait(b"lost too, and it joins again")
+                a.send_nowait(b"%d from a" % number)
+            with trio.fail_after(5):
+                while await b.receive() != b"%d from a" % number:
+                    pass
+                await b.send(b"%d from b" % number)
+                assert await a.receive() == b"%d from b" % number
+
+
+@netns
 async def test_a_datagram_that_the_network_hands_back_is_not_heard(lan: Lan) -> None:
     async with both(lan) as (a, b):
         assert a._sender is not None
