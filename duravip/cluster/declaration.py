@@ -80,6 +80,11 @@ class Declaration:
             self._compose(agreed, status, may_take=may_take)
         return self._report
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the agreed state knew everything when it was last compared."""
+        return self._report is None
+
     def numbered_here(self) -> None:
         """This node is the coordinator and has seen to it itself."""
         self.due_at = math.inf

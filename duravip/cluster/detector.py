@@ -34,7 +34,7 @@ from functools import partial
 from duravip.cluster.clique import partition
 from duravip.cluster.messages import Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
-from duravip.model import Incarnation, Member, NodeName
+from duravip.model import Incarnation, Member, NodeName, View
 
 FLOOR_INTERVALS = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
 PROBE_AFTER_INTERVALS = 1.5  # silence after which a peer is asked
@@ -282,6 +282,27 @@ class Detector:
         """The clique of this node if these were not there, by the links that `cliques` saw last."""
         rest = [member for member in self._vertices if member not in left_out]
         return next(clique for clique in partition(rest, partial(self._linked, now)) if self.me in clique)
+
+    def is_calm(self, view: View) -> bool:
+        """Whether all that were heard are alive, list this node in the same view, and lack no link: then time changes
+        nothing before `deadline()`."""
+        return (
+            len(self.peers) == len(view.members) - 1
+            and not self._missing_since
+            and not self._hearsay_since
+            and all(self._is_with_us(peer, view) for peer in self.peers.values())
+        )
+
+    def _is_with_us(self, peer: Peer, view: View) -> bool:
+        entry = peer.listed.get(self.me)
+        return (
+            peer.alive
+            and peer.member in view.members
+            and peer.heartbeat.view == view.id
+            and entry is not None
+            and entry.alive
+            and entry.in_view
+        )
 
     def acquainted(self, one: Member, other: Member) -> bool:
         """Whether each of the two takes the other for alive, as far as is known here."""

@@ -10,7 +10,8 @@ Theory of operation
     -> view -> tables -> what the coordinator puts in order -> what this node may hold -> what it reports -> its
     heartbeat. Each part says when it must be looked at again; `next_deadline` is the smallest of those. A heartbeat
     of a member that says what its last one said changes nothing but how long ago it was heard: no part looks at that
-    before its deadline, so the walk is left out.
+    before its deadline, so the walk is left out. So it is at a tick for this node's own heartbeat alone, when nothing
+    followed from the last walk and everybody around is a well member of this node's view.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
@@ -62,6 +63,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.parts import Parts
 from duravip.model import Table
 
+WALK_BEATS = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
 HOLDINGS_ONLY = frozenset(
     {
         PacketHeard,
@@ -88,21 +90,26 @@ class Node(Inspection):
         self._hardware: tuple[bytes, ...] = ()
         self._left = False
         self._views_due_at = -math.inf
-        self._due_at = self._look_ahead()
+        self._rest_due_at = self._look_ahead()
+        self._is_calm = False  # nothing followed from the last walk, and until a deadline nothing can
+        self._beats_alone = 0  # heartbeats since
 
     def next_deadline(self) -> float:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
         if self._left:
             return math.inf
-        return max(min(self._due_at, self._parts.detector.deadline()), self._last + 0.0005)
+        return max(min(self._due_at(), self._parts.detector.deadline()), self._last + 0.0005)
+
+    def _due_at(self) -> float:
+        """When something is due that no heartbeat of a member can put off."""
+        return min(self._parts.pulse.next_at, self._rest_due_at)
 
     def _look_ahead(self) -> float:
-        """When something is due that no heartbeat of a member can put off."""
+        """The same, beside this node's own heartbeat."""
         parts = self._parts
         term, coordinator = parts.succession.term, parts.succession.coordinator
         earliest = min(
             self._views_due_at,
-            parts.pulse.next_at,
             parts.library.deadline(),
             parts.tenure.deadline(),
             parts.tenure.lease.deadline(),
@@ -133,7 +140,9 @@ class Node(Inspection):
         change = Change.EVERYTHING if self._notice_gap(now) else Change.NOTHING
         match given:
             case Ticked():
-                pass
+                if not change and self._only_beats(now):
+                    self._beat(now)
+                    return self._out.empty()
             case Slept():
                 if given.seconds > parts.timeout_s:
                     self._stall(given.seconds, now)
@@ -141,7 +150,7 @@ class Node(Inspection):
                 beat_at = parts.pulse.next_at
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
-                if not change and now < self._due_at and parts.pulse.next_at == beat_at:
+                if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
                     return self._out.empty()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
@@ -197,8 +206,28 @@ class Node(Inspection):
         if type(given) not in HOLDINGS_ONLY:
             change = Change.EVERYTHING
         self._step(now, change)
-        self._due_at = self._look_ahead()
+        self._rest_due_at = self._look_ahead()
+        self._is_calm, self._beats_alone = self._has_calmed(now), 0
         return self._out.empty()
+
+    def _has_calmed(self, now: float) -> bool:
+        """Whether nothing followed from this walk, and everybody around is a well member of this node's view."""
+        parts, view = self._parts, self._parts.agreement.view
+        return (
+            view is not None
+            and not self._out.effects
+            and all(isinstance(message, Heartbeat) for message in self._out.messages)
+            and parts.declaration.says_nothing
+            and not parts.standing.has_namesake(now)
+            and parts.detector.is_calm(view)
+        )
+
+    def _only_beats(self, now: float) -> bool:
+        """Whether a walk could do no more than say this node's heartbeat. Every WALK_BEATS one is made all the same."""
+        if not self._is_calm or now >= min(self._rest_due_at, self._parts.detector.deadline()):
+            return False
+        self._beats_alone += 1
+        return self._beats_alone < WALK_BEATS
 
     def _notice_gap(self, now: float) -> bool:
         """Whether this node did not run for a while."""

@@ -48,6 +48,9 @@ class Standing:
         self._namesake_until = now + self._namesake_s
         return news
 
+    def has_namesake(self, now: float) -> bool:
+        return now < self._namesake_until
+
     def is_isolated(self) -> bool:
         """Alone, under the policy that owns nothing then."""
         return self.alone and self._releases
@@ -64,7 +67,7 @@ class Standing:
     def lasting_blocks(self, refused: AddressSet, now: float) -> Blocked:
         """What it may not own in the next view either."""
         everything = self.external.everything
-        if now < self._namesake_until:
+        if self.has_namesake(now):
             everything = f"another node calls itself {self._name}"
         addresses = self.external.addresses
         if len(refused) or len(self.shadow.given_up) or len(self.unreachable):
