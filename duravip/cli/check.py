@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from duravip.cli.common import environment_of_all, split_name
-from duravip.cli.output import control_option
+from duravip.cli.output import control_option, print_table
 from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.model import NodeName, Origin, address_order
@@ -250,6 +250,7 @@ def _bindings(entries: Mapping[NodeName, VipEntry]) -> list[str]:
 # --- for people ---------------------------------------------------------------------------------------------
 
 _COLUMNS = ("ADDRESS", "FLAGS", "BINDINGS", "PREFERENCE", "SERVICES")
+_NAMED = 3  # nodes that a cell names before it only counts the rest
 
 
 def _print(checked: Checked) -> None:
@@ -258,13 +259,8 @@ def _print(checked: Checked) -> None:
 
     write_diagnostics(checked.diagnostics)
     rows = [_row(checked, address) for address in checked.addresses()]
-    if rows and sys.stdout.isatty():
-        _print_rich(rows)
-    elif rows:
-        widths = [max(len(row[column]) for row in (_COLUMNS, *rows)) for column in range(len(_COLUMNS) - 1)]
-        for row in (_COLUMNS, *rows):
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            click.echo("  ".join((*cells, row[-1])).rstrip())
+    if rows:
+        print_table(_COLUMNS, rows)
     click.echo(
         f"{_counted(len(checked.nodes), 'node')}, {_counted(len(rows), 'virtual address', 'es')}: "
         f"{_counted(checked.count(Severity.ERROR), 'error')}, "
@@ -275,26 +271,28 @@ def _print(checked: Checked) -> None:
 def _row(checked: Checked, address: Address) -> tuple[str, str, str, str, str]:
     entries = checked.entries(address)
     preferences = sorted({">".join(use.value for use in entry.preferences()) for entry in entries.values()} - {""})
-    services = "; ".join(f"{node}: {' '.join(entry.service_names())}" for node, entry in entries.items())
     return (
         address,
         ",".join(checked.flags(address)) or "SAFE",
         ",".join(_bindings(entries)) or "-",
         ",".join(preferences) or "-",
-        services,
+        _services(entries),
     )
 
 
-def _print_rich(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _services(entries: Mapping[NodeName, VipEntry]) -> str:
+    """One list where all nodes agree, else one for each list that some of them have."""
+    nodes: dict[str, list[NodeName]] = {}
+    for node, entry in entries.items():
+        nodes.setdefault(" ".join(entry.service_names()), []).append(node)
+    if len(nodes) == 1:
+        return next(iter(nodes))
+    return "; ".join(f"{_some(names)}: {services}" for services, names in nodes.items())
 
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for address, flags, *others in rows:
-        style = "green" if flags == "SAFE" else "yellow"
-        table.add_row(address, Text(flags, style=style), *(Text(cell) for cell in others))
-    Console().print(table)
+
+def _some(names: Sequence[NodeName]) -> str:
+    more = len(names) - _NAMED
+    return ",".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _counted(number: int, noun: str, plural: str = "s") -> str:

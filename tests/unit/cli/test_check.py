@@ -292,6 +292,20 @@ def test_text_without_a_terminal_is_plain_and_aligned(run) -> None:
     assert "\x1b" not in done.output
 
 
+def test_a_hundred_and_twenty_eight_nodes_fit_in_one_line_for_each_address(run, tmp_path) -> None:
+    agree, differ = tmp_path / "agree.conf", tmp_path / "differ.conf"
+    agree.write_text("cluster { insecure = true }\n" + binding("192.0.2.1") + binding("192.0.2.2", name="other"))
+    differ.write_text(agree.read_text() + 'ESMTP_Listener { Listen "192.0.2.2:25" { } }')
+    arguments = [f"n{number:03}={differ if number == 7 else agree}" for number in range(128)]
+    done = run(*arguments)
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()] == [
+        "ADDRESS FLAGS BINDINGS PREFERENCE SERVICES",
+        "192.0.2.1 SAFE example - multivip",
+        "192.0.2.2 UNSAFE other - n000,n001,n002 and 124 more: multivip; n007: esmtp:25 multivip",
+        "128 nodes, 2 virtual addresses: 0 errors, 257 warnings",
+    ]
+
+
 def test_an_excerpt_of_a_long_line_keeps_the_mark_under_its_place(tmp_path) -> None:
     path = tmp_path / "long.conf"
     path.write_text("x" * 500 + "HERE" + "y" * 500 + "\x1b")
