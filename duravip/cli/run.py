@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from duravip.cli.with_plugins import plugin_option, plugins_for
+from duravip.config import schema
 from duravip.errors import DuravipError, UsageError, leaves
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ Signals:
 @click.option(
     "-c", "--config", "file", metavar="FILE", required=True, type=click.Path(), help="The node's configuration."
 )
-@click.option("--node", metavar="NAME", help="This node's name, whatever the configuration says.")
-@click.option("--control", metavar="PATH", type=click.Path(), help="Where the control socket goes.")
+@click.option("--node", metavar="NAME", help=f"In place of nodename. {schema.of_cluster('nodename').doc}")
+@click.option(
+    "--control", metavar="PATH", type=click.Path(), help=f"In place of control. {schema.of_cluster('control').doc}"
+)
 @plugin_option
 def command(file: str, node: str | None, control: str | None, named: tuple[str, ...]) -> None:
     """Run the daemon in the foreground: join the cluster, and own what it gives this node.

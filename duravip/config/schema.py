@@ -424,3 +424,8 @@ SCOPES: dict[str, tuple[Option, ...]] = {
 
 STANZAS = ("binding", "binding_group", "cluster", "listener", "security", "topology")
 """Top-level stanzas of ours; `listener` is TOML's word for what Momentum calls `<kind>_Listener`."""
+
+
+def of_cluster(name: str) -> Option:
+    """Raises KeyError."""
+    return {option.name: option for option in CLUSTER}[name]
