@@ -20,6 +20,7 @@ import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import false_alarms
 import from_code as code
 import msgspec
 import sample_diagnostics
@@ -333,6 +334,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "reasons": lambda: code.table(
         ("number", "reason"), [(str(one.value), code.code(one.name)) for one in model.Reason]
     ),
+    "false-alarms": lambda: code.table(false_alarms.head(), false_alarms.rows()),
     "constants": lambda: code.constants_table(MACHINES),
     "wire-constants": lambda: code.constants_table(("duravip.wire.seal", "duravip.wire.codec", "duravip.wire.link")),
     "drop-reasons": drop_reasons,

@@ -57,7 +57,7 @@ class Peer:
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
     listed: dict[Member, Heard] = field(default_factory=dict)  # a name may be there in two lives
     place: int = -1  # of this node among those that its heartbeat lists
-    names: tuple[Member, ...] = ()  # whom it takes for alive
+    names: frozenset[Member] = frozenset()  # whom it takes for alive
     companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
     alive: bool = False
     heard_since: float = -math.inf  # without a gap longer than the cap
@@ -137,7 +137,7 @@ class Detector:
             listed = {heard_member(entry): entry for entry in heartbeat.heard}
             peer.listed = listed
             peer.place = list(listed).index(self.me) if self.me in listed else -1
-            peer.names = tuple(member for member, entry in listed.items() if entry.alive)
+            peer.names = frozenset(member for member, entry in listed.items() if entry.alive)
             peer.companions = frozenset(member for member, entry in listed.items() if entry.alive and entry.in_view)
             self.revision += 1
         echoed = self._echoed_at(heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
@@ -265,14 +265,13 @@ class Detector:
         self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
         believed = {m.name: m for m in sorted(hearsay) if now - self._hearsay_since[m] >= self._cap}
         vertices = sorted((*direct.values(), *believed.values()))
-        missing: dict[tuple[Member, Member], float] = {}
-        for place, one in enumerate(vertices):
-            for other in vertices[place + 1 :]:
-                if not self.acquainted(one, other):
-                    missing[(one, other)] = self._missing_since.get((one, other), now)
+        missing = {pair: self._missing_since.get(pair, now) for pair in self._strangers(vertices)}
         self._missing_since = missing
         self._vertices = vertices
-        self._cliques = partition(vertices, partial(self._linked, now))
+        if believed or any(now - since >= self._cap for since in missing.values()):
+            self._cliques = partition(vertices, partial(self._linked, now))
+        else:
+            self._cliques = (tuple(vertices),)
         self._cliques_of = self.revision
         pending = (*self._hearsay_since.values(), *missing.values())
         self._cliques_until = min((s + self._cap for s in pending if now - s < self._cap), default=math.inf)
@@ -304,9 +303,11 @@ class Detector:
             and entry.in_view
         )
 
-    def acquainted(self, one: Member, other: Member) -> bool:
-        """Whether each of the two takes the other for alive, as far as is known here."""
-        return self._says_alive(one, other) and self._says_alive(other, one)
+    def are_acquainted(self, some: Collection[Member], others: Collection[Member]) -> bool:
+        """Whether each of `some` and each of `others` take each other for alive, by what `cliques` saw last."""
+        return not any(
+            (one in some and other in others) or (other in some and one in others) for one, other in self._missing_since
+        )
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -316,13 +317,18 @@ class Detector:
         since = self._missing_since.get((one, other) if one < other else (other, one))
         return since is None or now - since < self._cap
 
-    def _says_alive(self, speaker: Member, other: Member) -> bool:
-        """What `speaker` says of `other`; one whom we do not hear is taken to agree with the one we do."""
-        if speaker == self.me or not self.is_alive(speaker):
-            return self.is_alive(other)
-        peer = self.peers[speaker.name]
-        entry = peer.listed.get(other)
-        return entry is not None and entry.alive
+    def _strangers(self, vertices: Collection[Member]) -> list[tuple[Member, Member]]:
+        """The pairs of which one does not take the other for alive; the smaller member first. One whom we do not hear
+        is taken to agree with us."""
+        everybody = frozenset(vertices)
+        here = frozenset((self.me, *(peer.member for peer in self.alive())))
+        found = set()
+        for one in vertices:
+            hears = self.peers[one.name].names if one != self.me and one in here else here
+            for other in everybody - hears:
+                if other != one:
+                    found.add((one, other) if one < other else (other, one))
+        return sorted(found)
 
     def _echoed_at(self, entry: Heard | None) -> float:
         if entry is None or entry.beat == 0:

@@ -158,9 +158,10 @@ class Leadership:
     def _is_settling(self, now: float) -> bool:
         """Somebody came only this moment, or comes from a view whose other members are about to follow: to take one
         of them now would tear that view apart."""
+        clique = frozenset(self.clique)
         return any(
             now - since < SETTLE_INTERVALS * self._interval
-            or (now - since < self._timeout and not self._detector.peers[newcomer.name].companions <= set(self.clique))
+            or (now - since < self._timeout and not self._detector.peers[newcomer.name].companions <= clique)
             for newcomer, since in self._newcomers.items()
         )
 
@@ -170,11 +171,7 @@ class Leadership:
             not self._is_settling(now)
             and self._library.complete()
             and all(peer.heartbeat.complete for peer in self._detector.alive() if peer.member in self.clique)
-            and all(
-                new == member or self._detector.acquainted(new, member)
-                for new in self._newcomers
-                for member in self.clique
-            )
+            and self._detector.are_acquainted(self._newcomers, frozenset(self.clique))
         )
 
     def _silent(self, target: tuple[Member, ...], now: float) -> tuple[Member, ...]:
