@@ -9,6 +9,8 @@ otherwise the least loaded eligible member. VIPs that need an owner of the last 
 after all others, and evened out among themselves with the machinery of balancing, so that no balancing
 follows at once. Followers come last: they go where the end of their chain went, or to nobody.
 
+What a node that is drained or leaves still holds is handed over a few at a time, and stays with it until then.
+
 A node is eligible for a VIP when its table in force contains it, it is mature, not drained, and declares
 nothing that blocks the VIP there.
 
@@ -27,6 +29,9 @@ from duravip.model import Address, Decision, Flag, NodeName, Reason
 
 __all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "wording", "words"]
 
+HANDOVERS_IN_FLIGHT = 16
+"""VIPs on their way from nodes that are drained or leave, at one time; or a 64th of all, if that is more. So each is
+away for as long as a few take, not as long as all."""
 PREFERENCE_MOVES_IN_FLIGHT = 32
 """Held VIPs on their way to their preferred owners at one time."""
 
@@ -37,6 +42,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     decided: dict[Address, Decision] = {}
     unheld: list[Address] = []
     allowed = max(0, PREFERENCE_MOVES_IN_FLIGHT - given.moving) if electorate.may_fail_back() else 0
+    handovers = max(0, max(HANDOVERS_IN_FLIGHT, len(landscape.universe) // 64) - given.moving)
     flags, pins = landscape.flags, given.pins
     say = _Decisions()
     for address in landscape.universe:
@@ -55,6 +61,11 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
             continue
         held_by = given.holders.get(address)
         holders = [node for node in held_by if node in eligible] if held_by else []
+        if held_by and not holders and electorate.yields(address, held_by[0]):
+            if not handovers:
+                decided[address] = say(held_by[0], Reason.HOLDER)
+                continue
+            handovers -= 1
         preferred = electorate.preferred(address)
         if preferred is not None:
             if not holders or preferred in holders:
@@ -104,7 +115,7 @@ def follow(electorate: Electorate, address: Address, decided: Mapping[Address, D
     end = decided.get(electorate.landscape.follows[address])
     if end is None or end.owner is None:
         return Decision(None, Reason.FOLLOWED_UNOWNED)
-    if end.owner not in electorate.eligible(address):
+    if end.owner not in electorate.eligible(address) and not electorate.yields(address, end.owner):
         return Decision(None, Reason.CANNOT_FOLLOW)
     return Decision(end.owner, Reason.FOLLOWS)
 
@@ -181,6 +192,8 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
         case Reason.PREFERRED:
             return f"{owner} is preferred{_not_honoured(electorate, address, owner)}"
         case Reason.HOLDER:
+            if owner is not None and electorate.yields(address, owner):
+                return f"{owner} holds it until it is its turn to be handed over"
             return f"{owner} holds it already{_not_honoured(electorate, address, owner)}"
         case Reason.MERGE:
             return f"{owner} keeps it: of several holders, more share its past, or its name is smaller"

@@ -89,6 +89,20 @@ class Electorate:
         eligible = self.eligible(address)
         return next((node for node in ranking if node in eligible), None)
 
+    def yields(self, address: Address, node: NodeName) -> bool:
+        """Whether the node may go on holding a VIP until it is handed over: nothing but a drain, or that it leaves,
+        keeps it from being eligible."""
+        candidate = self.candidates.get(node)
+        return (
+            candidate is not None
+            and (candidate.drained or candidate.leaving)
+            and candidate.mature
+            and not candidate.blocked.everything
+            and address not in candidate.blocked.addresses
+            and address not in self._claimed
+            and node in self.landscape.members.get(address, ())
+        )
+
     def why_not(self, node: NodeName, address: Address) -> str:
         """A few words that begin with the node's name. For a node that is not eligible."""
         candidate = self.candidates.get(node)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.election import (
+    HANDOVERS_IN_FLIGHT,
     MEND_BROKEN,
     PREFERENCE_MOVES_IN_FLIGHT,
     Candidate,
@@ -159,6 +160,30 @@ def test_of_several_preferences_the_first_counts_that_can_be_honoured() -> None:
     assert elect(landscape, waiting)[A] == Decision(N2, Reason.HOLDER)
     text = words(A, Decision(N2, Reason.HOLDER), landscape, waiting)
     assert text == "n2 holds it already; n3 is preferred and gets it when the view is mature"
+
+
+def test_what_a_drained_or_leaving_node_holds_is_handed_over_a_few_at_a_time() -> None:
+    here = [*vips(50), vip("192.0.2.99", follow="198.51.100.49")]
+    landscape = survey(tables(n1=here, n2=here))
+    for going in (Candidate(name=N1, drained=True), Candidate(name=N1, leaving=True)):
+        given = circumstances(going, N2, holders={one.address: (N1,) for one in here})
+        decisions = elect(landscape, given)
+        assert sum(made.owner == N2 for made in decisions.values()) == HANDOVERS_IN_FLIGHT == 16
+        assert decisions[Address("192.0.2.99")] == Decision(N1, Reason.FOLLOWS), "it stays with what it follows"
+        waiting = next(address for address, made in decisions.items() if made == Decision(N1, Reason.HOLDER))
+        text = words(waiting, decisions[waiting], landscape, given)
+        assert text == "n1 holds it until it is its turn to be handed over"
+        assert N2 not in {made.owner for made in elect(landscape, replace(given, moving=16)).values()}
+
+
+def test_a_drained_node_that_is_blocked_or_lacks_the_address_keeps_nothing() -> None:
+    here = vips(50)
+    landscape = survey(tables(n1=here, n2=here))
+    for blocked in (Blocked(everything="no carrier"), Blocked(addresses=AddressSet(one.address for one in here))):
+        given = circumstances(
+            Candidate(name=N1, drained=True, blocked=blocked), N2, holders={one.address: (N1,) for one in here}
+        )
+        assert {made.owner for made in elect(landscape, given).values()} == {N2}
 
 
 def test_at_most_so_many_preference_moves_are_in_flight() -> None:

@@ -1,0 +1,193 @@
+"""What rolling work costs the clients of each of 200 addresses: a drain of the node that has them all, and a restart of
+one node after the other.
+
+    python -m tests.bench.rolling [--vips 200] [--runs 3] [--format text|json]
+
+Three real daemons on hosts of their own with default settings, save that views mature after one second, and a client
+that asks every address for an echo, all of them in one round, a round every 5 ms at the most. Meanwhile the kernels are
+looked at for an address on two hosts.
+
+    drain     `duravip drain` of the node that all addresses prefer, then `undrain`: they come back
+    rolling   each node in turn: drained, stopped, started, undrained
+
+Exit status 1 when an address gave no answer for more than TARGET_MS, or was on two hosts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from duravip.testing.daemons import Daemons
+from duravip.testing.netns import Lan, why_not
+from duravip.testing.watch import Watch
+
+NODES = ("node1", "node2", "node3")
+FIRST_VIP = IPv4Address("10.77.4.0")
+ROUND_S = 0.005
+TARGET_MS = 20.0
+SETTLE_LIMIT_S = 60.0
+QUIET_S = 1.5  # longer than a Linux client clings to a neighbour that it has just learnt
+_ASKING = Path(__file__).with_name("asking.py")
+
+
+class Asking:
+    """A context manager: the client asks from entering to leaving; `gaps_ms` is known then: the longest time without an
+    answer of each address."""
+
+    def __init__(self, lan: Lan, addresses: list[str]) -> None:
+        self._lan, self._addresses = lan, addresses
+        self.gaps_ms: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._process = self._lan.popen(
+            "client",
+            *(sys.executable, "-I", "-S", str(_ASKING), str(ROUND_S), *self._addresses),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+        time.sleep(1.0)  # the client learns who has what
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        output, _ = self._process.communicate(timeout=60)
+        for line in output.decode().splitlines():
+            address, *times = line.split()
+            late = [float(at) for at in times][20:]  # after the first questions, which waited for neighbours
+            gaps = [(after - before) * 1000 for before, after in itertools.pairwise(late)]
+            self.gaps_ms[address] = max(gaps, default=float("inf"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Of one kind of work: the longest gap of each address in each run, as percentiles over all. `quiet_ms`: the
+    longest while nothing happened, which is the client's own."""
+
+    work: str
+    vips: int
+    runs: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    quiet_ms: float
+    twice: list[str]
+    met: bool
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="What rolling work costs clients.", prog="tests.bench.rolling")
+    options.add_argument("--vips", type=int, default=200)
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
+    given = options.parse_args()
+    if refusal := why_not():
+        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
+        folder = given.keep_logs or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = given.format == "text"
+        results = measure(given.vips, given.runs, folder, say=print if text else lambda _line: None)
+    if not text:
+        print(json.dumps([asdict(result) for result in results]))
+    sys.exit(not all(result.met for result in results))
+
+
+def measure(vips: int, runs: int, folder: Path, *, say: Callable[[str], None]) -> list[Result]:
+    addresses = [str(FIRST_VIP + number) for number in range(vips)]
+    results: list[Result] = []
+    with (
+        Lan((*NODES, "client"), prefix="dvroll", network="10.77.0.0/16") as lan,
+        Daemons(lan, folder, NODES, dict.fromkeys(addresses, NODES[0]), settings={"view_mature_time": "1"}) as daemons,
+    ):
+        daemons.wait_settled(limit_s=SETTLE_LIMIT_S)
+        for work, carry_out in (("drain", drain), ("rolling", roll)):
+            gaps: list[float] = []
+            quiet = 0.0
+            twice: list[str] = []
+            for _ in range(runs):
+                daemons.wait_settled(limit_s=SETTLE_LIMIT_S)
+                with Asking(lan, addresses) as idle:
+                    time.sleep(1.0)
+                quiet = max(quiet, *idle.gaps_ms.values())
+                with Watch(lan, NODES) as watch, Asking(lan, addresses) as asking:
+                    carry_out(daemons)
+                twice += watch.violations
+                gaps += asking.gaps_ms.values()
+            results.append(judged(work, vips, runs, sorted(gaps), quiet, twice))
+            one = results[-1]
+            say(
+                f"{work:<8} {vips} addresses, {runs} runs: median {one.p50_ms:.1f} ms, p99 {one.p99_ms:.1f} ms, worst "
+                f"{one.max_ms:.1f} ms (nothing happening: {one.quiet_ms:.1f} ms); on two hosts: {len(twice)}; target "
+                f"{TARGET_MS:g} ms: {'met' if one.met else 'MISSED'}"
+            )
+    return results
+
+
+def judged(work: str, vips: int, runs: int, gaps: list[float], quiet: float, twice: list[str]) -> Result:
+    return Result(
+        work=work,
+        vips=vips,
+        runs=runs,
+        p50_ms=round(gaps[len(gaps) // 2], 2),
+        p99_ms=round(gaps[len(gaps) * 99 // 100], 2),
+        max_ms=round(gaps[-1], 2),
+        quiet_ms=round(quiet, 2),
+        twice=twice,
+        met=gaps[-1] <= TARGET_MS and not twice,
+    )
+
+
+def drain(daemons: Daemons, node: str = NODES[0]) -> None:
+    """And back."""
+    time.sleep(QUIET_S)
+    daemons.ask(node, "drain")
+    daemons.wait_until(f"{node} has nothing", lambda: has(daemons, node) == 0)
+    time.sleep(QUIET_S)
+    daemons.ask(node, "undrain")
+    daemons.wait_settled(limit_s=SETTLE_LIMIT_S)
+
+
+def roll(daemons: Daemons) -> None:
+    for node in NODES:
+        time.sleep(QUIET_S)
+        other = next(name for name in NODES if name != node)
+        daemons.ask(node, "drain")
+        daemons.wait_until(f"{node} has nothing", lambda node=node: has(daemons, node) == 0)  # type: ignore[misc]
+        daemons.signal(node, signal.SIGTERM)
+        daemons.wait_ended(node)
+        daemons.start(node)
+        daemons.wait_ready()
+        daemons.wait_until(f"{node} is back", lambda node=node, other=other: is_mature(daemons, other, node))  # type: ignore[misc]
+        time.sleep(QUIET_S)
+        daemons.ask(node, "undrain")
+        daemons.wait_settled(limit_s=SETTLE_LIMIT_S)
+
+
+def has(daemons: Daemons, node: str) -> int:
+    [own] = (one for one in daemons.ask(node, "members") if one["name"] == node)
+    return int(own["addresses"]) if own["drained"] else -1
+
+
+def is_mature(daemons: Daemons, asked: str, node: str) -> bool:
+    return any(one["name"] == node and one["online"] and one["mature"] for one in daemons.ask(asked, "members"))
+
+
+if __name__ == "__main__":
+    main()
