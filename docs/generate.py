@@ -25,6 +25,7 @@ import from_code as code
 import msgspec
 import sample_diagnostics
 import sample_json
+import which_wins
 
 from duravip import errors, events, model
 from duravip.cli.main import COMMANDS
@@ -339,6 +340,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "wire-constants": lambda: code.constants_table(("duravip.wire.seal", "duravip.wire.codec", "duravip.wire.link")),
     "drop-reasons": drop_reasons,
     "syslog-severities": syslog_severities,
+    "which-wins": which_wins.owners_table,
+    "which-moves": which_wins.moves_table,
 }
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

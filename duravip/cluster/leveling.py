@@ -134,14 +134,17 @@ class _Leveling:
 
     def _class_for(self, source: int, target: int, cost: int) -> int:
         """The first class that goes this way at this cost."""
-        bit = 1 << target
         for number in self._here[source]:
-            if self._everywhere[number] & bit:
-                leaves = self._singles[number].count[source] <= self._homes[number][source]
-                returns = bool(self._lacking[number] & bit)
-                if leaves - returns == cost:
-                    return number
+            if self._cost(number, source, target) == cost:
+                return number
         raise AssertionError("an arc without a class: a bug in duravip")
+
+    def _cost(self, number: int, source: int, target: int) -> int | None:
+        """Of one of the class, in moves; None: it may not go there."""
+        if not self._everywhere[number] >> target & 1:
+            return None
+        leaves = self._singles[number].count[source] <= self._homes[number][source]
+        return leaves - (self._lacking[number] >> target & 1)
 
     def _room(self, number: int, source: int, target: int) -> int:
         """How many of the class can go this way at the same cost."""
@@ -234,15 +237,29 @@ class _Leveling:
             weights[node] for node in (source, target)
         )
         most = min(over, under) if min(over, under) >= UNIT else between / 2
-        amount = max(1, min(int(most / UNIT), *(self._room(*step) for step in way)))
+        amount = max(1, int(most / UNIT))
         while amount > 1 and not self._gains(source, target, amount):
             amount //= 2
-        if len({number for number, _, _ in way}) < len(way):
-            amount = 1
-        for number, before, node in way:
-            self._shift(number, before, node, amount)
+        if len(way) == 1:
+            amount = self._shift_directly(source, target, steps[target][1], amount)
+        else:
+            amount = min(amount, *(self._room(*step) for step in way))
+            if len({number for number, _, _ in way}) < len(way):
+                amount = 1
+            for number, before, node in way:
+                self._shift(number, before, node, amount)
         totals[source] -= amount * UNIT
         totals[target] += amount * UNIT
+
+    def _shift_directly(self, source: int, target: int, cost: int, most: int) -> int:
+        """So many, of whatever classes go this way at this cost; how many there were."""
+        left = most
+        for number in list(self._here[source]):
+            if left and self._cost(number, source, target) == cost:
+                amount = min(left, self._room(number, source, target))
+                self._shift(number, source, target, amount)
+                left -= amount
+        return most - left
 
     # --- the fewest moves
 
