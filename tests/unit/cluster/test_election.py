@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -492,3 +493,23 @@ def test_when_a_node_dies_only_its_vips_move(cluster: dict[NodeName, Table], dea
     for address, decision in before.items():
         if decision.owner != dead:
             assert after[address].owner == decision.owner
+
+
+# --- the least loaded, in words
+
+
+@pytest.mark.parametrize(
+    ("members", "group", "said"),
+    [
+        (("n1", "n2"), "", "is the least loaded eligible member"),
+        (("n1", "n2"), "g", "is the least loaded eligible member, as far from the rest of `g` as there is room"),
+        (("n1",), "", "is the only eligible member"),
+        (("n1",), "g", "is the only eligible member"),
+    ],
+)
+def test_the_reason_names_a_group_only_where_there_was_a_choice(members, group, said) -> None:
+    entry = msgspec.structs.replace(vip(A, names="a"), anti_affinity=group)
+    landscape = survey(tables(**{node: [entry] for node in members}))
+    given = circumstances(*(NodeName(node) for node in members))
+    decision = elect(landscape, given)[A]
+    assert words(A, decision, landscape, given) == f"{decision.owner} {said}"

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -373,3 +374,35 @@ def test_the_hash_seed_does_not_matter(seed: str) -> None:
     }
     assert len(outputs) == 1
     assert b"BROKEN" in outputs.pop()
+
+
+# --- groups
+
+
+def test_groups_are_the_same_whether_members_share_one_table_or_have_equal_ones() -> None:
+    entries = [
+        msgspec.structs.replace(vip(A, names="a"), anti_affinity="apart", together="site"),
+        vip(B, names="b"),
+        msgspec.structs.replace(vip(C, "esmtp:25", follow=A), anti_affinity="apart", together="site"),
+    ]
+    shared = make_table(entries)
+    one, several = survey({NodeName("n1"): shared, NodeName("n2"): shared}), survey(tables(n1=entries, n2=entries))
+    for found in (one, several):
+        assert found.apart == {A: "apart"}, "what follows goes where the other goes, and B is in no group"
+        assert found.together == {A: "site"}
+
+
+def test_members_that_name_different_groups_for_an_address_name_none() -> None:
+    def grouped(word: str) -> list[VipEntry]:
+        return [msgspec.structs.replace(vip(A, names="a"), anti_affinity=word, together=word)]
+
+    assert survey(tables(n1=grouped("x"), n2=grouped(""))).apart == {A: "x"}
+    differing = survey(tables(n1=grouped("x"), n2=grouped("y")))
+    assert (differing.apart, differing.together) == ({}, {})
+
+
+def test_names_differ_also_behind_members_without_a_binding() -> None:
+    """ "two virtual members that both bind the address use different sets of names" """
+    found = survey(tables(n1=[vip(A, "http:80")], n2=[vip(A, names="x")], n3=[vip(A, names="y")]))
+    assert flags_of(found) == ["BROKEN", "UNSAFE"]
+    assert evidence(found, Flag.BROKEN) == [("n2", "x"), ("n3", "y")]
