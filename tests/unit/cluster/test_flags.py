@@ -406,3 +406,11 @@ def test_names_differ_also_behind_members_without_a_binding() -> None:
     found = survey(tables(n1=[vip(A, "http:80")], n2=[vip(A, names="x")], n3=[vip(A, names="y")]))
     assert flags_of(found) == ["BROKEN", "UNSAFE"]
     assert evidence(found, Flag.BROKEN) == [("n2", "x"), ("n3", "y")]
+
+
+def test_an_address_in_order_does_not_hide_a_broken_one_behind_it() -> None:
+    fine = vip(A, names="a")
+    found = survey(
+        tables(n1=[fine, vip(B, names="x"), vip(C, names="p")], n2=[fine, vip(B, names="y"), vip(C, names="q")])
+    )
+    assert [flags_of(found, address) for address in (A, B, C)] == [[], ["BROKEN"], ["BROKEN"]]
