@@ -74,6 +74,20 @@ class ViewMatured(Event, frozen=True, kw_only=True):
     id = "membership.view_matured"
 
 
+class MajorityGained(Event, frozen=True, kw_only=True):
+    """Under `strict` ownership: the view that this node has installed may decide who holds what."""
+
+    id = "membership.majority_gained"
+    members: tuple[NodeName, ...]
+
+
+class MajorityLost(Event, frozen=True, kw_only=True):
+    """Under `strict` ownership: the nodes of this view are no majority of the members, and hold nothing."""
+
+    id = "membership.majority_lost"
+    members: tuple[NodeName, ...]
+
+
 class Stalled(Event, frozen=True, kw_only=True):
     """This daemon did not run for `gap_s` seconds: it gave up every address and asks for a new view."""
 
@@ -150,6 +164,16 @@ class AddressMoved(Event, frozen=True, kw_only=True):
     source: NodeName
     target: NodeName
     reason: str
+
+
+class Awaited(Event, frozen=True, kw_only=True):
+    """Under `strict` ownership: this node takes over `addresses` VIPs, and waits until the nodes `names`, which have
+    gone without a word, must have lost them: `wait_s` seconds more."""
+
+    id = "election.awaited"
+    names: tuple[NodeName, ...]
+    addresses: int
+    wait_s: float
 
 
 class Balanced(Event, frozen=True, kw_only=True):

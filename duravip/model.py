@@ -219,6 +219,7 @@ class Reason(enum.Enum):
     BALANCED = 10
     NOBODY_ELIGIBLE = 11
     TOGETHER = 12
+    NO_MAJORITY = 13
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

@@ -88,7 +88,9 @@ def _settings(nodes: Sequence[NodeConfig], findings: Findings) -> None:
                 "DV510",
                 f"{option} must be the same on all nodes: {ours} on {node.name}, {theirs} on {first.name}",
                 _written(node, option),
-                "where they differ, the coordinator's is in force",
+                "with strict ownership, a node whose list differs from the one in force owns nothing"
+                if option in ("ownership", "members", "tie_breaker")
+                else "where they differ, the coordinator's is in force",
                 Related(_written(first, option), f"{theirs} on {first.name}"),
             )
 

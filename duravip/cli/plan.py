@@ -111,14 +111,19 @@ def _settled(
     """All of `nodes` online, mature and undrained, long enough; VIPs start where they were, if that node is
     there."""
     from duravip.cluster.balance import settle
+    from duravip.cluster.charter import founding
     from duravip.cluster.election import Candidate, Circumstances
     from duravip.cluster.flags import survey
 
     names = {node.name for node in nodes}
     if landscape is None:
         landscape = survey({node.name: node.table for node in nodes})
+    no_majority, barred = founding({node.name: node.table.settings for node in nodes})
     given = Circumstances(
-        candidates=tuple(Candidate(name=node.name, weight=node.local.weight) for node in nodes),
+        candidates=tuple(
+            Candidate(name=node.name, weight=node.local.weight, barred=barred.get(node.name, "")) for node in nodes
+        ),
+        no_majority=no_majority,
         holders={address: (owner,) for address, owner in before.items() if owner in names},
         pins={},
         view_mature=True,

@@ -13,6 +13,15 @@ import hashlib
 from collections.abc import Mapping
 
 from duravip.cluster.balance import balance
+from duravip.cluster.charter import (
+    backers,
+    barred_words,
+    charter_at_install,
+    is_majority,
+    missing_at_install,
+    no_majority_words,
+    roll_of,
+)
 from duravip.cluster.draining import why_not_drain, why_not_member
 from duravip.cluster.election import Candidate, Circumstances, elect, why_not_move
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate
@@ -22,12 +31,15 @@ from duravip.cluster.messages import (
     Announced,
     AnyBody,
     Assigned,
+    Charter,
+    Chartered,
     DrainAsked,
     MemberState,
     MemberStatus,
     Pin,
     Pinned,
     Reported,
+    Roll,
     Round,
     SwitchAbandoned,
     SwitchAsked,
@@ -45,7 +57,11 @@ GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody
 class AgreedState:
     """`claims`: who may have an address, with the number that let it. `holders`: whom the election takes for its
     present holders. `tables`: the digest in force for each member, None for one in no virtual membership. `round`: the
-    switch of all tables that is being prepared."""
+    switch of all tables that is being prepared.
+
+    For `strict` ownership: `charter`; `backers`, the members whose voices count for each roll that this view must
+    satisfy to its end; `missing`, for how long each node that may have something, and is not here, has been in no view
+    of a majority; `brought`, what members had when the view began, so that nobody else had it."""
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
@@ -73,6 +89,10 @@ class AgreedState:
                 former[address] = (*former.get(address, ()), name)
         self.holders = {**former, **self.holders}
         self.pins = pins_at_install(states)
+        self.charter = charter_at_install(states)
+        self.backers: dict[Roll, frozenset[NodeName]] = {roll: backers(roll, states) for roll in self.charter.rolls}
+        self.missing = missing_at_install(states, self.charter)
+        self.brought = frozenset(address for state in states for address in state.held)
         self.claimed_at_install: Mapping[Address, frozenset[NodeName]] = {
             address: frozenset(names) for address, names in self.claims.items()
         }
@@ -84,6 +104,34 @@ class AgreedState:
 
     def names(self) -> tuple[NodeName, ...]:
         return self.view.names()
+
+    def is_carried(self) -> bool:
+        """Whether the members that are here may decide who holds what."""
+        return all(is_majority(roll, voices) for roll, voices in self.backers.items())
+
+    def is_strict(self) -> bool:
+        return bool(self.charter.rolls)
+
+    def lifetime_s(self) -> float:
+        """Of addresses in the kernel; 0: for ever."""
+        lifetimes = [roll.lifetime_s for roll in self.charter.rolls]
+        return float(min(lifetimes)) if lifetimes else self.settings().address_lifetime
+
+    def waits(self, address: Address) -> bool:
+        """Whether somebody who is missing may have had it when the view began."""
+        return address not in self.brought
+
+    def gone(self) -> frozenset[NodeName]:
+        """Who has left, and nobody here knows otherwise."""
+        return frozenset.intersection(*(frozenset(status.gone) for status in self.status.values()))
+
+    def voters(self, roll: Roll | None) -> frozenset[NodeName]:
+        """The members whose tables in force say this; None: `available`."""
+        return frozenset(name for name, said in self._rolls_said().items() if said == roll)
+
+    def barred(self, name: NodeName) -> str:
+        """Why the member may own nothing under this charter; "" when it may."""
+        return barred_words(name, self._rolls_said().get(name), self.charter.rolls)
 
     def settings(self) -> Settings:
         """The coordinator's, which are in force for all."""
@@ -138,6 +186,7 @@ class AgreedState:
                     blocked=self.status[name].blocked,
                     weight=self.status[name].weight,
                     previous=self.previous[name],
+                    barred=self.barred(name),
                 )
                 for name in self.names()
             ),
@@ -146,6 +195,7 @@ class AgreedState:
             view_mature=self.view_mature,
             moving=moving,
             fail_back=self.settings().fail_back,
+            no_majority="" if self.is_carried() else no_majority_words(self.backers),
         )
 
     def why_not_pin(self, wish: Pinned) -> str:
@@ -180,7 +230,7 @@ class AgreedState:
         size = self.settings().balance_set_size or max(1, len(self.landscape.universe) // 32)
         present = {a: d for a, d in self.decisions.items() if a in self.landscape.members}
         owners = {decision.owner for decision in present.values()} - {None}
-        if len(present) < len(self.landscape.universe) or not owners <= self.status.keys():
+        if not self.is_carried() or len(present) < len(self.landscape.universe) or not owners <= self.status.keys():
             return {}
         return balance(self.landscape, self.circumstances(), present, size)
 
@@ -232,6 +282,8 @@ class AgreedState:
                 self._switch(body.round)
             case SwitchAbandoned():
                 self.round = None
+            case Chartered():
+                self._charter(body.charter)
             case Announced() | DrainAsked():
                 pass
             case Assigned():
@@ -254,6 +306,16 @@ class AgreedState:
         if self.tables != before:
             self.view_mature = False
             self._survey()
+
+    def _charter(self, charter: Charter) -> None:
+        """A new roll has the voices of those whose tables name it; the old ones count on, until the next view."""
+        self.charter = charter
+        for roll in charter.rolls:
+            self.backers.setdefault(roll, self.voters(roll))
+
+    def _rolls_said(self) -> dict[NodeName, Roll | None]:
+        tables = {name: self._library.get(digest) for name, digest in self.tables.items()}
+        return {name: roll_of(table.settings) for name, table in tables.items() if table is not None}
 
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision

@@ -19,16 +19,20 @@ from collections.abc import Mapping
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
+from duravip.cluster.charter import is_majority, roll_of, wait_s
 from duravip.cluster.library import TABLE_WAIT_S
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
+    Charter,
+    Chartered,
     DrainAsked,
     Group,
     Matured,
     Pinned,
     Report,
     Reported,
+    Roll,
     SwitchAbandoned,
     SwitchAsked,
     Switched,
@@ -44,7 +48,8 @@ PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits n
 
 class Coordinator:
     """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
-    `added_at`: when somebody was last added. Times are this node's monotonic seconds."""
+    `added_at`: when somebody was last added. `delivered`: the number that each other member is known to have delivered
+    in this view. Times are this node's monotonic seconds."""
 
     def __init__(self, agreed: AgreedState, *, joined_at: Mapping[Member, float], added_at: float, now: float) -> None:
         self._agreed = agreed
@@ -60,6 +65,9 @@ class Coordinator:
         self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
         self._round_since = now
         self._elected_at = -1
+        self._chartered_at = now
+        self._chartered_by = 0
+        self.delivered: dict[NodeName, int] = {}
 
     @property
     def view(self) -> ViewId:
@@ -102,6 +110,7 @@ class Coordinator:
         return (
             self._switch(now)
             or self._choose_table(now)
+            or self._charter(now)
             or self._mature(now)
             or self._age(now)
             or self._unpin()
@@ -120,6 +129,8 @@ class Coordinator:
             times.append(self._round_since + PREPARE_LIMIT_S)
         if not self._agreed.view_mature:
             times.append(self._changed_at + settings.view_mature_time)
+        if len(self._agreed.charter.rolls) > 1:
+            times.append(self._chartered_at + wait_s(self._agreed.charter.rolls))
         return min((at for at in (*times, self._balance_at) if at > now), default=math.inf)
 
     # --- tables ----------------------------------------------------------------------------------------------------
@@ -188,6 +199,33 @@ class Coordinator:
             return None
         what = "has not read its configuration" if missing else "does not have the tables of all others"
         return SwitchAbandoned(round=underway, reason=f"{slow[0]} {what} after {PREPARE_LIMIT_S:g} s")
+
+    # --- whose majority decides ------------------------------------------------------------------------------------
+
+    def _charter(self, now: float) -> AnyBody | None:
+        """The next step from the charter to what this node's own table says; see `charter`."""
+        agreed, charter = self._agreed, self._agreed.charter
+        wanted = roll_of(agreed.settings())
+        if not agreed.informed or charter.rolls == (() if wanted is None else (wanted,)):
+            return None
+        voters = agreed.voters(wanted)
+        rolls: tuple[Roll, ...]
+        if wanted is not None and wanted in charter.rolls:
+            if now < self._chartered_at + wait_s(charter.rolls) or not self._is_delivered(self._chartered_by):
+                return None
+            rolls = (wanted,)
+        elif all(is_majority(roll, voters) for roll in (*charter.rolls, *([wanted] if wanted is not None else []))):
+            rolls = tuple(sorted((*charter.rolls, wanted))) if wanted is not None else ()
+        else:
+            return None
+        self._chartered_at, self._chartered_by = now, agreed.number + 1
+        return Chartered(charter=Charter(generation=charter.generation + 1, rolls=rolls))
+
+    def _is_delivered(self, number: int) -> bool:
+        """By a majority of every roll."""
+        named = {name for name, delivered in self.delivered.items() if delivered >= number}
+        named.add(self.view.coordinator)
+        return all(is_majority(roll, voices & named) for roll, voices in self._agreed.backers.items())
 
     # --- maturity --------------------------------------------------------------------------------------------------
 

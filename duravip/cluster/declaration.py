@@ -11,9 +11,11 @@ import math
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
+from duravip.cluster.charter import charter_of
 from duravip.cluster.library import Library
 from duravip.cluster.lookout import Lookout
-from duravip.cluster.messages import Blocked, MemberState, MemberStatus, Report
+from duravip.cluster.mandate import Mandate
+from duravip.cluster.messages import Blocked, Charter, MemberState, MemberStatus, Report
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
@@ -35,6 +37,7 @@ class Declaration:
         switching: Switching,
         library: Library,
         lookout: Lookout,
+        mandate: Mandate,
     ) -> None:
         self._me = me
         self._repeat_s = REPEAT_INTERVALS * interval_s
@@ -43,6 +46,7 @@ class Declaration:
         self._switching = switching
         self._library = library
         self._lookout = lookout
+        self._mandate = mandate
         self._sequence = 0
         self._basis: object = None
         self._key: tuple[MemberStatus, AddressSet, int] | None = None
@@ -55,19 +59,25 @@ class Declaration:
         self._settle()
 
     def state(self, agreed: AgreedState | None, *, mature: bool, now: float) -> MemberState:
-        """This node's part in a state exchange."""
+        """This node's part in a state exchange. What it may not hold any more it does not hold, as far as the others
+        are concerned: it is on its way out."""
         holdings = self._tenure.holdings
+        held, releasing = holdings.held(), holdings.releasing()
+        if not self._mandate.may_hold(now):
+            held, releasing = AddressSet(), releasing | held
         return MemberState(
             member=self._me,
             previous=agreed.view.id if agreed is not None else None,
             mature=mature and not self._standing.is_isolated(),
             status=self._status(agreed, self._standing.lasting_blocks(self._tenure.refused(), now)),
             in_force=agreed.tables.get(self._me.name) if agreed is not None else None,
-            held=holdings.held(),
-            releasing=holdings.releasing(),
+            held=held,
+            releasing=releasing,
             former=AddressSet(address for address in self._tenure.former if address not in holdings),
             pins=tuple(agreed.pins.values()) if agreed is not None else (),
             switched=self._switching.switched,
+            charter=self._charter(),
+            missing=self._mandate.missing(now),
         )
 
     def report(self, agreed: AgreedState, *, may_take: bool, now: float) -> Report | None:
@@ -95,6 +105,12 @@ class Declaration:
             return None
         self.due_at = now + self._repeat_s
         return self._report
+
+    def _charter(self) -> Charter:
+        """The one of the last view of a majority, else the configuration's."""
+        if self._mandate.charter.generation:
+            return self._mandate.charter
+        return charter_of(self._library.require(self._switching.table).settings)
 
     def _status(self, agreed: AgreedState | None, blocked: Blocked) -> MemberStatus:
         named = self._switching.tables() | self._lookout.tables_heard()

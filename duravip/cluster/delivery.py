@@ -12,10 +12,12 @@ from duravip import events
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import AnnounceAddress, Effect, KeepDrained, Publish, ReadConfiguration, SwitchEnded
 from duravip.cluster.holdings import HoldState
+from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import (
     Announced,
     AnyBody,
     Assigned,
+    Chartered,
     DrainAsked,
     Matured,
     Pinned,
@@ -47,6 +49,7 @@ class Delivery:
         switching: Switching,
         tenure: Tenure,
         rivals: Rivals,
+        mandate: Mandate,
     ) -> None:
         self._me = me
         self._news = news
@@ -54,6 +57,7 @@ class Delivery:
         self._switching = switching
         self._tenure = tenure
         self._rivals = rivals
+        self._mandate = mandate
         self.merged = False
 
     def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
@@ -87,6 +91,9 @@ class Delivery:
             case Announced():
                 self._wishes.granted(body.by, body.sequence)
                 return [*self._tenure.announcements()]
+            case Chartered():
+                self._mandate.chartered(agreed.charter)
+                return []
             case Reported():
                 return []
             case _:

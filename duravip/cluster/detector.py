@@ -330,6 +330,15 @@ class Detector:
                     found.add((one, other) if one < other else (other, one))
         return sorted(found)
 
+    def last_said_at(self) -> float:
+        """When the last beat was said."""
+        return self._said_at.get(self.beat, -math.inf)
+
+    def echoed_at(self, sender: Member) -> float:
+        """When the beat was said that the sender's last heartbeat echoes."""
+        peer = self.peers[sender.name]
+        return self._echoed_at(peer.heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
+
     def _echoed_at(self, entry: Heard | None) -> float:
         if entry is None or entry.beat == 0:
             return -math.inf

@@ -31,13 +31,15 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakeAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Put the address on the interface (None: the one whose connected subnet contains it) and announce it."""
+    """Put the address on the interface (None: the one whose connected subnet contains it) and announce it. It
+    `must_expire` from the first moment on; else the backend may leave the lifetime to the first renewal."""
 
     address: Address
     interface: str | None
     prefix: int
     lifetime_s: float = 0.0
     not_after: float = math.inf
+    must_expire: bool = False
 
 
 class RenewAddresses(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,13 @@ class ProbeAddress(msgspec.Struct, frozen=True, kw_only=True):
     hardware_address: bytes | None
 
 
+class ArmAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel is to end this process at `at` (the machine's time), whatever it does then, unless told otherwise
+    before; infinity: not at all. To be carried out before the next kernel order."""
+
+    at: float
+
+
 class Publish(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
 
@@ -115,6 +124,7 @@ Effect = (
     | ReadConfiguration
     | SwitchEnded
     | KeepDrained
+    | ArmAlarm
     | Publish
     | Left
 )

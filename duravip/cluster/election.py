@@ -3,11 +3,12 @@
 Rules of this file: no clock, no randomness, no I/O; candidates are sorted by name, ties have a named total
 order.
 
-Theory of operation. For each VIP the first of these that applies decides: BROKEN (nobody), following (below),
-a pin, an undisputed preference, the present holder, the winner among several holders (a merge), and
-otherwise the least loaded eligible member. VIPs that need an owner of the last kind are placed together,
-after all others, and evened out among themselves with the machinery of balancing, so that no balancing
-follows at once. Followers come last: they go where the end of their chain went, or to nobody.
+Theory of operation. For each VIP the first of these that applies decides: BROKEN (nobody), a view without the
+majority that `strict` ownership asks for (nobody), following (below), a pin, an undisputed preference, the
+present holder, the winner among several holders (a merge), and otherwise the least loaded eligible member. VIPs that
+need an owner of the last kind are placed together, after all others, and evened out among themselves with the
+machinery of balancing, so that no balancing follows at once. Followers come last: they go where the end of their
+chain went, or to nobody.
 
 What a node that is drained or leaves still holds is handed over a few at a time, and stays with it until then.
 
@@ -48,6 +49,9 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     for address in landscape.universe:
         if address in flags and Flag.BROKEN in flags[address]:
             decided[address] = say(None, Reason.BROKEN)
+            continue
+        if given.no_majority:
+            decided[address] = say(None, Reason.NO_MAJORITY)
             continue
         if address in landscape.follows:
             continue
@@ -102,6 +106,8 @@ def why_not_move(landscape: Landscape, given: Circumstances, address: Address, n
         return f"{address} is BROKEN: nobody may have it until the Binding names agree"
     if address in landscape.follows:
         return f"{address} follows {landscape.follows[address]}: move that"
+    if given.no_majority:
+        return given.no_majority
     electorate = Electorate(landscape, given)
     if node not in electorate.names:
         return f"{node} is no member of the view; its members are {', '.join(electorate.names)}"
@@ -151,6 +157,7 @@ _SHORT: Mapping[Reason, str] = {
     Reason.BALANCED: "evens out the loads",
     Reason.NOBODY_ELIGIBLE: "no eligible member",
     Reason.TOGETHER: "kept together with its group",
+    Reason.NO_MAJORITY: "no majority of the members",
 }
 
 
@@ -209,6 +216,8 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
             return _nobody(electorate, address)
         case Reason.TOGETHER:
             return f"{owner} is where `{landscape.together.get(address, 'its group')}` is kept together"
+        case Reason.NO_MAJORITY:
+            return electorate.given.no_majority or reason_text(decision)
     assert_never(decision.reason)
 
 

@@ -20,7 +20,8 @@ NOTHING_BLOCKED = Blocked()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is agreed about one member. `previous`: the view it was in before this one."""
+    """What is agreed about one member. `previous`: the view it was in before this one. `barred`: why it may own nothing
+    under `strict` ownership, as a clause; "" when it may."""
 
     name: NodeName
     mature: bool = True
@@ -29,6 +30,7 @@ class Candidate:
     blocked: Blocked = NOTHING_BLOCKED
     weight: float = 1.0
     previous: ViewId | None = None
+    barred: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Circumstances:
     `candidates`: all members of the view, sorted by name. `holders`: who has a VIP now (assigned in this
     view, else claimed in the state exchange), sorted; several after a merge. `moving`: VIPs whose former
     holder has not released them yet. `fail_back`: only `when-mature` lets a held VIP go back to its preferred
-    owner.
+    owner. `no_majority`: why nobody may own anything in this view, in words; "" when somebody may.
     """
 
     candidates: tuple[Candidate, ...]
@@ -47,6 +49,7 @@ class Circumstances:
     view_mature: bool
     moving: int = 0
     fail_back: str = FAIL_BACK_WHEN_MATURE
+    no_majority: str = ""
 
 
 class Electorate:
@@ -62,7 +65,8 @@ class Electorate:
         self._able = {
             candidate.name
             for candidate in given.candidates
-            if candidate.mature and not (candidate.drained or candidate.leaving or candidate.blocked.everything)
+            if candidate.mature
+            and not (candidate.drained or candidate.leaving or candidate.blocked.everything or candidate.barred)
         }
         self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
         self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
@@ -114,6 +118,8 @@ class Electorate:
             return f"{node} leaves it to a stranger on the network"
         if address in self._claimed:
             return f"{node} waits until the stranger has gone"
+        if candidate.barred:
+            return f"{node} {candidate.barred}"
         if candidate.blocked.everything:
             return f"{node} blocked ({candidate.blocked.everything})"
         if candidate.leaving:

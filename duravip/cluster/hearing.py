@@ -143,6 +143,8 @@ class Hearing:
             return Change.EVERYTHING
         if heartbeat.view == term.view.id:
             parts.agreement.confirmed(sender)
+            if heartbeat.promised == term.view.id.epoch:
+                parts.mandate.echoed(sender.name, parts.detector.echoed_at(sender))
             if sender.name == term.view.id.coordinator and heartbeat.number > term.agreed.number:
                 self._out.messages += term.ask_again(now)
             if term.differs(heartbeat):

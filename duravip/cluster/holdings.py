@@ -98,6 +98,7 @@ class Holdings:
         *,
         lifetime_s: float = 0.0,
         not_after: float = math.inf,
+        must_expire: bool = False,
     ) -> list[Effect]:
         """Gives up what is not in `keep`, or is placed otherwise there, then starts taking what is in `take` and not
         here yet, on these terms. An address that is on its way out is taken again only when it is gone."""
@@ -125,6 +126,7 @@ class Holdings:
                         prefix=entry.prefix,
                         lifetime_s=lifetime_s,
                         not_after=not_after,
+                        must_expire=must_expire,
                     )
                 )
         return orders

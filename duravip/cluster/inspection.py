@@ -107,7 +107,9 @@ class Inspection:
                     eligible=status is not None
                     and not status.blocked.everything
                     and not status.drained
-                    and not status.leaving,
+                    and not status.leaving
+                    and agreed is not None
+                    and not agreed.barred(member.name),
                     drained=status is not None and status.drained,
                     penalty=round(parts.agreement.penalties.points(member, self._last), 2),
                     alive=parts.detector.is_alive(member),
@@ -156,10 +158,13 @@ class Inspection:
         if agreed is None:
             return lambda address: "this node is in no view yet"
         decisions, say = dict(agreed.decisions), wording(agreed.landscape, agreed.circumstances())
+        delay = self._parts.mandate.in_words(self._last)
 
         def describe(address: Address) -> str:
             decision = decisions.get(address)
-            return "no election yet" if decision is None else say(address, decision)
+            if decision is None:
+                return "no election yet"
+            return say(address, decision) + (delay if decision.owner is not None and agreed.waits(address) else "")
 
         return describe
 

@@ -8,6 +8,8 @@ Rules of this file
   together once, and is more punctual. PASSES of them fit into a lifetime, so one that fails does not matter.
 - A pass is cut into pieces, one with the kernel at a time, so that orders to take and to release need not wait for it.
 - While a pass costs more than SHARE of its period, period and lifetime grow until it does not.
+- Under `strict` ownership others count with the lifetime: it does not grow, is there from the first moment on, and
+  nothing is renewed when the mandate has ended (`until`).
 
 Theory of operation
     An address is put on with its lifetime; an IPv6 address without, because that is several times cheaper for the
@@ -41,13 +43,15 @@ FAILURES = 2  # in a row: the kernel does not have the address any more
 class Lease:
     """`lifetime_s` is what the kernel is told at present, 0 for ever; `configured_s` what the cluster wants. `pass_s`:
     what the last pass cost. `resume_at`: until then nothing is renewed, because this node did not run for a while. An
-    order stays good for a failure time-out."""
+    order stays good for a failure time-out, and never after `until`. `is_strict`: others count with the lifetime."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._renews = parameters.renews
         self._limit_s = parameters.failure_timeout_s
         self._pause_s = PAUSE_INTERVALS * parameters.heartbeat_interval_s
         self.resume_at = -math.inf
+        self.until = math.inf
+        self.is_strict = False
         self.configured_s = 0.0
         self.lifetime_s = 0.0
         self.pass_s = 0.0
@@ -61,15 +65,16 @@ class Lease:
         self._failures: dict[Address, int] = {}
         self._told_s = 0.0
 
-    def settle(self, configured_s: float, now: float) -> None:
+    def settle(self, configured_s: float, now: float, *, is_strict: bool = False) -> None:
         """The lifetime that is in force. When it changes, everything is renewed at once."""
+        self.is_strict = is_strict
         if not self._renews or configured_s == self.configured_s:
             return
         self.configured_s = self.lifetime_s = self._told_s = configured_s
         self._next_at = now
 
     def not_after(self, now: float) -> float:
-        return now + self._limit_s
+        return min(now + self._limit_s, self.until)
 
     def excuse(self, now: float) -> None:
         """This node did not run for a while."""
@@ -80,7 +85,8 @@ class Lease:
         """The kernel has these since now."""
         if not self.lifetime_s:
             return
-        self._fresh.update((address, None) for address in addresses if ":" in address)
+        if not self.is_strict:
+            self._fresh.update((address, None) for address in addresses if ":" in address)
         self._next_at = min(self._next_at, now + self._period_s())
 
     def order(self, holdings: Holdings, now: float) -> RenewAddresses | None:
@@ -158,5 +164,5 @@ class Lease:
         """A lifetime in whole seconds, as the kernel counts them, that leaves its passes cheap enough."""
         six = sum(":" in address for address in held)
         cost_s = max(min(self._costs, default=0.0), (len(held) - six) * IPV4_COST_S + six * six * IPV6_COST_S)
-        least_s = PASSES * cost_s / SHARE
+        least_s = PASSES * cost_s / SHARE if not self.is_strict else 0.0
         self.lifetime_s = float(math.ceil(max(self.configured_s, least_s))) if self.configured_s else 0.0

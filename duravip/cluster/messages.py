@@ -24,6 +24,7 @@ MAX_HARDWARE = 32  # hardware addresses of one node
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
 MAX_ROUNDS = 8  # that a member remembers to have come into force
+MAX_ROLLS = 16  # one, or two while the members are being changed; more if configurations differ
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it
 MAX_NEIGHBOURS = 40  # in one message; one datagram has room for them
 
@@ -121,7 +122,8 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
 
 class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     """What a member declares about itself; agreed by being numbered. `has` names the tables whose content it has
-    (sorted); `table` is the one it wants in force for itself."""
+    (sorted); `table` is the one it wants in force for itself. `gone`: who was in a view of a majority with it, and has
+    left for good in its last life there."""
 
     table: Digest
     has: Annotated[tuple[Digest, ...], Meta(max_length=2 * MAX_MEMBERS)] = ()
@@ -130,6 +132,31 @@ class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
     blocked: Blocked = Blocked()
     weight: Weight = 1.0
     prepared: Prepared | None = None
+    gone: Annotated[tuple[Name, ...], Meta(max_length=MAX_MEMBERS)] = ()
+
+
+class Roll(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """Whose majority decides under `strict` ownership, by one configuration. `members` is sorted; `tie_breaker` "":
+    none; `lifetime_s` is that of addresses."""
+
+    members: Annotated[tuple[Name, ...], Meta(max_length=MAX_MEMBERS)]
+    tie_breaker: Annotated[str, Meta(max_length=255)] = ""
+    lifetime_s: Annotated[int, Meta(ge=1, le=86_400)] = 10
+
+
+class Charter(msgspec.Struct, frozen=True, array_like=True):
+    """The rolls that count, all of them (sorted); none: ownership is `available`. Of two charters that with the higher
+    generation counts; 0 is a configuration's, which no majority has confirmed."""
+
+    generation: Count = 0
+    rolls: Annotated[tuple[Roll, ...], Meta(max_length=MAX_ROLLS)] = ()
+
+
+class Missing(msgspec.Struct, frozen=True, array_like=True):
+    """A node, and for how many seconds it has been in no view of a majority that the sender knows of."""
+
+    name: Name
+    for_s: Annotated[float, Meta(ge=0)]
 
 
 class Pin(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +172,8 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     """One member's part of the state exchange. `held` it has or was ordered to take; `releasing` it was ordered to
     take off and the kernel has not acknowledged: together they are its claims. `former` it had last and let go
     because they were BROKEN: it counts as their holder when they are mended. `in_force` is the table of its own that
-    counted in its last view, `switched` the last rounds that it has seen come into force, in order."""
+    counted in its last view, `switched` the last rounds that it has seen come into force, in order. `charter` and
+    `missing` are for `strict` ownership."""
 
     member: Member
     previous: ViewId | None
@@ -157,6 +185,8 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     former: AddressSet = AddressSet()
     pins: Annotated[tuple[Pin, ...], Meta(max_length=MAX_PINS)] = ()
     switched: Annotated[tuple[Round, ...], Meta(max_length=MAX_ROUNDS)] = ()
+    charter: Charter = Charter()
+    missing: Annotated[tuple[Missing, ...], Meta(max_length=2 * MAX_MEMBERS)] = ()
 
 
 class Propose(Message, frozen=True, kw_only=True):
@@ -282,6 +312,12 @@ class Assigned(Body, frozen=True, kw_only=True):
     groups: Annotated[tuple[Group, ...], Meta(max_length=MAX_MEMBERS * 16)]
 
 
+class Chartered(Body, frozen=True, kw_only=True):
+    """From here on this is the charter."""
+
+    charter: Charter
+
+
 class Pinned(Body, frozen=True, kw_only=True):
     """`address` belongs to `node` from here on, whatever else speaks for another; None: as if nobody had asked. `by`
     and `sequence` name the wish; an ended pin bears the coordinator's name and 0."""
@@ -337,6 +373,7 @@ AnyBody = (
     | Matured
     | ViewAged
     | Assigned
+    | Chartered
     | Pinned
     | DrainAsked
     | Announced

@@ -27,6 +27,7 @@ class News:
         self._flags: dict[tuple[Address, Flag], tuple[Evidence, ...]] = {}
         self._owners: dict[Address, NodeName] = {}
         self._gone: dict[NodeName, str] = {}
+        self._carried = False
         self._settings: dict[tuple[NodeName, str], tuple[str, str]] = {}
 
     def last_owner(self, address: Address) -> NodeName | None:
@@ -56,6 +57,15 @@ class News:
             if member not in before
         ]
         return [Publish(event=event) for event in told]
+
+    def majority(self, agreed: AgreedState) -> list[Publish]:
+        """A view was installed; under `strict` ownership it may decide, or not."""
+        before, self._carried = self._carried, agreed.is_strict() and agreed.is_carried()
+        if before == self._carried:
+            return []
+        if self._carried:
+            return [Publish(event=events.MajorityGained(members=agreed.names()))]
+        return [Publish(event=events.MajorityLost(members=agreed.names()))] if agreed.is_strict() else []
 
     def landscape(self, agreed: AgreedState) -> list[Publish]:
         """The tables in force have changed: flags raised, changed or cleared, settings that differ."""

@@ -113,6 +113,7 @@ class Node(Inspection):
             parts.library.deadline(),
             parts.tenure.deadline(),
             parts.tenure.lease.deadline(),
+            parts.mandate.deadline(self._last),
             parts.declaration.due_at,
             parts.departure.deadline(self._last),
         )
@@ -151,7 +152,10 @@ class Node(Inspection):
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
-                    return self._out.empty()
+                    self._out.effects += parts.possession.confirm(now)
+                    if parts.possession.goes_on(now):
+                        return self._out.empty()
+                    change = Change.HOLDINGS
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
             case KernelAnswered():
@@ -277,6 +281,7 @@ class Node(Inspection):
         self._out.effects += told
         self._out.effects += lookout.watch_interfaces(agreed, now)
         self._out.effects += lookout.watch_rivals(now)
+        self._parts.standing.gone = self._parts.mandate.gone()
 
     def _finish_proposal(self, now: float) -> None:
         """Everybody has promised what this node proposed."""
@@ -290,14 +295,15 @@ class Node(Inspection):
         parts, term = self._parts, self._parts.succession.term
         if term is None or term.coordinator is None or not parts.agreement.may_take():
             return
+        members = parts.agreement.members() - {self.me}
+        heard = [peer for peer in parts.detector.alive() if peer.member in members]
+        delivered = {p.member.name: p.heartbeat.number for p in heard if p.heartbeat.view == term.view.id}
+        term.coordinator.delivered.update(delivered)
         numbered, effects = term.coordinate(lambda: (self._declared(), parts.wishes.bodies(now)), now)
         self._out.messages += numbered
         self._out.effects += effects
-        members = parts.agreement.members() - {self.me}
-        heard = [peer.heartbeat for peer in parts.detector.alive() if peer.member in members]
-        delivered = [heartbeat.number for heartbeat in heard if heartbeat.view == term.view.id]
         if len(delivered) == len(members):
-            term.forget(delivered)
+            term.forget(delivered.values())
 
     # --- what this node says ---------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from duravip.cluster.kernel_word import KernelWord
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.cluster.lookout import Lookout
+from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import AnyMessage
 from duravip.cluster.news import News
 from duravip.cluster.parameters import Parameters
@@ -73,6 +74,7 @@ class Parts:
         self.rivals = Rivals(parameters)
         self.wishes = Wishes(self.me.name, self.interval_s)
         self.news = News(self.me.name)
+        self.mandate = Mandate(self.me, renews=parameters.renews, has_left=self.detector.has_left)
         self.lookout = Lookout(
             self.me,
             parameters,
@@ -94,6 +96,7 @@ class Parts:
             switching=self.switching,
             library=self.library,
             lookout=self.lookout,
+            mandate=self.mandate,
         )
         self.delivery = Delivery(
             self.me.name,
@@ -102,6 +105,7 @@ class Parts:
             switching=self.switching,
             tenure=self.tenure,
             rivals=self.rivals,
+            mandate=self.mandate,
         )
         self.succession = Succession(
             self.me,
@@ -115,10 +119,13 @@ class Parts:
             switching=self.switching,
             tenure=self.tenure,
             news=self.news,
+            mandate=self.mandate,
             now=now,
         )
         self.possession = Possession(
             agreement=self.agreement,
+            detector=self.detector,
+            mandate=self.mandate,
             standing=self.standing,
             tenure=self.tenure,
             departure=self.departure,

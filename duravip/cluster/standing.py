@@ -12,7 +12,7 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.messages import Blocked, MemberStatus, Prepared
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.shadow import NO_SHADOW
-from duravip.model import TableDigest
+from duravip.model import NodeName, TableDigest
 
 NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was heard counts as gone
 
@@ -21,7 +21,7 @@ class Standing:
     """`external`: what the host cannot own. `unreachable`: what belongs on interfaces that are down. `claimed`: what it
     leaves to strangers on the network. `suspended`: nothing until a view is installed. `expelled`: the others went on
     without this node, and its maturity is lost. `leaving`: it has been asked to go. `alone`: it is the only member of
-    its view."""
+    its view. `gone`: who has left, of those that may have had something under `strict` ownership."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._name = parameters.name
@@ -38,6 +38,7 @@ class Standing:
         self.expelled = False
         self.leaving = False
         self.alone = False
+        self.gone: tuple[NodeName, ...] = ()
 
     def on_install(self, *, alone: bool) -> None:
         self.suspended, self.expelled, self.alone = False, False, alone
@@ -87,4 +88,5 @@ class Standing:
             blocked=blocked,
             weight=self._weight,
             prepared=prepared,
+            gone=self.gone,
         )

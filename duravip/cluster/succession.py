@@ -18,6 +18,7 @@ from duravip.cluster.delivery import Delivery
 from duravip.cluster.detector import Detector
 from duravip.cluster.effects import Effect
 from duravip.cluster.library import Library
+from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import Install, Numbered
 from duravip.cluster.news import News
 from duravip.cluster.standing import Standing
@@ -47,6 +48,7 @@ class Succession:
         switching: Switching,
         tenure: Tenure,
         news: News,
+        mandate: Mandate,
         now: float,
     ) -> None:
         self._me = me
@@ -60,6 +62,7 @@ class Succession:
         self._switching = switching
         self._tenure = tenure
         self._news = news
+        self._mandate = mandate
         self._early: list[Numbered] = []
         self._seniority = Seniority(now)
         self.term: Term | None = None
@@ -107,6 +110,7 @@ class Succession:
             pace=self._pace,
             now=now,
         )
+        self._mandate.installed(term.agreed, now)
         self._tenure.renew()
         self._declaration.renew()
         self._standing.on_install(alone=len(view.members) == 1)
@@ -115,6 +119,7 @@ class Succession:
         if missed is not None:
             effects += self._delivery.switched(missed)
         effects += self._news.view(view, before, self._detector.peers)
+        effects += self._news.majority(term.agreed)
         effects += self._news.landscape(term.agreed)
         self._delivery.merged = grew
         early, self._early = self._early, []

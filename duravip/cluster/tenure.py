@@ -32,7 +32,8 @@ def is_broken(agreed: AgreedState, address: Address) -> bool:
 
 class Tenure:
     """The holdings of one node and what governs them. `former`: let go because they were BROKEN, nobody's since.
-    `revision` grows when something is learnt that the agreed state does not say."""
+    `revision` grows when something is learnt that the agreed state does not say. `waiting`: what is not taken yet
+    because it may be with somebody who is missing."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._me = parameters.name
@@ -44,6 +45,7 @@ class Tenure:
         self._refusals: dict[Address, int] = {}
         self._released: dict[tuple[Address, NodeName], int] = {}
         self._rivalled: set[Address] = set()
+        self.waiting: set[Address] = set()
         self.revision = 0
 
     def renew(self) -> None:
@@ -114,10 +116,11 @@ class Tenure:
         may_take: bool,
         blocked: Blocked,
         avoided: AddressSet,
+        waits: bool,
         now: float,
     ) -> list[Effect]:
         """The kernel orders and announcements that make the holdings what they should be. What is `avoided` is kept
-        and not taken."""
+        and not taken. `waits`: only what somebody brought along into the view may be taken yet."""
         for address in [address for address, until in self._refused.items() if now >= until]:
             del self._refused[address]
         self._flapping.expire(now)
@@ -133,14 +136,22 @@ class Tenure:
                 keep[address] = entry
         if may_hold and may_take:
             mine = {address for address, decision in decisions.items() if decision.owner == me}
+            self.waiting = mine - agreed.brought if waits else set()
+            mine -= self.waiting
             for address in mine.difference(holdings, barred, avoided, self._flapping.waiting()):
                 entry = entries.get(address)
                 if entry is not None and not self._has_rival(agreed, address):
                     take[address] = entry
         self.former |= {a for a in broken if holdings.has(a)}
-        self.lease.settle(agreed.settings().address_lifetime, now)
+        lease = self.lease
+        lease.settle(agreed.lifetime_s(), now, is_strict=agreed.is_strict())
         orders = self.holdings.reconcile(
-            keep, take, now, lifetime_s=self.lease.lifetime_s, not_after=self.lease.not_after(now)
+            keep,
+            take,
+            now,
+            lifetime_s=lease.lifetime_s,
+            not_after=lease.not_after(now),
+            must_expire=lease.is_strict,
         )
         return [*orders, *self._announce_again(agreed)]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from duravip.config import original, schema
-from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings
+from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings, strict_rules
 from duravip.config.diagnostics import Findings, shown
 from duravip.config.document import Document, Stanza
 from duravip.config.endpoints import Resolve
@@ -72,10 +72,12 @@ def build(
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     local = replace(local, macs=topologies.macs())
     report_reach(vips, local, findings)
+    settings = shared_settings(cluster)
+    strict_rules(cluster, node, settings, failure_timeout=local.failure_timeout, findings=findings)
     return NodeConfig(
         name=node,
         file=document.file,
-        table=make_table(vips, shared_settings(cluster)),
+        table=make_table(vips, settings),
         local=local,
         mentioned=tuple(mentioned),
         diagnostics=findings.in_text_order(document.file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from duravip.config.values import name_problem, seconds
 from duravip.model import NodeName, Origin, Settings
 
 _TOLERANCE = 1e-9  # 0.025 against 2.5 x 0.01
+STRICT_TIMEOUTS = 5.0  # failure time-outs in a lifetime, at least: two in which a majority has to be heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,54 @@ def rhythm(cluster: Scope, findings: Findings) -> Rhythm:
             f"make it {seconds(least)} or more, or heartbeat_interval shorter",
         )
     return Rhythm(interval, timeout)
+
+
+def strict_rules(
+    cluster: Scope, node: NodeName, settings: Settings, *, failure_timeout: float, findings: Findings
+) -> None:
+    """What strict ownership needs."""
+    if settings.ownership != "strict":
+        return
+    members, breaker = settings.members, settings.tie_breaker
+    if not members:
+        findings.error(
+            "DV441",
+            "ownership is strict, which counts a majority, and there is no list of members",
+            cluster.where("ownership"),
+            f'write members = ("{node}" ...) with the names of all nodes, the same everywhere',
+        )
+        return
+    if node not in members:
+        findings.warning(
+            "DV443",
+            f"{node} is none of the members {', '.join(members)}: it will own nothing, and has no voice",
+            cluster.where("members"),
+            "names are compared whole; put it into the list of every node and `duravip reload --cluster`",
+        )
+    if breaker is not None and breaker not in members:
+        findings.error(
+            "DV442",
+            f"the tie_breaker {breaker} is none of the members {', '.join(members)}",
+            cluster.where("tie_breaker"),
+            "name one of them",
+        )
+    if len(members) % 2 == 0 and breaker is None:
+        findings.warning(
+            "DV444",
+            f"there are {len(members)} members and no tie_breaker: when they are divided evenly, nobody owns anything",
+            cluster.where("members"),
+            f'write tie_breaker = "{members[0]}", or have an odd number of members',
+        )
+    least = STRICT_TIMEOUTS * failure_timeout
+    if settings.address_lifetime < least - _TOLERANCE:
+        now = seconds(settings.address_lifetime) if settings.address_lifetime else "0 (for ever)"
+        findings.error(
+            "DV446",
+            f"address_lifetime is {now}; strict ownership needs a lifetime of at least {STRICT_TIMEOUTS:g} "
+            f"failure_timeouts of {seconds(failure_timeout)}",
+            cluster.where("address_lifetime"),
+            f"make it {seconds(math.ceil(least))} or more",
+        )
 
 
 def key(cluster: Scope, findings: Findings, *, file: str) -> tuple[str | None, bool]:

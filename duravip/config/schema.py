@@ -214,21 +214,23 @@ CLUSTER: tuple[Option, ...] = (
         kind=Kind.CHOICE,
         default="available",
         choices=("available", "strict"),
-        doc="available: every part of a divided network serves its VIPs; strict: only a majority does.",
-        refused=("strict",),
+        doc="available: every part of a divided network serves its VIPs; strict: only a majority of `members` does, "
+        "and two nodes never have one VIP at once.",
+        trade_off="strict needs three nodes or a tie_breaker, and takes over a VIP from a node that has gone without a "
+        "word only when that must have lost it: `address_lifetime` x 1.6 + 3.1 s later.",
     ),
     Option(
         name="members",
         kind=Kind.TEXTS,
         default=(),
-        doc="The names of all nodes; `strict` ownership counts its majority over them.",
-        in_force=False,
+        doc="The names of all nodes; `strict` ownership counts its majority over them. To be changed by `reload`, not "
+        "by restarting with another list.",
     ),
     Option(
         name="tie_breaker",
         kind=Kind.TEXT,
-        doc="The member whose half wins when a network is divided evenly, with `strict` ownership.",
-        in_force=False,
+        doc="The member whose half wins when a network is divided evenly, with `strict` ownership. Without it nobody "
+        "owns anything then.",
     ),
     Option(
         name="address_lifetime",
@@ -238,7 +240,8 @@ CLUSTER: tuple[Option, ...] = (
         low=0,
         high=86_400,
         doc="After so long without renewal the kernel drops an address by itself (in whole seconds, up to 2.5 s late); "
-        "0 is for ever.",
+        "0 is for ever. With `strict` ownership at least 5 x failure_timeout: a node that hears of no majority for "
+        "half of it lets go.",
         trade_off="Shorter: a frozen node lets go sooner; longer: fewer renewals.",
     ),
     Option(

@@ -161,13 +161,15 @@ class Placement:
     `connected_interface` does. `prefix` in bits.
 
     `lifetime_s`: after so long without renewal the kernel is to drop the address; 0: never. `not_after`: the time of
-    `time.monotonic` from which on the order must not be carried out any more."""
+    `time.monotonic` from which on the order must not be carried out any more, to be looked at right before the kernel
+    is asked. `must_expire`: the lifetime must be there from the first moment on; else it may be left to `renew`."""
 
     address: Address
     interface: str | None
     prefix: int
     lifetime_s: float = 0.0
     not_after: float = math.inf
+    must_expire: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,12 +31,13 @@ from duravip.net.neighbourhood import Neighbourhood
 from duravip.plugin.api import Backend, Farewell, FarewellTransport, Transport, TransportContext, UndoingBackend
 from duravip.plugin.manager import PluginSet
 from duravip.runtime import machine
+from duravip.runtime.alarm import Alarm
 from duravip.runtime.claim_watch import ClaimWatch
 from duravip.runtime.control import ControlServer
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
-from duravip.runtime.life import AnnouncerLike, ClaimWatchLike, Life, Surroundings
+from duravip.runtime.life import AlarmLike, AnnouncerLike, ClaimWatchLike, Life, Surroundings
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
 from duravip.runtime.rekeying import keyring_of, warn
@@ -73,6 +74,7 @@ class Host:
 
     announcer: Callable[[LocalSettings, Neighbourhood | None, Callable[[str], str]], AnnouncerLike] = _real_announcer
     claim_watch: Callable[[Callable[[Claim], bool]], ClaimWatchLike] = _real_claim_watch
+    alarm: Callable[[], AlarmLike] = Alarm
     has_interface: Callable[[str], bool] = machine.has_interface
 
 
@@ -114,6 +116,7 @@ class Daemon:
             transports: dict[str, Transport] = {}
 
             async def fits(candidate: NodeConfig) -> None:
+                machine.refuse_immortal(candidate, backend)
                 with kernel("cannot list this machine's addresses"):
                     plumbed = await backend.list()
                     machine.refuse_impossible(candidate, plumbed, has_interface=self._host.has_interface)
@@ -151,6 +154,8 @@ class Daemon:
             if isinstance(backend, UndoingBackend):
                 guard = Guard(leave=link.last_words(), farewells=lambda: _farewells(transports), lock=state.guard_lock)
                 guarded = GuardedBackend(backend, await stack.enter_async_context(guard))
+            alarm = self._host.alarm()
+            stack.callback(alarm.disarm)
             around = Surroundings(
                 link=link,
                 transports=transports,
@@ -159,6 +164,7 @@ class Daemon:
                 announcer=announcer,
                 neighbourhood=neighbourhood,
                 claim_watch=self._host.claim_watch(macs.is_shared if macs is not None else lambda claim: False),
+                alarm=alarm,
                 control=control,
                 notifiers=notifiers,
                 reread=self._reread,

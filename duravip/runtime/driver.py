@@ -26,6 +26,7 @@ import trio
 
 from duravip.cluster.effects import (
     AnnounceAddress,
+    ArmAlarm,
     DefendAddress,
     Effect,
     KeepDrained,
@@ -90,8 +91,8 @@ class DriverCounters:
 
 
 class Driver:
-    """`order`, `ask`, `switch`, `drain`, `publish` and `advise` take what they are given and return at once; none may
-    call back into `feed`. `advise` gets what members say to each other that is no business of the machine's.
+    """`order`, `ask`, `arm`, `switch`, `drain`, `publish` and `advise` take what they are given and return at once;
+    none may call back into `feed`. `advise` gets what members say to each other that is no business of the machine's.
     `path_timeout_s`: after how long without a sign a path to a living node is lost."""
 
     def __init__(
@@ -104,6 +105,7 @@ class Driver:
         switch: Callable[[SwitchOrder], None],
         drain: Callable[[bool], None],
         ask: Callable[[ProbeAddress], None],
+        arm: Callable[[float], None] = lambda at: None,
         publish: Callable[[Event], object],
         path_timeout_s: float,
         advise: Callable[[Member, Neighbours], object] = lambda sender, advice: None,
@@ -119,6 +121,7 @@ class Driver:
         self._switch = switch
         self._drain = drain
         self._ask = ask
+        self._arm = arm
         self._publish = publish
         self._advise = advise
         self._due_at = core.next_deadline()  # what the machine said last: only an input changes it
@@ -279,6 +282,8 @@ class Driver:
                 case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress() | DefendAddress():
                     self._order(effect)
                     self._has_ordered = True
+                case ArmAlarm():
+                    self._arm(effect.at)
                 case ReadConfiguration() | SwitchEnded():
                     self._switch(effect)
                 case KeepDrained():

@@ -72,6 +72,13 @@ class ClaimWatchLike(Protocol):
     def ask(self, question: ProbeAddress, /) -> None: ...
 
 
+class AlarmLike(Protocol):
+    """What a life needs of `runtime.alarm.Alarm`."""
+
+    def arm(self, at: float, /) -> None: ...
+    def disarm(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a life stands on: all open, and closed by whoever opened it. `neighbourhood` is there when not everybody
@@ -85,6 +92,7 @@ class Surroundings:
     guard: Guard | None
     announcer: AnnouncerLike
     claim_watch: ClaimWatchLike
+    alarm: AlarmLike
     neighbourhood: Neighbourhood | None = None
     control: ControlServer
     notifiers: Sequence[tuple[PluginStanza, Notifier]]
@@ -122,6 +130,7 @@ class Life:
             switch=self._reloading.order,
             drain=self._drain,
             ask=around.claim_watch.ask,
+            arm=around.alarm.arm,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
             advise=self._advised,

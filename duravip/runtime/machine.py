@@ -63,6 +63,17 @@ def refuse_own_addresses(config: NodeConfig, own: Mapping[str, str]) -> None:
             )
 
 
+def refuse_immortal(config: NodeConfig, backend: Backend) -> None:
+    """Raises ConfigurationError for strict ownership over a backend whose addresses do not end by themselves."""
+    if config.table.settings.ownership == "strict" and not backend.has_lifetimes:
+        raise ConfigurationError(
+            f"ownership is strict, and the backend {config.local.backend.plugin} cannot have the kernel drop an "
+            "address by itself: two nodes could have one",
+            path=config.file,
+            hint="use the backend netlink, or ownership = available",
+        )
+
+
 def main_addresses(plumbed: Sequence[Plumbed]) -> dict[Address, str]:
     """The first address of each family on each interface (link-local ones aside), unless it is ours: what the
     machine is known by. Address -> interface."""

@@ -245,6 +245,7 @@ class Plumber:
             prefix=order.prefix,
             lifetime_s=order.lifetime_s,
             not_after=order.not_after,
+            must_expire=order.must_expire,
         )
 
     async def _ask(self, call: BackendCall, placements: Sequence[Placement]) -> dict[Address, Answer]:

@@ -6,6 +6,8 @@
     python -m duravip.sim --soak FILE --until 100000 so many in all on the present core, going on where FILE left off
     python -m duravip.sim --soak FILE --until 0      what FILE says
 
+Clusters own as `--ownership` says; give each kind a soak FILE of its own.
+
 Exit status 1 when a property was violated. A soak is ended by SIGINT or SIGTERM at any time, and goes on from there.
 """
 
@@ -25,6 +27,7 @@ from duravip.sim.bugs import BUGS
 from duravip.sim.parallel import spread
 from duravip.sim.run import run_schedule, shrink
 from duravip.sim.soak import core_digest, load, save
+from duravip.sim.strict_bugs import STRICT_BUGS
 
 SAVE_EVERY_S = 10.0
 TELL_EVERY_S = 60.0
@@ -42,19 +45,22 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=_seeds, default=range(100), metavar="A-B", help="the schedules to run")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--bug", choices=sorted(BUGS), help="plant a deliberate bug")
+    parser.add_argument("--bug", choices=sorted({**BUGS, **STRICT_BUGS}), help="plant a deliberate bug")
+    parser.add_argument("--ownership", choices=("available", "strict"), default="available", help="of the clusters")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument("--shrink", action="store_true", help="say which faults suffice for the first violation")
     parser.add_argument("--verbose", action="store_true", help="a line for every seed")
     parser.add_argument("--soak", type=Path, metavar="FILE", help="count in this file, and go on from there")
     parser.add_argument("--until", type=int, default=100_000, metavar="N", help="schedules in all for --soak")
     options = parser.parse_args()
-    return _soak(options.soak, options.until, options.jobs) if options.soak else _run(options)
+    if options.soak:
+        return _soak(options.soak, options.until, options.jobs, ownership=options.ownership)
+    return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
-    job = partial(run_schedule, bug=options.bug, trace=options.trace)
+    job = partial(run_schedule, bug=options.bug, trace=options.trace, ownership=options.ownership)
     failed = 0
     for outcome in spread(job, options.seeds, options.jobs):
         failed += bool(outcome.violations)
@@ -67,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _soak(path: Path, until: int, jobs: int) -> int:
+def _soak(path: Path, until: int, jobs: int, *, ownership: str) -> int:
     package = Path(duravip.__file__).parent
     soak, core = load(path), core_digest(package)
     done = sum(sitting.schedules for sitting in soak.sittings if sitting.core == core)
@@ -77,7 +83,8 @@ def _soak(path: Path, until: int, jobs: int) -> int:
         saved = told = began = time.monotonic()
         before = sitting.schedules
         try:
-            for outcome in spread(run_schedule, islice(sitting.seeds(), until - done), jobs, initializer=_DEAF):
+            job = partial(run_schedule, ownership=ownership)
+            for outcome in spread(job, islice(sitting.seeds(), until - done), jobs, initializer=_DEAF):
                 sitting.add(outcome)
                 if outcome.violations:
                     print(outcome, flush=True)

@@ -44,6 +44,7 @@ from duravip.cluster.node import Node
 from duravip.cluster.tenure import Tenure
 from duravip.cluster.term import Term
 from duravip.model import Address, Decision, Member, NodeName, Reason
+from duravip.sim.strict_bugs import STRICT_BUGS
 from duravip.wire.dropped import DropReason
 from duravip.wire.seal import _Life
 
@@ -261,7 +262,7 @@ BUGS: Mapping[str, Callable[[], list[Patch]]] = {
 @contextmanager
 def planted(bug: str | None) -> Iterator[None]:
     """The process has the bug inside the `with`; None: no bug."""
-    patches = BUGS[bug]() if bug is not None else []
+    patches = {**BUGS, **STRICT_BUGS}[bug]() if bug is not None else []
     originals = [getattr(owner, name) for owner, name, _ in patches]
     for owner, name, replacement in patches:
         setattr(owner, name, replacement)

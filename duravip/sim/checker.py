@@ -15,6 +15,9 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
         nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel. Nobody renews what it
         does not hold, and no live process finds in its kernel what it has neither ordered nor still to be rid of. A
         host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
+    S4  under `strict` ownership no two kernels have the same VIP, at any instant; and no node that a majority's view
+        lacks may hold anything for longer than a mandate from its beginning on.
+    alarm  no process is killed by its alarm while all have been well for long, on a network that has been whole.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature; no node ever disagrees with its
         coordinator.
@@ -33,21 +36,23 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duravip.cluster.effects import Effect, RenewAddresses, TakeAddress
+from duravip.cluster.charter import STRICT, mandate_s, roll_of
+from duravip.cluster.effects import ArmAlarm, Effect, RenewAddresses, TakeAddress
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
-from duravip.cluster.messages import AnyMessage, Leave
+from duravip.cluster.messages import AnyMessage, Leave, Roll
 from duravip.events import Balanced, Disagreement, Event
-from duravip.model import Address, Flag, NodeName, ViewId
+from duravip.model import Address, Flag, Member, NodeName, View, ViewId
 from duravip.sim.clock import Clock
-from duravip.sim.host import Host, Process, SimulatedNode
+from duravip.sim.host import STRICT_DRIFT, Host, Process, SimulatedNode
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
 from duravip.sim.setup import Setup
@@ -79,6 +84,7 @@ class Checker(Observer):
         self.orders = 0
         self.inputs = 0
         self.views: set[ViewId] = set()
+        self._carried: dict[ViewId, tuple[float, tuple[Member, ...]]] = {}  # since when, and of whom
         self.last_order_at = 0.0
         self.last_view_at = 0.0
         self.balanced_at = 0.0
@@ -119,6 +125,11 @@ class Checker(Observer):
         where = traceback.format_exception(error)[-3:]
         self._violated("raised", f"{host.name}: " + " ".join("".join(where).split()))
 
+    def alarmed(self, host: Host) -> None:
+        well_since = max(other.well_since for other in self._hosts.values())
+        if min(self._network.fair_for_s(), self._clock.now - well_since) > CALM_S:
+            self._violated("alarm", f"{host.name} is killed by its alarm, for no reason")
+
     def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
         process = host.process
         assert process is not None
@@ -130,12 +141,17 @@ class Checker(Observer):
             if node.held():
                 self._violated("S1", f"{host.name} has {sorted(node.held())} without a view")
             return
+        roll = roll_of(host.table.settings)
+        if roll is not None and view.id not in self._carried and _has_majority(roll, view):
+            self._carried[view.id] = (self._clock.now, view.members)
         seen = (node.landscape, view.id, node.number, node.mature, host.blocked, host.link_up)
         before = self._seen.get(host.name)
         taken = [effect.address for effect in effects if type(effect) is TakeAddress]
         for effect in effects:
             if type(effect) is RenewAddresses:
                 self._judge_renewed(host, effect)
+            elif type(effect) is ArmAlarm and effect.at < math.inf:
+                self._judge_mandate(host, view, host.world_time(effect.at))
         if taken:
             self._judge_taken(host, taken)
         if taken or before != seen:
@@ -157,6 +173,7 @@ class Checker(Observer):
     def plumbed(self, host: Host, address: Address, present: bool) -> None:
         if present:
             self._judge_holders(host, address)
+            self._judge_strictly(host, address)
             if host.node is not None and host.node.holding_state(address) is None:
                 self._violated("S3", f"{address} is in the kernel of {host.name}, which knows nothing of it")
 
@@ -188,6 +205,21 @@ class Checker(Observer):
                     "S1",
                     f"{address} on {host.name} and {other.name}, both in {view}; claimed by {sorted(claimed)}",
                 )
+
+    def _judge_strictly(self, host: Host, address: Address) -> None:
+        """S4."""
+        for other in self._hosts.values():
+            if other is not host and address in other.kernel.present and _is_strict(host) and _is_strict(other):
+                self._violated("S4", f"{address} on {host.name}, and still on {other.name}")
+
+    def _judge_mandate(self, host: Host, view: View, end: float) -> None:
+        """S4, before it comes to it: no mandate outlasts a majority's view without its holder by its own length."""
+        began, _ = self._carried.get(view.id, (-math.inf, ()))
+        me, lifetime_s = _me(host), host.table.settings.address_lifetime
+        for other, (since, members) in self._carried.items():
+            if since > began and me not in members and end > since + mandate_s(lifetime_s) / (1 - STRICT_DRIFT):
+                text = f"{host.name} may hold in {view.id} until {end:.3f}, though {other} began at {since:.3f}"
+                self._violated("S4", text)
 
     def _judge_kept(self, host: Host, process: Process) -> None:
         node = process.node
@@ -373,6 +405,21 @@ class Checker(Observer):
             and not host.blocked.everything
             and address not in host.blocked.addresses
         ]
+
+
+def _has_majority(roll: Roll, view: View) -> bool:
+    """Counted here once more: the checker shares no rule with what it checks."""
+    here = set(view.names()) & set(roll.members)
+    return 2 * len(here) + (roll.tie_breaker in here) > len(roll.members)
+
+
+def _me(host: Host) -> Member:
+    assert host.process is not None
+    return host.process.link.me
+
+
+def _is_strict(host: Host) -> bool:
+    return host.table.settings.ownership == STRICT
 
 
 def _view_id(node: SimulatedNode | None) -> ViewId | None:

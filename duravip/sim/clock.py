@@ -34,6 +34,10 @@ class Clock:
         self._planned += 1
         heapq.heappush(self._queue, (when if when > self.now else self.now, self._planned, action))
 
+    def lasting(self, shown_s: float) -> float:
+        """As `MachineClock.lasting`."""
+        return shown_s
+
     def after(self, delay_s: float, action: Action) -> None:
         self.at(self.now + delay_s, action)
 
@@ -78,6 +82,10 @@ class MachineClock:
     def when(self, shown: float) -> float:
         """The world's time at which it will show that, unless the machine is suspended before; now, if it did."""
         return max(self._clock.now, (shown - self._offset) / self._rate + self._slept_s)
+
+    def lasting(self, shown_s: float) -> float:
+        """How long it lasts, in the world's seconds, until it has gone on by so much."""
+        return shown_s / self._rate
 
     def after(self, delay_s: float, action: Action) -> None:
         """One of the kernel's timers."""

@@ -43,6 +43,7 @@ PEOPLE = ("operator", "stranger")
 
 ALL_KINDS = (*KINDS, *PEOPLE)
 
+STOPS = 0.004  # the chance that a process is stopped right before a system call
 MAX_FALLS = 4  # of one host's link: one that falls again and again is not used for long
 SLOW_KERNEL = Temper(usual_s=0.02, slow=0.5, slow_s=1.5)
 
@@ -72,6 +73,8 @@ class Troublemaker:
         self._scale = min(1.0, setup.interval_s)
         self.usual = self._usual_weather()
         self.moody = MOODY if "kernel" in kinds else replace(CALM, late_s=0.0)
+        if setup.is_strict() and "pause" in kinds:
+            self.moody = replace(self.moody, stop=STOPS)
         self.steady = replace(self.moody, failure=0.0)
         self._troubles = [
             (weight, plan)
@@ -94,7 +97,7 @@ class Troublemaker:
                 ("operator", 1, self._block),
                 ("operator", 2, self._move),
             )
-            if kind in self._kinds
+            if kind in self._kinds and not (setup.is_strict() and plan == self._suspend)  # which needs fencing
         ]
 
     def has(self, kind: str) -> bool:

@@ -14,11 +14,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol, assert_never
 
 from duravip.cluster.addresses import AddressSet
+from duravip.cluster.charter import ALARM_S
 from duravip.cluster.effects import (
     AnnounceAddress,
+    ArmAlarm,
     DefendAddress,
     Effect,
     KeepDrained,
@@ -68,6 +71,8 @@ SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
 WRITING_S = 0.1  # a file, at most
 READING_S = 0.5  # a configuration, at most
 LATENESS_S = 0.001  # of timers, at most, on a machine that is well
+RESTART_S = 3.0  # after an alarm, at most
+STRICT_DRIFT = 0.02  # what strict ownership is promised for
 CLOCK_DRIFT = 0.01  # rates differ by at most this
 
 
@@ -108,6 +113,7 @@ class Process:
         self.aside: tuple[Round, Table] | None = None  # what it has read for one
         self.addresses = {vip.address for vip in table.vips}  # of every table of this life: an old one may be in force
         self.leaving = False
+        self.alarm: object = None  # the one that counts
         self.slept_s = 0.0  # in suspensions of the machine that it has not heard of
         self.deadline = math.inf  # what the node said last; its own seconds
         self.timer_at = math.inf  # when the clock rings for it; the world's seconds
@@ -168,6 +174,7 @@ class Host:
         self._if_flap_limit = if_flap_limit
         self._random = clock.random(f"host {name}")
         self._starts = 0
+        self._revival: object = None  # the restart that is planned
         self._frozen_at = 0.0
         self._stopped_before = False  # the process was frozen when the machine was suspended
         self._time = MachineClock(
@@ -194,6 +201,10 @@ class Host:
         """What the host's monotonic clock shows."""
         return self._time.now()
 
+    def world_time(self, shown: float) -> float:
+        """When its clock shows that, in the world's time."""
+        return self._time.when(shown)
+
     # --- what can be done to it -----------------------------------------------------------------------------
 
     def start(self, *, disk_lost: bool = False) -> None:
@@ -207,6 +218,7 @@ class Host:
 
     def crash(self) -> None:
         """SIGKILL: the process is gone, the kernel keeps its addresses."""
+        self._revival = None
         if self.process is not None and not self._time.suspended:
             self._end("crashed")
 
@@ -240,6 +252,11 @@ class Host:
                 self._open(process, process.socket.popleft())
         if process is self.process:
             self._set_timer(process)
+
+    def _stop(self, for_s: float) -> None:
+        """It stands still right before a system call."""
+        self.freeze()
+        self._clock.after(for_s, self.thaw)
 
     def suspend(self) -> None:
         """The whole machine stands still: process, kernel, clocks, interfaces."""
@@ -342,7 +359,7 @@ class Host:
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),
             Link(me=me, cluster_group=CLUSTER_GROUP, keys=(KEY,), mtu_bytes=MTU_BYTES),
-            Customer(lambda answer: self._answered(process, answer)),
+            Customer(lambda answer: self._answered(process, answer), self._stop),
             self.table,
         )
         process.deadline = process.node.next_deadline()
@@ -424,6 +441,9 @@ class Host:
             case RenewAddresses():
                 self._clock.note(b"renew %d %r" % (len(effect.addresses), effect.lifetime_s))
                 self.kernel.renew(effect)
+            case ArmAlarm():
+                self._clock.note(b"alarm %r" % effect.at)
+                self._arm(process, effect.at)
             case AnnounceAddress():
                 self._clock.note(b"announce %s" % effect.address.encode())
             case ReadConfiguration():
@@ -457,6 +477,28 @@ class Host:
             self._clock.at(self._clock.now + WRITING_S, lambda: self._keep_drained(process, drained))
         else:
             self.drain(drained)
+
+    def _arm(self, process: Process, at: float) -> None:
+        """The kernel ends the process then, frozen or not, unless it is told otherwise; a service manager starts
+        another."""
+        alarm = process.alarm = object()
+        if at == math.inf:
+            return
+        process.customer.has_alarm = True
+        late_s = ALARM_S * self._random.random()
+        self._time.after(self._time.when(at + late_s) - self._clock.now, partial(self._alarm, process, alarm))
+
+    def _alarm(self, process: Process, alarm: object) -> None:
+        if process is not self.process or process.alarm is not alarm:
+            return
+        self._observer.alarmed(self)
+        self._end("killed by its alarm")
+        self._revival = object()
+        self._time.after(RESTART_S * self._random.random(), partial(self._revive, self._revival))
+
+    def _revive(self, revival: object) -> None:
+        if revival is self._revival:
+            self.start()
 
     def _read(self, process: Process, asked: Round) -> None:
         """The file has been read; a process that is frozen reads on when it thaws."""

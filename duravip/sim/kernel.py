@@ -10,7 +10,7 @@ Rules of this file
   not while an order for the address is open: as `runtime.watching` has it.
 - What comes too late (`not_after`) is not handed over. Renewing an address that has gone puts it back.
 - A lifetime that is not renewed ends late (`Temper.late_s`), whether there is a process or not. IPv6 addresses are
-  put on without one.
+  put on without one, unless the order says that they must expire.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from duravip.cluster.charter import CALL_S
 from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
 from duravip.cluster.inputs import (
     AddressAdded,
@@ -45,13 +46,16 @@ LOOK_AGAIN_S = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temper:
     """How bad a kernel is. Times are seconds: usual ones are drawn up to `usual_s`; a `slow` chance draws up to
-    `slow_s` instead, for handing over, carrying out and answering alike. `failure` is a chance per order. The end of
-    a lifetime comes up to `late_s` late."""
+    `slow_s` instead, for handing over, carrying out and answering alike. `failure` is a chance per order; `stop`
+    one per system call that a process with an alarm is stopped right before it, for `stop_s` at most. The end of a
+    lifetime comes up to `late_s` late."""
 
     usual_s: float = 0.002
     slow: float = 0.0
     slow_s: float = 0.6
     failure: float = 0.0
+    stop: float = 0.0
+    stop_s: float = 20.0
     late_s: float = EXPIRY_SLACK_S
 
 
@@ -60,12 +64,16 @@ MOODY = Temper(slow=0.08, failure=0.02)
 
 
 class Customer:
-    """The process that gives orders, as its kernel sees it. `answer` is called while it is alive."""
+    """The process that gives orders, as its kernel sees it. `answer` is called while it is alive. `has_alarm`: one was
+    set, so that it does not matter how long it stands still before a system call. `stop` makes it stand still for so
+    long."""
 
-    def __init__(self, answer: Callable[[Answer], None]) -> None:
+    def __init__(self, answer: Callable[[Answer], None], stop: Callable[[float], None] = lambda for_s: None) -> None:
         self.answer = answer
+        self.stop = stop
         self.alive = True
         self.frozen = False
+        self.has_alarm = False
 
 
 class Kernel:
@@ -96,6 +104,7 @@ class Kernel:
         self._handing = False  # an order is with the process's worker thread
         self._in_kernel = False  # an order is with the kernel
         self._after: Callable[[], None] | None = None  # a purge that waits for it
+        self._stopped: Callable[[], None] | None = None  # a system call before which the process was frozen
 
     # --- orders ---------------------------------------------------------------------------------------------
 
@@ -109,6 +118,7 @@ class Kernel:
         self._on.clear()
         self._unnoticed.clear()
         self._handing = False
+        self._stopped = None
 
     def order(self, order: Order) -> None:
         waiting = self._orders.setdefault(order.address, deque())
@@ -123,6 +133,9 @@ class Kernel:
 
     def thaw(self) -> None:
         """The process runs again: it hands over what it was about to, and looks around."""
+        if self._stopped is not None:
+            stopped, self._stopped = self._stopped, None
+            stopped()
         self._begin()
         unnoticed, self._unnoticed = self._unnoticed, []
         for address in unnoticed:
@@ -183,8 +196,29 @@ class Kernel:
         if isinstance(order, TakeAddress) and self._local_now() >= order.not_after:
             self._answer(customer, AddressLapsed(address=address))
             return
+        self._about_to_call(customer, self._delay(), partial(self._carry_out, customer, order))
+
+    def _about_to_call(self, customer: Customer, took_s: float, work: Callable[[], None]) -> None:
+        """All is checked. A process with an alarm may be interrupted here too, for any time; it counts with calls that
+        take CALL_S at most."""
+        if not customer.has_alarm:
+            self._in_kernel = True
+            self._clock.after(took_s, work)
+            return
+        self._handing = True
+        self._clock.after(self._delay(), partial(self._call, customer, min(took_s, CALL_S), work))
+
+    def _call(self, customer: Customer, took_s: float, work: Callable[[], None]) -> None:
+        if customer is not self._customer or not customer.alive:
+            return
+        if self.temper.stop and self._random.random() < self.temper.stop:
+            customer.stop(self.temper.stop_s * self._random.random())
+        if customer.frozen:
+            self._stopped = partial(self._call, customer, took_s, work)
+            return
+        self._handing = False
         self._in_kernel = True
-        self._clock.after(self._delay(), partial(self._carry_out, customer, order))
+        self._clock.after(took_s, work)
 
     def _hand_over_renewal(self, customer: Customer, order: RenewAddresses) -> None:
         if self._local_now() >= order.not_after:
@@ -192,8 +226,8 @@ class Kernel:
             return
         wanted = [address for address in order.addresses if address in self._on and address not in self._orders]
         took_s = self._delay()
-        self._in_kernel = True
-        self._clock.after(took_s, partial(self._carry_out_renewal, customer, wanted, order.lifetime_s, took_s))
+        work = partial(self._carry_out_renewal, customer, wanted, order.lifetime_s, took_s)
+        self._about_to_call(customer, took_s, work)
 
     def _carry_out_renewal(self, customer: Customer, wanted: list[Address], lifetime_s: float, took_s: float) -> None:
         self._in_kernel = False
@@ -212,7 +246,7 @@ class Kernel:
         failed = self._random.random() < self.temper.failure
         if not failed or self._random.random() < 0.3:
             self._set(address, take)
-            if isinstance(order, TakeAddress) and ":" not in address:
+            if isinstance(order, TakeAddress) and (order.must_expire or ":" not in address):
                 self._live(address, order.lifetime_s)
         answer: Answer
         if take:
@@ -255,9 +289,8 @@ class Kernel:
         self._lives.pop(address, None)
         if lifetime_s:
             life = self._lives[address] = object()
-            self._clock.after(
-                lifetime_s + self.temper.late_s * self._random.random(), partial(self._expire, address, life)
-            )
+            ends_in_s = self._clock.lasting(lifetime_s + self.temper.late_s * self._random.random())
+            self._clock.after(ends_in_s, partial(self._expire, address, life))
 
     def _expire(self, address: Address, life: object) -> None:
         if self._lives.get(address) is life:

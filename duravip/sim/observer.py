@@ -22,6 +22,9 @@ class Observer:
     def ended(self, host: Host, why: str) -> None:
         """The process is gone: `crashed`, or `left` as planned. What is in the kernel stays there."""
 
+    def alarmed(self, host: Host) -> None:
+        """The kernel is about to end the process, because it has slept past its mandate."""
+
     def handled(self, host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
         """The node has processed one input; its effects have not been carried out yet."""
 

@@ -55,6 +55,7 @@ def run_schedule(
     seed: int,
     *,
     setup: Setup | None = None,
+    ownership: str = "available",
     kinds: Collection[str] = ALL_KINDS,
     only: frozenset[int] | None = None,
     bug: str | None = None,
@@ -62,12 +63,12 @@ def run_schedule(
     make_node: MakeNode = make_node,
 ) -> Outcome:
     """Never raises for what goes wrong in the cluster: that is a violation. `setup` None: one that follows from the
-    seed. `only`: the numbers of the troubles that happen. `bug` names one of `sim.bugs`."""
+    seed, with this `ownership`. `only`: the numbers of the troubles that happen. `bug` names one of `sim.bugs`."""
     with planted(bug):
         referee = Tracer() if trace else Referee()
         world = World(seed, observer=referee, make_node=make_node)
         if setup is None:
-            setup = random_setup(world.clock.random("setup"))
+            setup = random_setup(world.clock.random("setup"), ownership=ownership)
         schedule = Schedule(world, setup, kinds=kinds, only=only)
         referee.watch(world, setup)
         schedule.plant(referee.happened, referee.outages.changed)

@@ -15,7 +15,7 @@ from functools import partial
 
 from duravip.cluster.messages import Blocked
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
-from duravip.sim.host import CLOCK_DRIFT
+from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
 from duravip.sim.kernel import CALM
 from duravip.sim.network import FAIR
 from duravip.sim.setup import Setup
@@ -62,7 +62,7 @@ class Schedule:
                 on_isolation=node.on_isolation,
                 on_duplicate=node.on_duplicate,
                 probe_before_taking=node.probe_before_taking,
-                clock_drift=CLOCK_DRIFT if "clock" in kinds else 0.0,
+                clock_drift=(STRICT_DRIFT if setup.is_strict() else CLOCK_DRIFT) if "clock" in kinds else 0.0,
             )
         self._starts()
         frame = self._planned()

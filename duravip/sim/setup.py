@@ -6,9 +6,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from duravip.cluster.charter import STRICT, roll_of, wait_s
 from duravip.model import NodeName, Settings, Table
-from duravip.sim.tables import blueprints, random_settings, table_of, with_mistakes
+from duravip.sim.tables import blueprints, random_settings, strict_settings, table_of, with_mistakes
 
+STRICT_INTERVAL_S = 0.3  # of heartbeats: what is waited out must be shorter than many a partition, and it goes by
+STRICT_TIMEOUT_S = 0.8  # the lifetime, which goes by the failure time-out
 KERNEL_SLACK_S = 5.0  # after an address's lifetime: the kernel's own, and a last order on its way
 
 
@@ -32,6 +35,10 @@ class Setup:
     nodes: tuple[NodeSetup, ...]
     errors: float = 0.02
     edited: bool = False
+
+    def is_strict(self) -> bool:
+        """Whether all of them own strictly."""
+        return all(settings.ownership == STRICT for settings in self.settings())
 
     def names(self) -> tuple[NodeName, ...]:
         return tuple(node.name for node in self.nodes)
@@ -61,7 +68,8 @@ class Setup:
     def settling_s(self) -> float:
         """Without faults everything is as it should be after so long, but for balance, which comes in rounds."""
         mature_s = max(settings.view_mature_time for settings in self.settings())
-        return self.timeout_s + self.interval_s + mature_s + 2 * self.balance_s + 2.0
+        rolls = [roll for settings in self.settings() if (roll := roll_of(settings)) is not None]
+        return self.timeout_s + self.interval_s + mature_s + 2 * self.balance_s + 2.0 + (wait_s(rolls) if rolls else 0)
 
     @property
     def let_go_s(self) -> float:
@@ -70,11 +78,14 @@ class Setup:
         return max(lifetimes) * 1.02 + KERNEL_SLACK_S
 
 
-def random_setup(chance: random.Random) -> Setup:
+def random_setup(chance: random.Random, *, ownership: str = "available") -> Setup:
     """3 to 7 nodes with overlapping memberships, preferences and followers, and mistakes in some."""
     count = chance.choice((3, 3, 3, 4, 4, 5, 5, 6, 7))
     names = tuple(NodeName(f"node{number}") for number in range(1, count + 1))
     settings = random_settings(chance)
+    is_strict = ownership == STRICT
+    if is_strict:
+        settings = strict_settings(chance, settings, names)
     plan = blueprints(chance, names)
     errors = chance.choice((0.0, 0.01, 0.05))
     on_isolation = chance.choice(("hold", "hold", "release"))
@@ -86,6 +97,8 @@ def random_setup(chance: random.Random) -> Setup:
                 table=table_of(name, plan, settings),
                 weight=chance.choice((0.5, 1.0, 2.0)) if weighted else 1.0,
                 on_isolation=on_isolation,
+                heartbeat_interval_s=STRICT_INTERVAL_S if is_strict else 1.0,
+                failure_timeout_s=STRICT_TIMEOUT_S if is_strict else 3.5,
             )
             for name in names
         ),

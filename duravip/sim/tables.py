@@ -77,6 +77,18 @@ def random_settings(chance: random.Random) -> Settings:
     )
 
 
+def strict_settings(chance: random.Random, settings: Settings, names: tuple[NodeName, ...]) -> Settings:
+    """The same under `strict` ownership."""
+    breaker = chance.choice(names) if len(names) % 2 == 0 and chance.random() < 0.8 else None
+    return msgspec.structs.replace(
+        settings,
+        ownership="strict",
+        members=names,
+        tie_breaker=breaker,
+        address_lifetime=chance.choice((4.0, 5.0)),
+    )
+
+
 def _some(chance: random.Random, names: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
     chosen = set(chance.sample(names, chance.randint(1, len(names))))
     return tuple(name for name in names if name in chosen)

@@ -99,8 +99,8 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
             wants[asked.address] = interface
             objection = _UNFIT
         else:
-            renewed = ":" in asked.address and not _shares_a_route(asked)  # a lifetime is cheaper when it follows
-            lifetime_s = 0.0 if renewed else asked.lifetime_s
+            follows = ":" in asked.address and not asked.must_expire and not _shares_a_route(asked)  # which is cheaper
+            lifetime_s = 0.0 if follows else asked.lifetime_s
             requests.append(_request(asked, index_of[interface], len(requests), lifetime_s))
         places.append((interface, objection))
     return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion=wants)

@@ -257,6 +257,34 @@ CODES = (
         example="Binding a { bind_address = 10.1.1.51  enable_duravip = true  together = x }\n"
         "Binding b { bind_address = 10.1.1.51  together = y }\n",
     ),
+    error(
+        "DV441",
+        "Strict ownership is asked for without saying who the members are.",
+        why="A majority is counted over a list, and all nodes must count over the same.",
+        mend="Write members with the names of all nodes, the same in every file.",
+        example="cluster { nodename = a  ownership = strict }\n",
+    ),
+    error(
+        "DV442",
+        "The tie-breaker is none of the members.",
+        why="It decides which half of them wins.",
+        mend="Name one of the members.",
+        example="cluster { nodename = a  ownership = strict  members = ( a b )  tie_breaker = c }\n",
+    ),
+    warning(
+        "DV443",
+        "This node is none of the members: it owns nothing, and has no voice.",
+        why="A node that is to be added starts like that; otherwise a name is misspelt.",
+        mend="Put it into the list of every node, then `duravip reload --cluster`.",
+        example="cluster { nodename = d  ownership = strict  members = ( a b c ) }\n",
+    ),
+    warning(
+        "DV444",
+        "An even number of members without a tie-breaker: when they are divided evenly, nobody owns anything.",
+        why="Half of them is no majority.",
+        mend="Name a tie_breaker, or have an odd number of members.",
+        example="cluster { nodename = a  ownership = strict  members = ( a b ) }\n",
+    ),
     warning(
         "DV439",
         "No transport uses the interface that a VIP goes on.",
@@ -272,5 +300,13 @@ CODES = (
         why="Datagrams without a seal count too, so that nodes with and without the key understand each other.",
         mend="Write `seal = enforce`, or leave seal out, as soon as every node has the key.",
         example="cluster { key_file = /etc/duravip/cluster.key  seal = receive-only }\n",
+    ),
+    error(
+        "DV446",
+        "The lifetime of addresses is too short for strict ownership, or endless.",
+        why="What a node has ends by itself when no majority hears it for half of that time; that must not happen for "
+        "want of patience, and it must happen.",
+        mend="Make address_lifetime at least five failure_timeouts.",
+        example="cluster { nodename = a  ownership = strict  members = ( a b c )  address_lifetime = 0 }\n",
     ),
 )

@@ -217,8 +217,6 @@ def test_the_balance_set_size_is_at_least_one(momentum, size) -> None:
     "written",
     [
         "view_broadcast_interval = 5",
-        "tie_breaker = a",
-        "members = ( a b )",
         "control_group = x",
     ],
 )
@@ -239,7 +237,6 @@ def test_groups_of_vips_are_named_on_a_service_and_once_for_an_address(momentum)
 @pytest.mark.parametrize(
     "written",
     [
-        "ownership = strict",
         "on_isolation = hold-if-gateway",
     ],
 )
@@ -407,3 +404,26 @@ def test_every_option_says_what_it_does_and_its_default_is_allowed() -> None:
             assert option.default not in option.refused
             if isinstance(option.default, int | float) and option.low is not None:
                 assert option.low <= option.default
+
+
+STRICT = "nodename = a ownership = strict address_lifetime = 2 "
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (STRICT, ["DV441"]),
+        (STRICT + "members = ( a b c )", []),
+        (STRICT + "members = ( a b c ) tie_breaker = d", ["DV442"]),
+        (STRICT + "members = ( b c d )", ["DV443"]),
+        (STRICT + "members = ( a b )", ["DV444"]),
+        (STRICT + "members = ( a b ) tie_breaker = b", []),
+        ("nodename = a ownership = strict members = ( a b c ) address_lifetime = 0", ["DV446"]),
+        ("nodename = a ownership = strict members = ( a b c ) address_lifetime = 1", ["DV446"]),
+        ("nodename = a ownership = strict members = ( a b c ) profile = wan", ["DV446"]),
+        ("nodename = a ownership = available members = ( b c )", []),
+    ],
+)
+def test_what_strict_ownership_needs_is_said_where_it_is_not_there(momentum, written, found) -> None:
+    """contract.md section 3: `"strict"`, which needs: members = ["node1", "node2", "node3"], tie_breaker = "node1"."""
+    assert [code for code in codes(momentum(f"cluster {{ {written} }}")) if code.startswith("DV44")] == found
