@@ -513,3 +513,18 @@ def test_the_reason_names_a_group_only_where_there_was_a_choice(members, group, 
     given = circumstances(*(NodeName(node) for node in members))
     decision = elect(landscape, given)[A]
     assert words(A, decision, landscape, given) == f"{decision.owner} {said}"
+
+
+def test_whatever_decides_about_one_address_the_next_ones_are_decided_too() -> None:
+    """Pinned; preferred, while unheld and while held elsewhere; held; and none of it."""
+    e = Address("192.0.2.5")
+    entries = [vip(A), vip(B, prefer="n2"), vip(C, prefer="n2"), vip(D), vip(e)]
+    landscape = survey(tables(n1=entries, n2=entries))
+    decided = elect(landscape, circumstances(N1, N2, holders={C: (N1,), D: (N1,)}, pins={A: N1}))
+    assert [decided[address].reason for address in (A, B, C, D, e)] == [
+        Reason.PINNED,
+        Reason.PREFERRED,
+        Reason.PREFERRED,
+        Reason.HOLDER,
+        Reason.LEAST_LOADED,
+    ]
