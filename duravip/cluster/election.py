@@ -161,6 +161,10 @@ _SHORT: Mapping[Reason, str] = {
 }
 
 
+_COMMON = {Reason.PINNED, Reason.PREFERRED, Reason.HOLDER, Reason.MERGE, Reason.LEAST_LOADED, Reason.BALANCED}
+"""What is said of a VIP that has been given for one of these names no address."""
+
+
 def reason_text(decision: Decision) -> str:
     """The reason in a few words, from the decision alone."""
     return _SHORT[decision.reason]
@@ -175,7 +179,19 @@ def words(address: Address, decision: Decision, landscape: Landscape, given: Cir
 def wording(landscape: Landscape, given: Circumstances) -> Callable[[Address, Decision], str]:
     """`words` for many addresses: what they have in common is worked out once."""
     electorate = Electorate(landscape, given)
-    return lambda address, decision: _words(electorate, address, decision)
+    alike: dict[tuple[object, ...], str] = {}
+
+    def say(address: Address, decision: Decision) -> str:
+        if decision.reason not in _COMMON or not electorate.is_unremarkable(address):
+            return _words(electorate, address, decision)
+        preferences, members = landscape.preferences.get(address), landscape.members.get(address)
+        key = decision.owner, decision.reason, preferences, members, landscape.apart.get(address)
+        found = alike.get(key)
+        if found is None:
+            found = alike[key] = _words(electorate, address, decision)
+        return found
+
+    return say
 
 
 def _words(electorate: Electorate, address: Address, decision: Decision) -> str:

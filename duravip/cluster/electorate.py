@@ -70,6 +70,7 @@ class Electorate:
         }
         self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
         self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
+        self._remarkable = self._claimed.union(*(candidate.blocked.addresses for candidate in given.candidates))
         self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
 
     def eligible(self, address: Address) -> tuple[NodeName, ...]:
@@ -84,6 +85,10 @@ class Electorate:
             if address in candidate.blocked.addresses:
                 found = tuple(node for node in found if node != candidate.name)
         return found
+
+    def is_unremarkable(self, address: Address) -> bool:
+        """Whether all that can be said of who may have it can be said of any VIP with the same virtual members."""
+        return self.given.fail_back != FAIL_BACK_MANUAL and address not in self._remarkable
 
     def preferred(self, address: Address) -> NodeName | None:
         """The first of the undisputed preferences that can be honoured."""

@@ -104,6 +104,10 @@ def _deal_out(
 ) -> None:
     """Gives VIPs that weigh 1 to the least loaded of `eligible`, one by one, ties by rendezvous hash."""
     weights, names = electorate.node_weights, electorate.names
+    if len(eligible) == 1:
+        owners.update(dict.fromkeys(addresses, eligible[0]))
+        loads[electorate.number[eligible[0]]] += UNIT * len(addresses)
+        return
     hashes = [(_hash(node), electorate.number[node]) for node in eligible]
     after = {number: (loads[number] + UNIT) / weights[number] for _, number in hashes}
     equal: list[tuple[int, int]] = []

@@ -19,6 +19,7 @@ from duravip.cluster.election import (
     Circumstances,
     elect,
     reason_text,
+    wording,
     words,
 )
 from duravip.cluster.flags import survey
@@ -464,6 +465,15 @@ def test_every_owner_may_own_and_every_vip_that_can_be_owned_is(situation) -> No
         else:
             assert decision.owner in eligible
         assert words(address, decision, landscape, given_)
+
+
+@given(situations())
+def test_what_is_said_of_many_addresses_is_what_is_said_of_each(situation) -> None:  # type: ignore[no-untyped-def]
+    clusters, given_ = situation
+    landscape = survey(clusters)
+    say = wording(landscape, given_)
+    for address, decision in elect(landscape, given_).items():
+        assert say(address, decision) == words(address, decision, landscape, given_)
 
 
 @given(situations())
