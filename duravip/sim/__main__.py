@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
         if outcome.violations or options.verbose or options.trace:
             print(*outcome.trace, outcome, sep="\n", flush=True)
         if outcome.violations and options.shrink:
-            least = shrink(outcome.seed, outcome.violations[0].rule, bug=options.bug)
+            least = shrink(outcome.seed, outcome.violations[0].rule, ownership=options.ownership, bug=options.bug)
             print("  this suffices:", *least.faults, sep="\n    ", flush=True)
     print(f"{failed} of {len(options.seeds)} schedules with violations, {time.perf_counter() - began:.1f} s")
     return 1 if failed else 0

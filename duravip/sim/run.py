@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from duravip.cluster.messages import AnyMessage, Heartbeat, Probe
 from duravip.events import Event
@@ -97,15 +98,22 @@ def run_schedule(
 
 
 def shrink(
-    seed: int, property: str, *, setup: Setup | None = None, kinds: Collection[str] = ALL_KINDS, bug: str | None = None
+    seed: int,
+    property: str,
+    *,
+    setup: Setup | None = None,
+    ownership: str = "available",
+    kinds: Collection[str] = ALL_KINDS,
+    bug: str | None = None,
 ) -> Outcome:
     """The run of as few of the seed's troubles as still break the same property: without any single one of them it
     would not be broken."""
-    whole = run_schedule(seed, setup=setup, kinds=kinds, bug=bug)
+    tried = partial(run_schedule, seed, setup=setup, ownership=ownership, kinds=kinds, bug=bug)
+    whole = tried()
     found = {frozenset(range(whole.troubles)): whole}
 
     def breaks(numbers: frozenset[int]) -> bool:
-        outcome = found.setdefault(numbers, run_schedule(seed, setup=setup, kinds=kinds, only=numbers, bug=bug))
+        outcome = found.setdefault(numbers, tried(only=numbers))
         return any(violation.rule == property for violation in outcome.violations)
 
     return found[smallest(frozenset(range(whole.troubles)), breaks)]

@@ -228,6 +228,14 @@ async def test_a_vip_without_topology_needs_an_interface_in_its_network(
         assert memory.holders() == {VIP: ["node1"]}
 
 
+async def test_strict_ownership_needs_a_backend_whose_addresses_end_by_themselves(
+    memory: Memory, table: Callable[..., Any], autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.config("node1", table(VIP, ownership="strict", members=("node1",)))
+    monkeypatch.setattr(memory.backends["node1"], "has_lifetimes", False)
+    assert "cannot have the kernel drop an address by itself" in str(await refusal(memory))
+
+
 async def test_a_second_daemon_for_one_node_is_refused(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
     async with memory.running("node1"):
         with pytest.raises(DuravipError, match=r"another daemon \(pid \d+\) is running with state_dir"):

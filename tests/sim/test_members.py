@@ -1,0 +1,126 @@
+"""Under strict ownership the list of members changes by a majority of the old list and one of the new."""
+
+from __future__ import annotations
+
+import pytest
+
+from duravip.cluster.node import Node
+from duravip.model import NodeName, Settings, Table, make_table
+from duravip.sim.host import Host
+from duravip.testing.situation import VIPS, Situation, entry
+
+OLD, NEW = ("a", "b", "c"), ("a", "b", "c", "d", "e")
+WAIT_S = 6.5  # a little more than 1.041 x (1 + 2 + 2.5 + 0.5)
+
+
+def saying(*members: str, lifetime_s: float = 2.0) -> Table:
+    settings = Settings(
+        view_mature_time=2.0,
+        view_balance_interval=1.0,
+        ownership="strict",
+        members=tuple(NodeName(name) for name in members),
+        address_lifetime=lifetime_s,
+    )
+    return make_table((entry(vip) for vip in VIPS), settings)
+
+
+def running(*names: str, members: tuple[str, ...] = OLD) -> Situation:
+    return Situation(*names, tables={name: saying(*members) for name in names}).booted()
+
+
+def charter(host: Host) -> tuple[int, list[tuple[str, ...]]]:
+    """The generation of the charter that the node goes by, and its lists."""
+    assert isinstance(host.node, Node)
+    found = host.node._parts.mandate.charter
+    return found.generation, [tuple(roll.members) for roll in found.rolls]
+
+
+def charters(situation: Situation, names: str) -> list[tuple[int, list[tuple[str, ...]]]]:
+    return [charter(situation[name]) for name in names]
+
+
+def owners(situation: Situation) -> dict[str, list[str]]:
+    return {vip: situation.holders(vip) for vip in VIPS}
+
+
+def unbroken(situation: Situation) -> None:
+    assert situation.diary.violations == []
+
+
+def test_a_switch_of_all_brings_both_lists_into_force_and_then_the_new_one_and_moves_nothing() -> None:
+    situation = running(*"abcd")
+    before = owners(situation)
+    assert not any("d" in held for held in before.values())  # it is in nobody's list yet
+    for name in "abcd":
+        situation[name].table = saying(*NEW)
+    situation["b"].switch()
+    situation.until(lambda: charters(situation, "abcd") == [(2, [OLD, NEW])] * 4, 2.0)
+    assert owners(situation) == before
+    situation.run(WAIT_S - 1)
+    assert charters(situation, "a") == [(2, [OLD, NEW])]
+    situation.until(lambda: charters(situation, "abcd") == [(3, [NEW])] * 4, 2.0)
+    situation.run(10)
+    assert any("d" in held for held in owners(situation).values())  # balanced
+    unbroken(situation)
+
+
+def test_one_node_alone_changes_nothing_and_owns_nothing_until_a_majority_of_both_lists_says_the_same() -> None:
+    situation = running(*"abc")
+    situation["b"].reload(saying("a", "b", "c", "d"))
+    situation.run(1.0)
+    assert charters(situation, "abc") == [(1, [OLD])] * 3
+    assert not any("b" in held for held in owners(situation).values())
+    assert situation.all_held_once()
+    situation["a"].reload(saying("a", "b", "c", "d"))
+    situation.run(1.0)
+    assert charters(situation, "abc") == [(1, [OLD])] * 3  # two of three are a majority of the old list, not of four
+    situation["c"].reload(saying("a", "b", "c", "d"))
+    situation.until(lambda: charters(situation, "abc") == [(3, [("a", "b", "c", "d")])] * 3, WAIT_S + 2)
+    situation.run(3)
+    assert situation.all_held_once()
+    unbroken(situation)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.002, 0.5])
+def test_who_did_not_hear_of_the_change_cannot_make_a_majority_of_the_old_list(late_s: float) -> None:
+    """The list shrinks to the part with a and d; b and c, cut off with the old one, own nothing more as soon as a and d
+    may."""
+    situation = running(*"abcd", members=tuple("abcd"))
+    for name in "abcd":
+        situation[name].table = saying("a", "d", "e")
+    situation["a"].switch()
+    situation.run(0.4 + late_s)
+    situation.world.network.split([["a", "d"], ["b", "c"]])
+    situation.run(3 * WAIT_S)
+    unbroken(situation)
+    situation.world.network.heal()
+    situation.run(2 * WAIT_S)
+    unbroken(situation)
+
+
+def test_a_lifetime_changes_like_the_list_and_is_waited_out_as_long_as_the_longer_one_may_be_in_a_kernel() -> None:
+    situation = Situation(*"abc", tables=dict.fromkeys("abc", saying(*OLD, lifetime_s=6.0))).booted()
+    for name in "abc":
+        situation[name].reload(saying(*OLD))
+    situation.run(2.0)
+    situation["a"].crash()
+    situation.run(14.0)
+    unbroken(situation)
+    assert situation.all_held_once()
+
+
+def test_ownership_may_be_made_strict_and_available_again_while_all_run() -> None:
+    situation = Situation(*"abc").booted()
+    usual = {name: situation[name].table for name in "abc"}
+    for name in "abc":
+        situation[name].table = saying(*OLD)
+    situation["a"].switch()
+    situation.until(lambda: charters(situation, "abc") == [(1, [OLD])] * 3, 2.0)
+    situation.until(situation.all_held_once, 2.0)
+    for name in "abc":
+        situation[name].table = usual[name]
+    situation["c"].switch()
+    situation.until(lambda: charters(situation, "abc") == [(2, [])] * 3, 2.0)
+    situation.world.network.split([["a"], ["b", "c"]])
+    situation.run(2.0)
+    assert all(situation.holders(vip)[0] == "a" and len(situation.holders(vip)) == 2 for vip in VIPS)
