@@ -106,7 +106,7 @@ class Electorate:
             candidate is not None
             and (candidate.drained or candidate.leaving)
             and candidate.mature
-            and not candidate.blocked.everything
+            and not (candidate.blocked.everything or candidate.barred)
             and address not in candidate.blocked.addresses
             and address not in self._claimed
             and node in self.landscape.members.get(address, ())

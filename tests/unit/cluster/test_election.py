@@ -188,6 +188,15 @@ def test_a_drained_node_that_is_blocked_or_lacks_the_address_keeps_nothing() -> 
         assert {made.owner for made in elect(landscape, given).values()} == {N2}
 
 
+def test_a_drained_node_that_the_charter_bars_keeps_nothing() -> None:
+    here = vips(50)
+    landscape = survey(tables(n1=here, n2=here))
+    for going in (Candidate(name=N1, drained=True), Candidate(name=N1, leaving=True)):
+        barred = replace(going, barred="not among the members of its configuration")
+        given = circumstances(barred, N2, holders={one.address: (N1,) for one in here})
+        assert {made.owner for made in elect(landscape, given).values()} == {N2}
+
+
 def test_at_most_so_many_preference_moves_are_in_flight() -> None:
     here = vips(50, prefer="n2")
     landscape = survey(tables(n1=here, n2=here))
