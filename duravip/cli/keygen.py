@@ -18,11 +18,11 @@ Examples:
   duravip keygen --remove /etc/duravip/cluster.key
 """,
 )
-@click.option("--add", "step", flag_value="add", help="Add a new key to FILE: it opens, and does not seal yet.")
-@click.option("--switch", "step", flag_value="switch", help="Let the key that was added last seal from now on.")
-@click.option("--remove", "step", flag_value="remove", help="Remove all keys but the one that seals.")
+@click.option("--add", is_flag=True, help="Add a new key to FILE: it opens, and does not seal yet.")
+@click.option("--switch", is_flag=True, help="Let the key that was added last seal from now on.")
+@click.option("--remove", is_flag=True, help="Remove all keys but the one that seals.")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
-def command(step: str | None, file: str | None) -> None:
+def command(*, add: bool, switch: bool, remove: bool, file: str | None) -> None:
     """Make a cluster key and write it to FILE (mode 0600, never over an existing file), or print it.
 
     The key of a running cluster is changed in three steps, without an interruption: --add, --switch, --remove. After
@@ -32,6 +32,10 @@ def command(step: str | None, file: str | None) -> None:
     from duravip.wire import key_file
     from duravip.wire.keyring import Keyring
 
+    asked = [step for step, is_asked in (("add", add), ("switch", switch), ("remove", remove)) if is_asked]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} are two steps: every member has to read FILE in between")
+    step = asked[0] if asked else None
     if step is not None and file is None:
         raise UsageError(f"--{step} changes a key file: name it")
     if file is None:

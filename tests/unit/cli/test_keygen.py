@@ -54,6 +54,7 @@ def test_each_step_says_which_key_seals_which_are_opened_and_what_to_do_next(tmp
     ("words", "code", "said"),
     [
         (["--add"], 2, "--add changes a key file: name it"),
+        (["--add", "--switch", "FILE"], 2, "--add and --switch are two steps"),
         (["--switch", "FILE"], 1, "one key only: `duravip keygen --add"),
         (["--remove", "/no/such/key"], 2, "cannot read the cluster key"),
     ],
