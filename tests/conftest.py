@@ -17,13 +17,8 @@ import hypothesis
 import pytest
 import trio
 import trio.testing
-from hypothesis import HealthCheck, settings
 
 from duravip.testing import netns
-
-# That the machine is busy with something else makes no test fail.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 ON_CI = os.environ.get("CI") == "true"
 
