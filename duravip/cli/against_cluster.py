@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from duravip.cli.between_nodes import FLAG_CODES, place, settings_that_differ
+from duravip.cli.between_nodes import FLAG_CODES, listed, place, settings_that_differ, what_differing_does
 from duravip.cluster.flags import Landscape, survey
 from duravip.config.diagnostics import Diagnostic, Findings, Related
 from duravip.config.node_config import NodeConfig
@@ -19,10 +19,9 @@ from duravip.model import NodeName, Origin, Settings, Table, VipEntry, address_o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """What the daemon `asked` knows: the tables in force of all members, and its own settings."""
+    """The tables in force of all members; `coordinator`: whose settings count, "" while there is no view."""
 
-    asked: NodeName
-    settings: Settings
+    coordinator: NodeName
     tables: Mapping[NodeName, Table]
 
 
@@ -30,13 +29,12 @@ def ask(path: str) -> Running:
     """Raises ControlError."""
     from duravip.runtime.client import request
 
-    tables = request(path, {"command": "tables"})
-    info = request(path, {"command": "info"})
-    entries = msgspec.convert(tables["tables"], dict[str, tuple[VipEntry, ...]])
+    answer = request(path, {"command": "tables"})
+    entries = msgspec.convert(answer["tables"], dict[NodeName, tuple[VipEntry, ...]])
+    settings = msgspec.convert(answer["settings"], dict[NodeName, Settings])
     return Running(
-        asked=NodeName(tables["node"]),
-        settings=msgspec.convert(info["settings"], Settings),
-        tables={NodeName(name): make_table(vips) for name, vips in entries.items()},
+        coordinator=NodeName(answer["coordinator"]),
+        tables={name: make_table(vips, settings[name]) for name, vips in entries.items()},
     )
 
 
@@ -53,14 +51,26 @@ def compare_with(running: Running, nodes: Sequence[NodeConfig]) -> tuple[Diagnos
                 node.written.get("nodename", Origin(node.file)),
                 "names are compared whole; a node that is new joins when it is started",
             )
-        for option, ours, theirs in settings_that_differ(node.table.settings, running.settings):
+    _settings(running, nodes, findings)
+    return findings.as_found()
+
+
+def _settings(running: Running, nodes: Sequence[NodeConfig], findings: Findings) -> None:
+    """What would differ from members that keep theirs. Files that differ from each other have DV510 already."""
+    given = {node.name for node in nodes}
+    for node in nodes:
+        others: dict[tuple[str, str, str], list[NodeName]] = {}
+        for name in sorted(running.tables.keys() - given):
+            for differing in settings_that_differ(node.table.settings, running.tables[name].settings):
+                others.setdefault(differing, []).append(name)
+        for (option, ours, theirs), names in others.items():
             findings.warning(
                 "DV612",
-                f"{option} would be {ours} on {node.name}, and {running.asked} runs with {theirs}",
+                f"{option} would be {ours} on {node.name}, and is {theirs} on {listed(names, ', ')}",
                 node.written.get(option, Origin(node.file)),
-                "change it on all nodes: edit every file, then `duravip reload --cluster`",
+                f"{what_differing_does(option)} (now {running.coordinator} is coordinator): edit the files of "
+                "all nodes, then `duravip reload --cluster`",
             )
-    return findings.as_found()
 
 
 def _flags(before: Landscape, after: Landscape, changed: set[NodeName], findings: Findings) -> None:

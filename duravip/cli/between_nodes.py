@@ -51,7 +51,7 @@ def compare(nodes: Sequence[NodeConfig], landscape: Landscape) -> tuple[Diagnost
     return findings.as_found()
 
 
-def _listed(texts: Sequence[str], separator: str) -> str:
+def listed(texts: Sequence[str], separator: str) -> str:
     more = len(texts) - _NAMED
     return separator.join(texts[:_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
 
@@ -63,7 +63,7 @@ def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings
             code, hint = FLAG_CODES[flag]
             evidence = raised[flag]
             places = [place(one, landscape.entries[one.node].get(address)) for one in evidence]
-            said = _listed([one.text for one in evidence], "; ")
+            said = listed([one.text for one in evidence], "; ")
             others = (Related(origin, one.text) for origin, one in zip(places[1:], evidence[1:], strict=True))
             findings.warning(code, f"{address} is {flag.value}: {said}", places[0], hint, *others)
 
@@ -88,11 +88,15 @@ def _settings(nodes: Sequence[NodeConfig], findings: Findings) -> None:
                 "DV510",
                 f"{option} must be the same on all nodes: {ours} on {node.name}, {theirs} on {first.name}",
                 _written(node, option),
-                "with strict ownership, a node whose list differs from the one in force owns nothing"
-                if option in ("ownership", "members", "tie_breaker")
-                else "where they differ, the coordinator's is in force",
+                what_differing_does(option),
                 Related(_written(first, option), f"{theirs} on {first.name}"),
             )
+
+
+def what_differing_does(option: str) -> str:
+    if option in ("ownership", "members", "tie_breaker"):
+        return "with strict ownership, a node whose list differs from the one in force owns nothing"
+    return "where they differ, the coordinator's is in force"
 
 
 def settings_that_differ(ours: Settings, theirs: Settings) -> Iterator[tuple[str, str, str]]:
@@ -140,7 +144,7 @@ def _sets(
         if lacking:
             findings.info(
                 "DV511",
-                f"{node.name} does not manage {len(lacking)} of {len(universe)} VIPs: {_listed(lacking, ', ')}",
+                f"{node.name} does not manage {len(lacking)} of {len(universe)} VIPs: {listed(lacking, ', ')}",
                 Origin(node.file),
                 "identical sets on all nodes are easier to understand",
             )
@@ -153,7 +157,7 @@ def _mentions(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findi
             if members:
                 findings.warning(
                     "DV512",
-                    f"{address} is a VIP on {_listed(members, ', ')}, but on {node.name} it is not enabled",
+                    f"{address} is a VIP on {listed(members, ', ')}, but on {node.name} it is not enabled",
                     origin,
                     f"{node.name} will never own it nor take it off; write enable_duravip = true there too",
                     *(Related(landscape.entries[one][address].origin, f"a VIP on {one}") for one in members),
@@ -237,7 +241,7 @@ def _unknown_preferences(nodes: Sequence[NodeConfig], known: set[NodeName], find
                 near = by_short_name.get(_short(wanted.value)) or suggestion(wanted.value, sorted(known))
                 findings.warning(
                     "DV517",
-                    f"{shown(wanted.value)} is preferred, and is none of the nodes: {_listed(sorted(known), ', ')}",
+                    f"{shown(wanted.value)} is preferred, and is none of the nodes: {listed(sorted(known), ', ')}",
                     wanted.origin,
                     f"did you mean {near}? Names are compared whole, with case and domain"
                     if near

@@ -155,18 +155,26 @@ class Status:
         }
 
     async def tables(self) -> msgspec.Raw:
-        """The answer to `tables`, as JSON text: of every member of the view its VIPs, as `model.VipEntry` has them."""
-        entries = self._machine.landscape.entries
+        """The answer to `tables`, as JSON text: of every member of the view what it has in force, its VIPs as
+        `model.VipEntry` has them; and whose settings count."""
+        grounds = self._machine.grounds()
+        tables = grounds.tables if grounds is not None else {}
         members: list[bytes] = []
-        for name in sorted(entries):
-            vips = tuple(entries[name].values())
+        for name in sorted(tables):
+            vips = tables[name].vips
             slices = []
             for start in range(0, len(vips), SLICE_ADDRESSES):
                 slices.append(msgspec.json.encode(vips[start : start + SLICE_ADDRESSES])[1:-1])
                 await trio.lowlevel.checkpoint()
             members.append(msgspec.json.encode(name) + b":[" + b",".join(slices) + b"]")
-        head = msgspec.json.encode(self.node)
-        return msgspec.Raw(b'{"node":' + head + b',"tables":{' + b",".join(members) + b"}}")
+        view = self._machine.view
+        head = {
+            "node": self.node,
+            "coordinator": view.id.coordinator if view else "",
+            "settings": {name: tables[name].settings for name in sorted(tables)},
+            "tables": msgspec.Raw(b"{" + b",".join(members) + b"}"),
+        }
+        return msgspec.Raw(msgspec.json.encode(head))
 
     def members(self) -> list[dict[str, Any]]:
         """The answer to `members`, sorted by name."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from duravip.config.document import Assignment, Document, Stanza, Value
 from duravip_plugins.config_momentum import MomentumParser
 from duravip_plugins.config_toml import TomlParser
-from duravip_plugins.toml_places import find_places
+from duravip_plugins.toml_places import MAX_DEPTH, find_places
 
 
 def parse(text: str) -> Document:
@@ -211,6 +211,37 @@ def test_the_places_cover_exactly_what_tomli_reads(text: str) -> None:
     except tomli.TOMLDecodeError:
         return
     assert set(find_places(text)) == set(_paths(tree))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('a = "one" # c\nb = [1, # c\n [2, {x = 3}],\n]', id="comments, arrays within arrays"),
+        pytest.param('a."b c".d = 1\n"e\\u0041" = 2', id="quoted and dotted keys"),
+        pytest.param("[[a.b]]\nx = 1\n[[a.b]]\n[a.b.c]\ny = {p.q = 1, r = []}", id="tables in arrays of tables"),
+        pytest.param("a = '''\none\"\"\"two''' # c\nb = \"\"\"\nthree'''\"\"\"", id="texts of many lines"),
+        pytest.param("a = 1979-05-27 07:32:00\nb = [1979-05-27 07:32:00, +inf]", id="times with a blank"),
+        pytest.param("a = 1", id="no line's end"),
+    ],
+)
+def test_the_places_cover_what_people_write(text: str) -> None:
+    assert set(find_places(text)) == set(_paths(tomli.loads(text)))
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [f"a = {'[' * 120}{']' * 120}", f"{'.'.join('a' * 120)} = 1", f"[{'.'.join('a' * 120)}]"],
+    ids=["arrays", "a dotted key", "a header"],
+)
+def test_what_is_nested_deeper_than_anything_real_has_no_place_and_all_before_it_has(deep: str) -> None:
+    places = find_places(f"z = 1\n{deep}")
+    assert places["z",] == ((1, 1), (1, 5))
+    assert max(map(len, places)) <= MAX_DEPTH
+
+
+@pytest.mark.parametrize("text", ["a", "a b", "= 1", "[", '"a', "a = ", "a = [,", "a = {b}", "a = ]", "[a", "\0"])
+def test_of_a_text_that_is_no_toml_the_places_before_the_mistake_are_told(text: str) -> None:
+    assert find_places(f"z = 1\n{text}\n")["z",] == ((1, 1), (1, 5))
 
 
 def test_a_large_text_takes_linear_time() -> None:

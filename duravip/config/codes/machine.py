@@ -72,7 +72,7 @@ CODES = (
     ),
     warning(
         "DV612",
-        "A setting that must be the same on all nodes would differ from what the cluster runs with.",
+        "A setting that must be the same on all nodes would differ from what other members run with.",
         why="The coordinator's is in force, and who that is changes: so does the cluster's behaviour.",
         mend="Change it on all nodes.",
     ),

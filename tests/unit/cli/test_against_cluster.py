@@ -24,9 +24,15 @@ def binding(name: str = "mail", more: str = "") -> str:
 def told(duravip, daemon, tmp_path: Path):
     """What is said of the cluster when `text` is node1's file and `running` are the members' tables."""
 
-    def ask(text: str, settings: Settings | None = None, **running: tuple[VipEntry, ...]) -> list[dict[str, Any]]:
-        daemon.answers["tables"] = {"node": "node2", "tables": msgspec.to_builtins(running)}
-        daemon.answers["info"] = {"settings": msgspec.to_builtins(settings or Settings())}
+    def ask(
+        text: str, settings: dict[str, Settings] | None = None, **running: tuple[VipEntry, ...]
+    ) -> list[dict[str, Any]]:
+        daemon.answers["tables"] = {
+            "node": "node2",
+            "coordinator": "node2",
+            "settings": msgspec.to_builtins(dict.fromkeys(running, Settings()) | (settings or {})),
+            "tables": msgspec.to_builtins(running),
+        }
         file = tmp_path / "node1.conf"
         file.write_text(text)
         _, out, _ = duravip("check", str(file), "--against-cluster", "--format", "json")
@@ -68,11 +74,26 @@ def test_what_it_would_mend_is_an_information(told) -> None:
     assert (one["code"], one["message"]) == ("DV611", "192.0.2.50 is BROKEN now, and would be no longer")
 
 
-def test_settings_that_would_differ_are_a_warning(told) -> None:
-    (one,) = told(
-        "cluster { view_mature_time = 9 }" + binding(), Settings(view_mature_time=5.0), node1=(MAIL,), node2=(MAIL,)
-    )
-    assert (one["code"], one["message"]) == ("DV612", "view_mature_time would be 9 on node1, and node2 runs with 5")
+SLOW, SLOWER = Settings(view_mature_time=9.0), Settings(view_mature_time=12.0)
+
+
+def test_settings_that_would_differ_from_other_members_are_a_warning_with_whose_counts(told) -> None:
+    (one,) = told("cluster { view_mature_time = 9 }" + binding(), node1=(MAIL,), node2=(MAIL,), node3=(MAIL,))
+    assert (one["code"], one["line"], one["column"]) == ("DV612", 1, 30)
+    assert one["message"] == "view_mature_time would be 9 on node1, and is 5 on node2, node3"
+    assert "the coordinator's is in force (now node2 is coordinator)" in one["hint"]
+
+
+def test_a_setting_that_its_node_alone_has_otherwise_now_is_not_spoken_of(told) -> None:
+    """It is the others that it has to agree with."""
+    cluster = "cluster { view_mature_time = 9 }"
+    assert told(cluster + binding(), {"node2": SLOW}, node1=(MAIL,), node2=(MAIL,)) == []
+    assert told(cluster + binding(), node1=(MAIL,)) == []
+
+
+def test_members_that_differ_among_themselves_are_named_with_what_they_have(told) -> None:
+    said = told(binding(), {"node2": SLOW, "node3": SLOWER}, node1=(MAIL,), node2=(MAIL,), node3=(MAIL,))
+    assert [one["message"].partition(" and is ")[2] for one in said] == ["9 on node2", "12 on node3"]
 
 
 def test_a_node_that_is_no_member_is_an_information(told) -> None:

@@ -18,7 +18,7 @@ import trio.testing
 
 from duravip.cli.check import Checked, check
 from duravip.cli.plan import plan
-from duravip.model import NodeName, Table, VipEntry
+from duravip.model import NodeName, Settings, Table, VipEntry
 from duravip.sim.observer import Observer
 from duravip.sim.world import World
 from duravip_plugins.config_momentum import MomentumParser
@@ -119,7 +119,10 @@ async def test_a_daemon_tells_what_every_member_has_in_force(
         await trio.sleep(SETTLING_S)
         answer = await asked(memory.configs[NodeName("node1")].local.control, "tables")
     told = msgspec.convert(answer["tables"], dict[str, tuple[VipEntry, ...]])
-    assert answer["node"] == "node1"
+    assert (answer["node"], answer["coordinator"]) == ("node1", "node1")
+    assert msgspec.convert(answer["settings"], dict[str, Settings]) == {
+        n: table.settings for n, table in tables.items()
+    }
     assert told == {node: table.vips for node, table in tables.items()}
 
 
