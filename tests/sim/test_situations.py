@@ -412,6 +412,19 @@ def test_what_cannot_be_moved_is_refused_in_words_and_changes_nothing() -> None:
     assert situation.holders(VIPS[0]) == before
 
 
+def test_any_node_can_be_drained_through_any_other_until_it_is_asked_back() -> None:
+    situation = Situation("a", "b", "c").booted()
+    assert ["b"] in [situation.holders(vip) for vip in VIPS]
+    situation["c"].ask_drain(NodeName("b"), drained=True, force=False)
+    situation.until(lambda: situation["b"].drained and situation.all_held_once(), 1.0)
+    situation.run(1.0)
+    assert ["b"] not in [situation.holders(vip) for vip in VIPS]
+    situation["c"].ask_drain(NodeName("b"), drained=False, force=True)
+    situation.until(lambda: not situation["b"].drained, 1.0)
+    situation.mend()
+    assert ["b"] in [situation.holders(vip) for vip in VIPS]
+
+
 def test_announce_everywhere_makes_every_owner_announce() -> None:
     situation = Situation("a", "b", "c").booted()
     began = situation.now
