@@ -1,8 +1,10 @@
 """This node's interfaces that cannot carry a VIP: without a carrier, switched off, or not there.
 
 Rules of this file
-- Down counts at once. Up counts after SETTLE_S without another fall, twice as long for each further fall within
-  WINDOW_S, at most MAX_SETTLE_S: a link that comes and goes interrupts its clients every time its VIPs come back.
+- Down counts at once. Up counts after SETTLE_S and the failure time-out without another fall, twice as long for each
+  further fall within WINDOW_S, at most MAX_SETTLE_S: a link that comes and goes interrupts its clients every time its
+  VIPs come back. The time-out is for who was alone meanwhile: the kernel may ask for a neighbour's hardware address in
+  vain, for a second, before the first heartbeat leaves, and who has heard nobody yet would own everything.
 - An interface of which nothing was said is up.
 """
 
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 from duravip.cluster.addresses import AddressSet
 from duravip.model import Address, VipEntry
 
-SETTLE_S = 1.0  # how long a link must have been up before VIPs come back to it
+SETTLE_S = 1.0  # and failure_timeout: how long a link must have been up before VIPs come back to it
 MAX_SETTLE_S = 30.0
 WINDOW_S = 60.0  # falls of a link within so long count together
 
@@ -23,7 +25,8 @@ WINDOW_S = 60.0  # falls of a link within so long count together
 class Interfaces:
     """`revision` grows with every change of what is out of use."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        self._settle_s = SETTLE_S + timeout_s
         self._unusable: dict[str, frozenset[Address]] = {}  # with the VIPs there that no Topology places
         self._usable_at: dict[str, float] = {}
         self._falls: dict[str, deque[float]] = {}
@@ -48,7 +51,7 @@ class Interfaces:
     def rose(self, interface: str, now: float) -> None:
         if interface in self._unusable and interface not in self._usable_at:
             again = sum(at > now - WINDOW_S for at in self._falls[interface]) - 1
-            self._usable_at[interface] = now + min(MAX_SETTLE_S, SETTLE_S * 2.0 ** max(0, again))
+            self._usable_at[interface] = now + min(MAX_SETTLE_S, self._settle_s * 2.0 ** max(0, again))
 
     def settled(self, now: float) -> tuple[str, ...]:
         """Those that may be used again from now on."""

@@ -63,7 +63,7 @@ class Lookout:
         self._tables_heard: set[TableDigest] = set()
         self._fetched_for: object = None
         self._unreachable_basis: object = None
-        self.interfaces = Interfaces()
+        self.interfaces = Interfaces(self._timeout)
 
     # --- peers -----------------------------------------------------------------------------------------------------
 

@@ -99,7 +99,8 @@ class News:
                 continue
             reason = say(address, told[address])
             if before is not None and owner is not None and before not in electorate.eligible(address):
-                reason = f"{self._fate(before, address, electorate)}; {reason}"
+                fate = self._fate(before, address, electorate)
+                reason = reason if fate in reason else f"{fate}; {reason}"
             news.append(events.OwnerElected(address=address, owner=owner, previous=before, reason=reason))
             if owner is None:
                 del self._owners[address]

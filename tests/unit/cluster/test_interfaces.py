@@ -11,7 +11,7 @@ VIPS = (VipEntry(address=X, interface="eth0"), VipEntry(address=Y, interface="et
 
 
 def test_an_interface_that_falls_takes_its_vips_along_at_once_and_those_that_no_topology_places() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     assert interfaces.blocked(VIPS) == AddressSet()
     assert interfaces.fell("eth0", (Z,), 0.0)
     assert interfaces.blocked(VIPS) == AddressSet([X, Z])
@@ -20,7 +20,7 @@ def test_an_interface_that_falls_takes_its_vips_along_at_once_and_those_that_no_
 
 
 def test_one_that_rises_is_used_again_after_a_while() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     interfaces.fell("eth0", (), 0.0)
     interfaces.rose("eth0", 5.0)
     assert interfaces.deadline() == 5.0 + SETTLE_S
@@ -32,7 +32,7 @@ def test_one_that_rises_is_used_again_after_a_while() -> None:
 
 
 def test_one_that_falls_again_meanwhile_waits_anew_and_longer() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     interfaces.fell("eth0", (), 0.0)
     interfaces.rose("eth0", 0.1)
     assert not interfaces.fell("eth0", (), 0.2)
@@ -42,7 +42,7 @@ def test_one_that_falls_again_meanwhile_waits_anew_and_longer() -> None:
 
 
 def test_what_is_said_twice_counts_once() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     for at in (0.0, 0.1, 0.2):
         interfaces.fell("eth0", (), at)
     interfaces.rose("eth0", 1.0)
@@ -51,7 +51,7 @@ def test_what_is_said_twice_counts_once() -> None:
 
 
 def test_the_wait_has_an_end_and_falls_of_long_ago_do_not_count() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     for number in range(20):
         interfaces.fell("eth0", (), number / 10)
         interfaces.rose("eth0", number / 10)
@@ -63,6 +63,13 @@ def test_the_wait_has_an_end_and_falls_of_long_ago_do_not_count() -> None:
 
 
 def test_an_interface_that_never_fell_cannot_rise() -> None:
-    interfaces = Interfaces()
+    interfaces = Interfaces(0.0)
     interfaces.rose("eth0", 0.0)
     assert interfaces.settled(100.0) == ()
+
+
+def test_a_link_that_rises_is_used_a_failure_time_out_later_so_that_others_are_heard_first() -> None:
+    interfaces = Interfaces(1.2)
+    interfaces.fell("eth0", (), 0.0)
+    interfaces.rose("eth0", 3.0)
+    assert interfaces.deadline() == 3.0 + SETTLE_S + 1.2
