@@ -15,19 +15,20 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from duravip.config.diagnostics import Diagnostic, Related, Severity, shown
 from duravip.config.document import Document, Include, Stanza
 from duravip.config.source import MAX_BYTES, UnreadableError, read_text
 from duravip.model import Origin
 
-MAX_FILES = 1000
+MAX_FILES = 1000  # that are looked for, found or not
 MAX_CHAIN = 20  # files, each included by the one before
 MAX_NESTING = 100  # stanzas inside each other, over all files
 MAX_ITEMS = 1_000_000  # that are included
 
 _FILE_URI = "file://"
-_MAY_INCLUDE = re.compile(r"include\b[\s\"']*=?\s*(\[[^\]]*\]|\S+)", re.IGNORECASE)
+_MAY_INCLUDE = re.compile(r"include\b[\s\"']*+=?\s*+(\[[^\[\]]*+\]|\S++)", re.IGNORECASE)
 _WORDS = re.compile(r"[^\s\"',\[\]{}]+")
 
 SEARCH_PATH = "EC_CONF_SEARCH_PATH"
@@ -84,11 +85,14 @@ class Includes:
             return
         written, stanza.items = stanza.items, []
         for item in written:
-            if isinstance(item, Include):
-                for path in self._paths(item, chain):
-                    self._file(path, item, stanza, chain, depth)
-            else:
+            if not isinstance(item, Include):
                 stanza.items.append(item)
+            elif not self._too_much(item, chain):
+                paths = self._paths(item, chain)
+                if not paths:
+                    self._files += 1
+                for path in paths:
+                    self._file(path, item, stanza, chain, depth)
 
     def _paths(self, include: Include, chain: tuple[_Link, ...]) -> list[str]:
         """The files that the target stands for."""
@@ -111,12 +115,13 @@ class Includes:
         return []
 
     def _file(self, path: str, include: Include, into: Stanza, chain: tuple[_Link, ...], depth: int) -> None:
+        if self._too_much(include, chain):
+            return
+        self._files += 1
         link = _Link(path, _identity(path), include.origin)
         if any(link.identity == above.identity for above in chain):
             hint = "take one of these includes out"
             self._chained("DV208", f"{shown(path)} includes itself", chain, include, path, hint)
-            return
-        if self._too_much(include, chain):
             return
         try:
             text = read_text(path)
@@ -127,7 +132,6 @@ class Includes:
             else:
                 self._chained(found.code, f"{shown(path)}: {found.message}", chain, include, path, found.hint)
             return
-        self._files += 1
         self._bytes += len(text)
         document = self._parse(text, path)
         items, deepest = _measure(document.root)
@@ -209,13 +213,17 @@ def texts(main: str, environ: Mapping[str, str]) -> Iterator[str]:
         except UnreadableError:
             continue
         yield text
-        for list_or_word in _MAY_INCLUDE.findall(text) if "include" in text.lower() else ():
-            for target in _WORDS.findall(list_or_word):
-                with contextlib.suppress(OSError, ValueError):
-                    folders = _folders(path, search_path(main, "", environ))
-                    found = _find(target.removeprefix(_FILE_URI), folders) or ()
-                    todo += [one for one in found if one not in seen]
-                    seen.update(found)
+        for target in islice(_targets(text), MAX_FILES):
+            with contextlib.suppress(OSError, ValueError):
+                folders = _folders(path, search_path(main, "", environ))
+                found = _find(target.removeprefix(_FILE_URI), folders) or ()
+                todo += [one for one in found if one not in seen]
+                seen.update(found)
+
+
+def _targets(text: str) -> Iterator[str]:
+    for found in _MAY_INCLUDE.finditer(text) if "include" in text.lower() else ():
+        yield from _WORDS.findall(found[1])
 
 
 def _identity(path: str) -> _Identity:

@@ -1,7 +1,7 @@
 """A configuration file's text, or a diagnostic that says why there is none.
 
 Rules of this file: whatever the path leads to, reading never waits, never takes more than so much, and never gives half
-of a text: pipes, sockets and devices are refused before they are read; a file that changes meanwhile is read again.
+of a text: pipes, sockets and devices are refused before they are opened; a file that changes meanwhile is read again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """Raises UnreadableError."""
     file = os.fspath(path)
     try:
+        _must_be_a_file(os.stat(file).st_mode, file)  # to open a device may already do something: start a watchdog
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         raise _unreadable("DV201", _words(error), file, _CHECK_PATH) from None
@@ -42,12 +43,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
     return _text(data, file)
 
 
+def _must_be_a_file(mode: int, file: str) -> None:
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise _unreadable("DV202", f"this is {what}, not a file", file, "name a configuration file")
+
+
 def _bytes(descriptor: int, file: str) -> bytes:
     for _ in range(_ATTEMPTS):
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            what = "a directory" if stat.S_ISDIR(before.st_mode) else "a pipe, socket or device"
-            raise _unreadable("DV202", f"this is {what}, not a file", file, "name a configuration file")
+        _must_be_a_file(before.st_mode, file)
         data = _whole(descriptor, file)
         after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):

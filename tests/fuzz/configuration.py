@@ -92,9 +92,11 @@ def judge(path: Path, text: bytes) -> None:
         origin = found.origin
         if found.code not in CODES:
             raise BrokenPromiseError(f"the code {found.code} is not known", text)
-        if origin.file == str(path) and not 0 <= origin.line <= len(lines):
+        if origin.file != str(path):  # one that is included
+            continue
+        if not 0 <= origin.line <= len(lines):
             raise BrokenPromiseError(f"{found.code} is in line {origin.line} of {len(lines)}", text)
-        if origin.line and not 1 <= origin.column <= len(lines[origin.line - 1]) + 2 and origin.file == str(path):
+        if origin.line and not 1 <= origin.column <= len(lines[origin.line - 1]) + 2:
             raise BrokenPromiseError(f"{found.code} is in column {origin.column} of line {origin.line}", text)
     if not config.errors():
         config.table.digest()

@@ -19,6 +19,7 @@ from duravip.cluster.election import (
     Circumstances,
     elect,
     reason_text,
+    why_not_move,
     wording,
     words,
 )
@@ -176,6 +177,45 @@ def test_what_a_drained_or_leaving_node_holds_is_handed_over_a_few_at_a_time() -
         text = words(waiting, decisions[waiting], landscape, given)
         assert text == "n1 holds it until it is its turn to be handed over"
         assert N2 not in {made.owner for made in elect(landscape, replace(given, moving=16)).values()}
+
+
+@pytest.mark.parametrize(("universe", "at_a_time"), [(1087, 16), (1088, 17)])
+def test_of_very_many_a_64th_is_handed_over_at_a_time(universe: int, at_a_time: int) -> None:
+    many = [vip(f"10.0.{number // 256}.{number % 256}") for number in range(universe)]
+    holders = {one.address: (N1,) for one in many}
+    decisions = elect(
+        survey(tables(n1=many, n2=many)), circumstances(Candidate(name=N1, drained=True), N2, holders=holders)
+    )
+    assert sum(made.owner == N2 for made in decisions.values()) == at_a_time
+
+
+def test_why_an_operator_cannot_move_an_address_is_said_the_cause_first() -> None:
+    landscape = survey(tables(n1=[vip(A), vip(B, names="a"), vip(C, follow=A)], n2=[vip(A), vip(B, names="b"), vip(D)]))
+    given = circumstances(N1, Candidate(name=N2, drained=True))
+    assert why_not_move(landscape, given, A, N1) == ""
+    assert why_not_move(landscape, given, A, N2) == "n2 drained"
+    assert why_not_move(landscape, given, A, N3) == "n3 is no member of the view; its members are n1, n2"
+    assert why_not_move(landscape, given, B, N1) == f"{B} is BROKEN: nobody may have it until the Binding names agree"
+    assert why_not_move(landscape, given, Address("192.0.2.9"), N1) == "192.0.2.9 is in nobody's table"
+    assert why_not_move(landscape, replace(given, no_majority="no majority"), A, N1) == "no majority"
+    following = survey(tables(n1=[vip(A), vip(C, follow=A)]))
+    assert why_not_move(following, circumstances(N1), C, N1) == f"{C} follows {A}: move that"
+
+
+@pytest.mark.parametrize(
+    ("fail_back", "mature", "said"),
+    [
+        ("never", True, "; n2 is preferred, but fail_back is never"),
+        ("manual", True, f"; n2 is preferred, and `duravip move {A} auto` gives it back (fail_back is manual)"),
+        ("when-mature", False, "; n2 is preferred and gets it when the view is mature"),
+        ("when-mature", True, "; n2 is preferred and gets it when other moves are done"),
+    ],
+)
+def test_the_reason_says_when_a_preferred_node_gets_what_another_holds(fail_back: str, mature: bool, said: str) -> None:
+    entries = [vip(A, prefer="n2")]
+    given = replace(circumstances(N1, N2, holders={A: (N1,)}, view_mature=mature), fail_back=fail_back)
+    held = Decision(N1, Reason.HOLDER)
+    assert words(A, held, survey(tables(n1=entries, n2=entries)), given) == f"n1 holds it already{said}"
 
 
 def test_a_drained_node_that_is_blocked_or_lacks_the_address_keeps_nothing() -> None:

@@ -177,6 +177,31 @@ def test_a_listener_on_one_member_only_is_unsafe_with_evidence_from_all() -> Non
     assert first.text == "n1 runs esmtp:25, multivip on 192.0.2.1"
 
 
+def test_flagged_addresses_stand_in_order_whatever_is_wrong_with_them() -> None:
+    one = [vip(A, names="a"), vip(B, "esmtp:25"), vip(C, names="c")]
+    found = survey(tables(n1=one, n2=[vip(A, names="x"), vip(B), vip(C, names="y")]))
+    assert list(found.flags) == [A, B, C]
+
+
+@pytest.mark.parametrize("other_weight", [1.0, 2.0], ids=["tables alike", "tables that differ"])
+def test_what_follows_is_in_no_group_of_its_own(other_weight: float) -> None:
+    free, following = (
+        msgspec.structs.replace(vip(address, follow=follow), anti_affinity="x", together="y")
+        for address, follow in ((A, ""), (B, A))
+    )
+    found = survey(tables(n1=[free, following], n2=[msgspec.structs.replace(free, weight=other_weight), following]))
+    assert found.follows == {B: A}
+    assert (found.apart, found.together, found.companies) == ({A: "x"}, {A: "y"}, {"y": (A,)})
+
+
+def test_a_member_without_any_service_is_said_to_run_none() -> None:
+    found = survey(tables(n1=[vip(A, "esmtp:25")], n2=[vip(A, "")]))
+    assert [one.text for one in found.flags[A][Flag.UNSAFE]] == [
+        "n1 runs esmtp:25 on 192.0.2.1",
+        "n2 runs no service on 192.0.2.1",
+    ]
+
+
 def test_different_ports_are_unsafe() -> None:
     assert flags_of(survey(tables(n1=[vip(A, "esmtp:25")], n2=[vip(A, "esmtp:26")]))) == ["UNSAFE"]
 

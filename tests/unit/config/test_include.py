@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -237,7 +238,7 @@ def test_what_is_no_file_is_an_error_at_the_include_and_does_not_block(tree) -> 
     assert [(one.code, one.origin.line) for one in found] == [
         ("DV202", 1),
         ("DV202", 2),
-        ("DV201", 3),
+        ("DV202", 3),
         ("DV202", 4),
     ]
 
@@ -277,6 +278,21 @@ def test_the_number_of_files_is_bounded(tree, monkeypatch) -> None:
     document = read(folder / "main.conf")
     assert only(document) == ("DV210", "main.conf", 2)
     assert len(document.root.items) == 5
+
+
+def test_so_is_the_number_of_those_that_are_looked_for_in_vain(tree, monkeypatch) -> None:
+    monkeypatch.setattr(include, "MAX_FILES", 5)
+    missing = "".join(f"include none{number}.conf\n" for number in range(20))
+    found = read(tree(main=missing) / "main.conf").diagnostics
+    assert [one.code for one in found] == ["DV206"] * 5 + ["DV210"]
+
+
+@pytest.mark.parametrize("text", ["include" + " " * 100_000, "include [" * 20_000, "include \n" * 20_000])
+def test_to_find_the_texts_takes_linear_time_whatever_there_is(tmp_path, text) -> None:
+    (tmp_path / "main.conf").write_text(text)
+    began = time.process_time()
+    assert list(texts(str(tmp_path / "main.conf"), {})) == [text]
+    assert time.process_time() - began < 5.0, "about 0.1 s; it was two minutes for the blanks"
 
 
 def test_twice_as_many_files_in_each_level_are_bounded(tree, monkeypatch) -> None:

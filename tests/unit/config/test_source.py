@@ -67,3 +67,9 @@ def test_a_line_may_be_so_long_and_not_longer(tmp_path, monkeypatch) -> None:
     assert read_text(path).count("\n") == 2
     path.write_text("a\n0123456789X\n")
     assert refused(path) == ("DV203", 2, 1)
+
+
+def test_what_is_no_file_is_not_even_opened(monkeypatch) -> None:
+    """To open /dev/watchdog starts it."""
+    monkeypatch.delattr(os, "open")
+    assert refused(Path(os.devnull))[0] == "DV202"
