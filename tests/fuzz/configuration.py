@@ -9,6 +9,7 @@ have 2 GB. What breaks the promise is written to tests/fuzz/found/, which the no
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import random
 import resource
 import sys
@@ -29,6 +30,7 @@ CORPUS = sorted([*(HERE.parent / "corpus").glob("*/*.conf"), *(HERE.parent / "co
 PARSERS = (MomentumParser(), TomlParser())
 LIMIT_S = 5.0  # of processor time, for one text of at most LARGEST bytes
 LARGEST = 200_000
+STALLED_S = 300.0  # by the clock: says where it hangs, and ends
 MEMORY_BYTES = 2 * 1024**3
 
 _BYTES = [bytes([number]) for number in b"{}[]()=\"'#\\/*\n\r\t ,;:.-+0\0\x7f\xff\x80\xc3"]
@@ -120,6 +122,7 @@ def main() -> None:
         while time.monotonic() < ends:
             number = chance.randrange(len(paths))
             text = damaged(chance, texts[number], texts)
+            faulthandler.dump_traceback_later(STALLED_S, exit=True)
             try:
                 judge(Path(folder) / f"text{paths[number].suffix}", text)
             except BrokenPromiseError as broken:
@@ -128,6 +131,7 @@ def main() -> None:
                 kept.write_bytes(text)
                 sys.exit(f"{broken.args[0]}: see {kept}")
             read += 1
+    faulthandler.cancel_dump_traceback_later()
     print(f"{read} texts read; every one gave a table or diagnostics")
 
 

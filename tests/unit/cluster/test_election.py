@@ -189,6 +189,18 @@ def test_of_very_many_a_64th_is_handed_over_at_a_time(universe: int, at_a_time: 
     assert sum(made.owner == N2 for made in decisions.values()) == at_a_time
 
 
+def test_without_the_majority_nobody_owns_anything_but_what_is_broken_is_called_so() -> None:
+    landscape = survey(tables(n1=[vip(A), vip(B, names="a")], n2=[vip(A), vip(B, names="b")]))
+    given = replace(circumstances(N1, N2, holders={A: (N1,)}, pins={A: N2}), no_majority="one of three")
+    assert elect(landscape, given) == {A: Decision(None, Reason.NO_MAJORITY), B: Decision(None, Reason.BROKEN)}
+
+
+def test_what_is_kept_together_is_not_spread_as_well() -> None:
+    group = [msgspec.structs.replace(one, together="g") for one in (vip(A), vip(B), vip(C), vip(D))]
+    made = elect(survey(tables(n1=group, n2=group)), circumstances(N1, N2, holders={A: (N2,)}))
+    assert made == {A: Decision(N2, Reason.HOLDER)} | dict.fromkeys((B, C, D), Decision(N2, Reason.TOGETHER))
+
+
 def test_why_an_operator_cannot_move_an_address_is_said_the_cause_first() -> None:
     landscape = survey(tables(n1=[vip(A), vip(B, names="a"), vip(C, follow=A)], n2=[vip(A), vip(B, names="b"), vip(D)]))
     given = circumstances(N1, Candidate(name=N2, drained=True))

@@ -194,6 +194,12 @@ def test_what_follows_is_in_no_group_of_its_own(other_weight: float) -> None:
     assert (found.apart, found.together, found.companies) == ({A: "x"}, {A: "y"}, {"y": (A,)})
 
 
+@pytest.mark.parametrize("nodes", [("n1",), ("n1", "n2")])
+def test_weights_has_only_what_is_not_one(nodes: tuple[str, ...]) -> None:
+    entries = [vip(A), vip(B, weight=3.0)]
+    assert survey(tables(**dict.fromkeys(nodes, entries))).weights == {B: 3.0}
+
+
 def test_a_member_without_any_service_is_said_to_run_none() -> None:
     found = survey(tables(n1=[vip(A, "esmtp:25")], n2=[vip(A, "")]))
     assert [one.text for one in found.flags[A][Flag.UNSAFE]] == [
