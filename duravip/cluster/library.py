@@ -2,6 +2,8 @@
 
 Rules of this file
 - A table is what its digest says, or it is thrown away; so it does not matter who sent it.
+- What members who lie can make it keep is bounded: pieces of tables that never come to be, tables that nobody names any
+  more, and all of them together.
 - Asking is paced and bounded: one window of pieces in flight for each missing table, repeated until it is there. A
   transfer goes on where it stopped, whoever answers.
 
@@ -28,6 +30,9 @@ WINDOW = 48  # pieces asked for at once
 MAX_PULLS = 64
 TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
 MAX_UNUSED = 64  # tables kept that nobody names any more
+MAX_UNUSED_BYTES = 64 * 1024 * 1024  # of them, encoded
+MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
+MAX_KEPT_BYTES = 256 * 1024 * 1024  # of tables that others have sent, encoded
 
 _decoder = msgspec.msgpack.Decoder(Table)
 
@@ -51,12 +56,19 @@ def decode_table(encoded: bytes) -> Table:
 
 
 def unpack_table(packed: bytes, digest: TableDigest) -> Table:
-    """Raises ValueError or zlib.error when `packed` is not the compressed table that `digest` names."""
+    """Raises ValueError when `packed` is not the compressed table that `digest` names."""
+    return decode_table(_inflated(packed, digest))
+
+
+def _inflated(packed: bytes, digest: TableDigest, *, limit: int = MAX_TABLE_BYTES) -> bytes:
     engine = zlib.decompressobj()
-    encoded = engine.decompress(packed, MAX_TABLE_BYTES)
+    try:
+        encoded = engine.decompress(packed, max(1, min(limit, MAX_TABLE_BYTES)))
+    except zlib.error as wrong:
+        raise ValueError("not compressed") from wrong
     if engine.unconsumed_tail or digest_of(encoded) != digest:
         raise ValueError("not what its digest says")
-    return decode_table(encoded)
+    return encoded
 
 
 @dataclass(slots=True)
@@ -65,7 +77,12 @@ class Pull:
     count: int = 0
     pieces: dict[int, bytes] = field(default_factory=dict)
     awaited: set[int] = field(default_factory=set)
+    size: int = 0  # of the pieces, bytes
     ask_at: float = -math.inf
+
+
+def _size(pull: Pull) -> int:
+    return pull.size
 
 
 class Library:
@@ -77,12 +94,15 @@ class Library:
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
+        self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
         self._surveyed: tuple[object, Landscape] | None = None
         self.own = self.add(own)
 
     def add(self, table: Table) -> TableDigest:
-        digest = table.digest()
+        encoded = table.encoded()
+        digest = digest_of(encoded)
         self._tables[digest] = table
+        self._sizes[digest] = len(encoded)
         return digest
 
     def get(self, digest: TableDigest | None) -> Table | None:
@@ -124,8 +144,10 @@ class Library:
         used = {*sources, *keep, self.own}
         self._unused = [digest for digest in self._unused if digest not in used and digest in self._tables]
         self._unused += [digest for digest in self._tables if digest not in used and digest not in self._unused]
-        while len(self._unused) > MAX_UNUSED:
+        size = sum(self._sizes[digest] for digest in self._unused)
+        while len(self._unused) > MAX_UNUSED or size > MAX_UNUSED_BYTES:
             gone = self._unused.pop(0)
+            size -= self._sizes.pop(gone)
             del self._tables[gone]
             self._packed.pop(gone, None)
 
@@ -159,8 +181,15 @@ class Library:
             return False
         if pull.count not in (0, chunk.count):
             pull.pieces.clear()
+            pull.size = 0
         pull.count = chunk.count
+        pull.size += len(chunk.data) - len(pull.pieces.get(chunk.index, b""))
         pull.pieces[chunk.index] = chunk.data
+        if sum(each.size for each in self._pulls.values()) > MAX_PULLED_BYTES:
+            largest = max(self._pulls.values(), key=_size)  # honest tables are small beside what fills this
+            largest.pieces.clear()
+            largest.size = 0
+            return False
         pull.awaited.discard(chunk.index)
         if len(pull.pieces) < pull.count:
             if not pull.awaited:
@@ -171,11 +200,13 @@ class Library:
     def _finish(self, digest: TableDigest, pull: Pull) -> bool:
         packed = b"".join(pull.pieces[index] for index in range(pull.count))
         try:
-            table = unpack_table(packed, digest)
-        except (zlib.error, ValueError):
+            encoded = _inflated(packed, digest, limit=MAX_KEPT_BYTES - sum(self._sizes.values()))
+            table = decode_table(encoded)
+        except ValueError:
             self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
             return False
         self._tables[digest] = table
+        self._sizes[digest] = len(encoded)
         del self._pulls[digest]
         return True
 
