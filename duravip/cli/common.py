@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 def split_name(argument: str) -> tuple[NodeName | None, str]:
     """`NAME=FILE` as (NAME, FILE), a mere FILE as (None, FILE). What stands before `=` is a name without
-    `/`."""
+    `/`. Raises UsageError when FILE is empty."""
     name, equals, path = argument.partition("=")
     if equals and name and "/" not in name:
+        if not path:
+            raise UsageError(f"{argument}: the file's name after `=` is empty; write NAME=FILE")
         return NodeName(name), path
+    if not argument:
+        raise UsageError("the name of a FILE is empty; write FILE or NAME=FILE")
     return None, argument
 
 

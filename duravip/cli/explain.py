@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from duravip.cli.output import control_option, format_option, print_json, print_table
+from duravip.cli.output import control_option, format_option, ip_address, print_json, print_table
 from duravip.runtime.client import find_socket, request
 
 
@@ -18,7 +18,7 @@ Examples:
   duravip explain 192.168.0.51 --format json | jq .if_down
 """,
 )
-@click.argument("address")
+@click.argument("address", type=ip_address)
 @format_option
 @control_option
 def command(address: str, style: str, control: str | None) -> None:

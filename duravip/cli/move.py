@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from duravip.cli.output import control_option
+from duravip.cli.output import control_option, ip_address
 from duravip.cli.waiting import refuse_lone_timeout, wait_options, wait_until
 from duravip.runtime.client import find_socket, request
 
@@ -19,7 +19,7 @@ Examples:
   duravip move 192.168.0.51 auto
 """,
 )
-@click.argument("address")
+@click.argument("address", type=ip_address)
 @click.argument("node", metavar="NODE|auto")
 @wait_options
 @control_option

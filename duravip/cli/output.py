@@ -33,6 +33,16 @@ def format_option(command: F) -> F:
     )
 
 
+def ip_address(text: str) -> str:
+    """An argument's type: what is no address is wrong usage, whether a daemon runs or not."""
+    from duravip.model import canonical_address
+
+    try:
+        return canonical_address(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no IP address" if text else "it is empty; name an IP address") from None
+
+
 def fancy() -> bool:
     """Is stdout a terminal that wants more than plain text?"""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

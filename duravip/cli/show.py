@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duravip.cli.output import control_option, fancy, format_option, print_json, print_table, seconds, yes
+from duravip.cli.output import control_option, fancy, format_option, ip_address, print_json, print_table, seconds, yes
 from duravip.runtime.client import find_socket, request
 
 _COLUMNS = ("ADDRESS", "OWNER", "HERE", "FLAGS", "SINCE", "MEMBERS", "SERVICES", "WHY")
@@ -24,7 +24,7 @@ Examples:
   duravip show --format json | jq '.vips[] | select(.flags != [])'
 """,
 )
-@click.argument("address", required=False)
+@click.argument("address", required=False, type=ip_address)
 @click.option("--watch", is_flag=True, help="Redraw every second, until interrupted.")
 @format_option
 @control_option

@@ -209,3 +209,14 @@ def test_every_command_has_help_with_examples(command: str, duravip: Run) -> Non
     code, out, _ = duravip(command, "--help")
     assert code == 0
     assert f"  duravip {command}" in out.split("Examples:")[1]
+
+
+@pytest.mark.parametrize("address", ["notanaddress", "192.0.2.", ""])
+@pytest.mark.parametrize("command", ["explain {}", "show {}", "move {} node1"])
+def test_what_is_no_address_is_wrong_usage_whether_a_daemon_runs_or_not(
+    duravip: Run, command: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DURAVIP_CONTROL", raising=False)
+    code, out, err = duravip(*(address if word == "{}" else word for word in command.split()))
+    assert (code, out) == (2, "")
+    assert (f"'{address}' is no IP address" if address else "it is empty; name an IP address") in err

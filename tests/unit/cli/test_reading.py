@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def test_a_file_that_is_missing_has_no_size(files: list[str]) -> None:
     paths = [*files, "/nonexistent"]
     found = read_all(paths, lambda number: read(paths[number]))
     assert [one.code for one in found[-1].diagnostics] == ["DV201"]
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("", "the name of a FILE is empty; write FILE or NAME=FILE"),
+        ("x=", "x=: the file's name after `=` is empty; write NAME=FILE"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_an_empty_file_name_is_wrong_usage(
+    duravip: Callable[..., tuple[int, str, str]], command: str, file: str, said: str
+) -> None:
+    assert duravip(command, file) == (2, "", f"duravip: {said}\n")
