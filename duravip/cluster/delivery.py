@@ -38,8 +38,6 @@ from duravip.model import Address, Decision, NodeName
 
 
 class Delivery:
-    """`merged`: the present view has members that the one before it had not."""
-
     def __init__(
         self,
         me: NodeName,
@@ -58,7 +56,12 @@ class Delivery:
         self._tenure = tenure
         self._rivals = rivals
         self._mandate = mandate
-        self.merged = False
+        self._merged = False
+
+    def installed(self, agreed: AgreedState, *, merged: bool) -> None:
+        """A view begins with this. `merged`: it has members that the one before it had not."""
+        self._merged = merged
+        self._wishes.declared(agreed.status)
 
     def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
         """Applies the message to the agreed state; every effect of that here."""
@@ -86,7 +89,8 @@ class Delivery:
                 self._wishes.granted(body.by, body.sequence)
                 return []
             case DrainAsked():
-                self._wishes.granted(body.by, body.sequence)
+                self._wishes.numbered(body)
+                self._wishes.declared(agreed.status)
                 return [KeepDrained(drained=body.drained)] if body.name == self._me else []
             case Announced():
                 self._wishes.granted(body.by, body.sequence)
@@ -95,6 +99,7 @@ class Delivery:
                 self._mandate.chartered(agreed.charter)
                 return []
             case Reported():
+                self._wishes.declared(agreed.status)
                 return []
             case _:
                 assert_never(body)
@@ -117,7 +122,7 @@ class Delivery:
         for address in mine:
             if not self._was_held(agreed, address):
                 self._rivals.ask_first(address)
-            if self.merged and self._tenure.holdings.state(address) is HoldState.HELD:
+            if self._merged and self._tenure.holdings.state(address) is HoldState.HELD:
                 # A merge may be won without any change here, and clients may still know the loser.
                 effects.append(AnnounceAddress(address=address))
         effects += self._news.owners(agreed, given, told, tells_moves=coordinates)

@@ -121,7 +121,7 @@ class Succession:
         effects += self._news.view(view, before, self._detector.peers)
         effects += self._news.majority(term.agreed)
         effects += self._news.landscape(term.agreed)
-        self._delivery.merged = grew
+        self._delivery.installed(term.agreed, merged=grew)
         early, self._early = self._early, []
         for message in early:
             if message.view == view.id and not coordinates:

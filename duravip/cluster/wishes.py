@@ -1,16 +1,19 @@
-"""What an operator asks of the group through this node: repeated to the coordinator until it is numbered.
+"""What an operator asks of the group through this node: repeated to the coordinator until it is granted.
 
 Rules of this file
 - A wish is asked for a limited time, and only what could be granted when it was asked for: the caller asks the same
   pure question (`election.why_not_move`, `draining.why_not_drain`) that the coordinator asks.
 - It survives a change of view: it is asked again of the new coordinator. Granted twice it is the same.
+- A wish is granted once it is numbered; to drain a node, or not any more, once that node's agreed status says so as
+  well: whom it concerns may not have heard the number before its view ended. The last word about a node counts.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from duravip.cluster.messages import Announced, DrainAsked, Pinned, SwitchAsked, Wish, WishBody
+from duravip.cluster.messages import Announced, DrainAsked, MemberStatus, Pinned, SwitchAsked, Wish, WishBody
 from duravip.model import Address, NodeName, View
 
 WISH_LIMIT_S = 10.0
@@ -26,6 +29,7 @@ class Wishes:
         self._repeat_s = REPEAT_INTERVALS * interval_s
         self._sequence = 0
         self._open: dict[int, tuple[WishBody, float]] = {}
+        self._numbered: set[int] = set()
         self._say_at = math.inf
 
     def pin(self, address: Address, node: NodeName | None, now: float) -> None:
@@ -35,6 +39,11 @@ class Wishes:
 
     def drain(self, name: NodeName, now: float, *, drained: bool, force: bool) -> None:
         self._sequence += 1
+        self._open = {
+            number: wish
+            for number, wish in self._open.items()
+            if not (isinstance(wish[0], DrainAsked) and wish[0].name == name)
+        }
         self._add(DrainAsked(by=self._me, sequence=self._sequence, name=name, drained=drained, force=force), now)
 
     def announce(self, now: float) -> None:
@@ -51,6 +60,21 @@ class Wishes:
         """There is nothing more to wish for: what was wished for through `by` as `sequence` has been numbered."""
         if by == self._me:
             self._open.pop(sequence, None)
+
+    def numbered(self, wish: DrainAsked) -> None:
+        """Its node has yet to do it, and to say so."""
+        if wish.by == self._me and wish.sequence in self._open:
+            self._numbered.add(wish.sequence)
+
+    def declared(self, status: Mapping[NodeName, MemberStatus]) -> None:
+        """The agreed status of all members is this."""
+        for number in sorted(self._numbered):
+            wish = self._open[number][0] if number in self._open else None
+            if not isinstance(wish, DrainAsked):
+                self._numbered.remove(number)
+            elif wish.name in status and status[wish.name].drained == wish.drained:
+                self._numbered.remove(number)
+                self.granted(wish.by, number)
 
     def bodies(self, now: float) -> list[WishBody]:
         """What is still wished for."""

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import math
 
-from duravip.cluster.messages import Pinned, SwitchAsked
+from duravip.cluster.messages import DrainAsked, MemberStatus, Pinned, SwitchAsked
 from duravip.cluster.wishes import SWITCH_LIMIT_S, WISH_LIMIT_S, Wishes
-from duravip.model import Address, Incarnation, Member, NodeName, View, ViewId
+from duravip.model import Address, Incarnation, Member, NodeName, TableDigest, View, ViewId
 
 A, B = NodeName("a"), NodeName("b")
 X = Address("10.0.0.1")
@@ -50,3 +50,33 @@ def test_wishes_keep_their_order() -> None:
     wishes.pin(X, A, 0.0)
     wishes.pin(X, B, 0.1)
     assert [body.node for body in wishes.bodies(0.2) if isinstance(body, Pinned)] == [A, B]
+
+
+def status(*, drained: bool) -> dict[NodeName, MemberStatus]:
+    return {A: MemberStatus(table=TableDigest("0" * 32), drained=drained)}
+
+
+def test_a_drain_is_repeated_until_it_is_numbered_and_the_nodes_agreed_status_says_so() -> None:
+    wishes = Wishes(B, 1.0)
+    wishes.drain(A, 0.0, drained=True, force=False)
+    (body,) = wishes.bodies(0.0)
+    assert isinstance(body, DrainAsked)
+    wishes.declared(status(drained=True))
+    assert wishes.bodies(0.1) == [body], "what it says now is older than the wish"
+    wishes.numbered(body)
+    wishes.declared(status(drained=False))
+    wishes.declared({})
+    assert wishes.bodies(0.1) == [body]
+    wishes.declared(status(drained=True))
+    assert wishes.bodies(0.1) == []
+
+
+def test_the_last_word_about_a_node_counts() -> None:
+    wishes = Wishes(B, 1.0)
+    wishes.drain(A, 0.0, drained=True, force=False)
+    wishes.drain(B, 0.0, drained=True, force=False)
+    wishes.drain(A, 0.1, drained=False, force=True)
+    assert [(body.name, body.drained) for body in wishes.bodies(0.2) if isinstance(body, DrainAsked)] == [
+        (B, True),
+        (A, False),
+    ]
