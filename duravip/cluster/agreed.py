@@ -191,6 +191,7 @@ class AgreedState:
                 for name in self.names()
             ),
             holders=self.holders,
+            claims=self.claims,
             pins={address: pin.node for address, pin in self.pins.items() if pin.node is not None},
             view_mature=self.view_mature,
             moving=moving,

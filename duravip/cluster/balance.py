@@ -91,7 +91,8 @@ def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision
     given = replace(given, view_mature=True, moving=0)
     settled = elect(landscape, given)
     while True:
-        given = replace(given, holders={a: (d.owner,) for a, d in settled.items() if d.owner is not None})
+        holders = {a: (d.owner,) for a, d in settled.items() if d.owner is not None}
+        given = replace(given, holders=holders, claims=holders)
         changed = {
             address: decision
             for address, decision in elect(landscape, given).items()

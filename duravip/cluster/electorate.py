@@ -5,7 +5,7 @@ Rules of this file: pure; everything in it is agreed by all members (numbered me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from duravip.cluster.flags import Landscape
@@ -38,13 +38,15 @@ class Circumstances:
     """Every agreed input of an election beside the tables.
 
     `candidates`: all members of the view, sorted by name. `holders`: who has a VIP now (assigned in this
-    view, else claimed in the state exchange), sorted; several after a merge. `moving`: VIPs whose former
+    view, else claimed in the state exchange), sorted; several after a merge. `claims`: who may have a VIP, or take it,
+    whatever was decided since; not so the last holder of one that was BROKEN. `moving`: VIPs whose former
     holder has not released them yet. `fail_back`: only `when-mature` lets a held VIP go back to its preferred
     owner. `no_majority`: why nobody may own anything in this view, in words; "" when somebody may.
     """
 
     candidates: tuple[Candidate, ...]
     holders: Mapping[Address, tuple[NodeName, ...]]
+    claims: Mapping[Address, Container[NodeName]] = field(default_factory=dict)
     pins: Mapping[Address, NodeName] = field(default_factory=dict)
     view_mature: bool
     moving: int = 0
@@ -99,13 +101,14 @@ class Electorate:
         return next((node for node in ranking if node in eligible), None)
 
     def yields(self, address: Address, node: NodeName) -> bool:
-        """Whether the node may go on holding a VIP until it is handed over: nothing but a drain, or that it leaves,
-        keeps it from being eligible."""
+        """Whether the node may go on holding a VIP until it is handed over: it has it, and nothing but a drain, or that
+        it leaves, keeps it from being eligible."""
         candidate = self.candidates.get(node)
         return (
             candidate is not None
             and (candidate.drained or candidate.leaving)
             and candidate.mature
+            and node in self.given.claims.get(address, ())
             and not (candidate.blocked.everything or candidate.barred)
             and address not in candidate.blocked.addresses
             and address not in self._claimed

@@ -144,7 +144,11 @@ class Inspection:
         given = agreed.circumstances()
         return Grounds(
             tables={name: table for name, table in tables.items() if table is not None},
-            given=replace(given, holders=dict(given.holders)),
+            given=replace(
+                given,
+                holders=dict(given.holders),
+                claims={address: frozenset(names) for address, names in agreed.claims.items()},
+            ),
             decisions=dict(agreed.decisions),
         )
 

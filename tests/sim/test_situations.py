@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from duravip.cluster.inputs import AnnounceRequested, MoveRequested
-from duravip.cluster.messages import Leave, Propose
+from duravip.cluster.messages import Assigned, DrainAsked, Leave, Numbered, Propose
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
@@ -423,6 +423,46 @@ def test_any_node_can_be_drained_through_any_other_until_it_is_asked_back() -> N
     situation.until(lambda: not situation["b"].drained, 1.0)
     situation.mend()
     assert ["b"] in [situation.holders(vip) for vip in VIPS]
+
+
+def test_a_drain_that_was_numbered_and_did_not_reach_its_node_is_asked_again_in_the_next_view() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.world.network.cut(NodeName("a"), NodeName("b"))
+    situation["c"].ask_drain(NodeName("b"), drained=True, force=False)
+
+    def is_numbered() -> bool:
+        return any(isinstance(m, Numbered) and isinstance(m.body, DrainAsked) for _, _, m in situation.diary.said)
+
+    situation.until(is_numbered, 0.1)
+    situation.run(0.02)
+    situation["a"].crash()
+    situation.world.network.heal()
+    situation.run(2.0)
+    assert situation["b"].drained
+    situation.mend()
+
+
+def test_what_was_broken_while_its_last_holder_was_drained_is_held_at_once_when_it_is_mended() -> None:
+    many = [canonical_address(f"198.51.100.{number}") for number in range(1, 251)]
+    good, odd = (table(*(entry(vip, binding=binding) for vip in (*VIPS, *many))) for binding in ("one", "other"))
+    situation = Situation("a", "b", tables={"a": good, "b": good}).booted()
+    assert sum(situation.holders(vip) == ["b"] for vip in many) > 100
+    situation["b"].reload(odd)
+    situation.until(lambda: not any(situation.holders(vip) for vip in many), 1.0)
+    situation["b"].drain(True)
+    situation.run(0.5)
+    situation["b"].reload(good)
+    mended_at = situation.now
+    situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 1.5)
+    given = [
+        (group.decision.owner, len(group.addresses))
+        for at, _, said in situation.diary.said
+        if at >= mended_at and isinstance(said, Numbered) and isinstance(said.body, Assigned)
+        for group in said.body.groups
+    ]
+    assert {owner for owner, _ in given} == {"a"}, "nothing waits for a hand-over by who does not have it"
+    assert sum(count for _, count in given) == len(many) + len(VIPS)
+    situation.mend()
 
 
 def test_announce_everywhere_makes_every_owner_announce() -> None:

@@ -73,6 +73,7 @@ def circumstances(
     return Circumstances(
         candidates=tuple(one if isinstance(one, Candidate) else Candidate(name=one) for one in candidates),
         holders=holders or {},
+        claims=holders or {},
         pins=pins or {},
         view_mature=view_mature,
         moving=moving,
@@ -81,7 +82,8 @@ def circumstances(
 
 def fed_back(given: Circumstances, decisions: Mapping[Address, Decision]) -> Circumstances:
     """The next election's circumstances, once these decisions are carried out."""
-    return replace(given, holders={a: (d.owner,) for a, d in decisions.items() if d.owner is not None})
+    holders = {a: (d.owner,) for a, d in decisions.items() if d.owner is not None}
+    return replace(given, holders=holders, claims=holders)
 
 
 # --- the order of the rules
@@ -177,6 +179,19 @@ def test_what_a_drained_or_leaving_node_holds_is_handed_over_a_few_at_a_time() -
         text = words(waiting, decisions[waiting], landscape, given)
         assert text == "n1 holds it until it is its turn to be handed over"
         assert N2 not in {made.owner for made in elect(landscape, replace(given, moving=16)).values()}
+
+
+def test_a_drained_node_is_not_given_what_it_does_not_have() -> None:
+    here = [*vips(50), vip("192.0.2.99", follow="198.51.100.49")]
+    landscape = survey(tables(n1=here, n2=here))
+    drained = Candidate(name=N1, drained=True)
+    given = replace(circumstances(drained, N2, holders={one.address: (N1,) for one in here}), claims={})
+    assert {made.owner for made in elect(landscape, given).values()} == {N2}
+    followed, follower = Address("198.51.100.49"), Address("192.0.2.99")
+    given = replace(given, claims={followed: (N1,)}, moving=16)
+    decisions = elect(landscape, given)
+    assert decisions[followed] == Decision(N1, Reason.HOLDER)
+    assert decisions[follower] == Decision(None, Reason.CANNOT_FOLLOW), "it has only what it follows"
 
 
 @pytest.mark.parametrize(("universe", "at_a_time"), [(1087, 16), (1088, 17)])
@@ -497,7 +512,10 @@ def situations(draw: st.DrawFn) -> tuple[dict[NodeName, Table], Circumstances]:
     )
     pins = draw(st.dictionaries(st.sampled_from(addresses), nodes, max_size=1))
     mature = draw(st.booleans())
-    return cluster, Circumstances(candidates=candidates, holders=holders, pins=pins, view_mature=mature, moving=0)
+    claims = draw(st.sampled_from([holders, {}]))
+    return cluster, Circumstances(
+        candidates=candidates, holders=holders, claims=claims, pins=pins, view_mature=mature, moving=0
+    )
 
 
 @given(situations(), st.randoms())
