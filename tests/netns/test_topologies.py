@@ -83,6 +83,7 @@ def test_each_address_lands_on_its_interface_and_followers_stay_with_what_they_f
     assert far.answered_by() == ("02:78:00:00:00:01", "02:78:00:00:00:02")
 
     cluster.heal()
+    cluster.until(lambda: cluster.owners("node2") == owners, "node1 trusts its links again")
     assert cluster.settled() == owners
     for node in NODES:
         assert not cluster.events(node, "conflict.duplicate"), "members are no strangers, on whichever link"
