@@ -19,7 +19,8 @@ Theory of operation
     Links between two others are known from their heartbeats: each says whom it takes for alive. A link that is missing
     between two peers, or a node that only others hear, is believed after `failure_timeout` only: if one of them has
     died we shall see that ourselves, and the other must not pay for having noticed first. A node that only others hear
-    counts once they have it in their view: until then it may never come to be.
+    counts once they have it in their view: until then it may never come to be. One and the same of them must have said
+    so for an interval longer: whoever was stopped says it of the dead for a time-out, the next one that was likewise.
 
 Source: Hayashibara et al., The phi accrual failure detector (2004); Das et al., SWIM (2002), for the probe.
 """
@@ -77,6 +78,7 @@ class Detector:
         self._interval = parameters.heartbeat_interval_s
         self._cap = parameters.failure_timeout_s
         self._echo_limit = self._cap + self._interval
+        self._hearsay_limit = self._cap + self._interval
         self.peers: dict[NodeName, Peer] = {}
         self.beat = 0
         self.revision = 0
@@ -84,7 +86,7 @@ class Detector:
         self._said_at: dict[int, float] = {}
         self._not_before = -math.inf
         self._missing_since: dict[tuple[Member, Member], float] = {}
-        self._hearsay_since: dict[Member, float] = {}
+        self._hearsay_since: dict[tuple[Member, Member], float] = {}  # who says so, of whom
         self._vertices: list[Member] = [me]
         self._cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self._cliques_of = -1  # the revision that they follow from
@@ -178,7 +180,7 @@ class Detector:
         which a link was missing."""
         self._not_before = now + self._interval
         self._missing_since = {pair: since + gap_s for pair, since in self._missing_since.items()}
-        self._hearsay_since = {member: since + gap_s for member, since in self._hearsay_since.items()}
+        self._hearsay_since = {pair: since + gap_s for pair, since in self._hearsay_since.items()}
         self._cliques_of = -1
 
     def forgive(self, now: float) -> None:
@@ -261,9 +263,15 @@ class Detector:
         if self._cliques_of == self.revision and now < self._cliques_until:
             return self._cliques
         direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
-        hearsay = {member for peer in self.alive() for member in peer.companions if member.name not in direct}
-        self._hearsay_since = {member: self._hearsay_since.get(member, now) for member in hearsay}
-        believed = {m.name: m for m in sorted(hearsay) if now - self._hearsay_since[m] >= self._cap}
+        hearsay = {
+            (peer.member, member): self._hearsay_since.get((peer.member, member), now)
+            for peer in self.alive()
+            for member in peer.companions
+            if member.name not in direct
+        }
+        self._hearsay_since = hearsay
+        # Whoever was stopped takes the dead for alive for a time-out: that revives nobody, nor does one after another.
+        believed = {m.name: m for (_, m), since in sorted(hearsay.items()) if now - since >= self._hearsay_limit}
         vertices = sorted((*direct.values(), *believed.values()))
         missing = {pair: self._missing_since.get(pair, now) for pair in self._strangers(vertices)}
         self._missing_since = missing
@@ -273,8 +281,8 @@ class Detector:
         else:
             self._cliques = (tuple(vertices),)
         self._cliques_of = self.revision
-        pending = (*self._hearsay_since.values(), *missing.values())
-        self._cliques_until = min((s + self._cap for s in pending if now - s < self._cap), default=math.inf)
+        due = [since + self._hearsay_limit for since in hearsay.values()] + [s + self._cap for s in missing.values()]
+        self._cliques_until = min((at for at in due if at > now), default=math.inf)
         return self._cliques
 
     def clique_without(self, left_out: Collection[Member], now: float) -> tuple[Member, ...]:

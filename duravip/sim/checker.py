@@ -55,7 +55,7 @@ from duravip.sim.clock import Clock
 from duravip.sim.host import STRICT_DRIFT, Host, Process, SimulatedNode
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
-from duravip.sim.setup import Setup
+from duravip.sim.setup import Setup, gone_after_s
 from duravip.sim.world import World
 
 MAX_INPUTS_PER_S = 3000  # of one node that is heard ten times a second by a handful of others; see `watch`
@@ -299,7 +299,8 @@ class Checker(Observer):
         for name, host in self._hosts.items():
             if host.process is None:
                 left = [address for address in sorted(host.kernel.present) if ":" not in address]
-                if left and self._clock.now - self._ended_at.get(name, 0.0) > self._let_go_s:
+                let_go_s = max(self._let_go_s, gone_after_s(host.kernel.longest_lifetime_s))  # it may be stretched
+                if left and self._clock.now - self._ended_at.get(name, 0.0) > let_go_s:
                     self._violated("S3", f"{name} has no process, and still {left} in its kernel")
                 continue
             for address in host.kernel.present:

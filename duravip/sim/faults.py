@@ -70,6 +70,7 @@ class Troublemaker:
         self._random = chance
         self._addresses = sorted({vip.address for node in setup.nodes for vip in node.table.vips})
         self._falls: dict[NodeName, int] = {}
+        self.slept_s = dict.fromkeys(self.names, 0.0)  # for how long clocks stand still, if all comes as planned
         self._scale = min(1.0, setup.interval_s)
         self.usual = self._usual_weather()
         self.moody = MOODY if "kernel" in kinds else replace(CALM, late_s=0.0)
@@ -167,8 +168,10 @@ class Troublemaker:
         everybody = self._random.random() < 0.1
         for name in self.names if everybody else (self._host().name,):
             host = self.world.hosts[name]
+            sleep_s = self._after(0.3, 20)
+            self.slept_s[name] += sleep_s
             self.add(at_s, f"{name} is suspended, clocks and all", host.suspend)
-            self.add(at_s + self._after(0.3, 20), f"{name} is awake again", host.resume)
+            self.add(at_s + sleep_s, f"{name} is awake again", host.resume)
 
     # --- network --------------------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class Kernel:
         self._on: set[Address] = set()  # what the process knows to be on
         self._unnoticed: list[Address] = []  # gone while the process was frozen
         self._lives: dict[Address, object] = {}  # the lifetime that counts, of addresses that have one
+        self.longest_lifetime_s = 0.0  # that it was given
         self._customer: Customer | None = None
         self._handing = False  # an order is with the process's worker thread
         self._in_kernel = False  # an order is with the kernel
@@ -289,6 +290,7 @@ class Kernel:
         self._lives.pop(address, None)
         if lifetime_s:
             life = self._lives[address] = object()
+            self.longest_lifetime_s = max(self.longest_lifetime_s, lifetime_s)
             ends_in_s = self._clock.lasting(lifetime_s + self.temper.late_s * self._random.random())
             self._clock.after(ends_in_s, partial(self._expire, address, life))
 

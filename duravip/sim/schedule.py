@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from duravip.cluster.messages import Blocked
+from duravip.cluster.tenure import BLOCK_S
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
 from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
 from duravip.sim.kernel import CALM
@@ -25,6 +26,7 @@ STEADY_KERNEL_AT_S = 20.0  # kernels stop failing: a node shuns an address for 3
 MEND_AT_S = 36.5
 CALM_AT_S = 40.0
 CALM_S = 20.0
+SHUN_SLACK_S = 7.0  # after the last address is shunned no more: what follows from that, and some quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Schedule:
         self._starts()
         frame = self._planned()
         troubles = self._troubles()
+        shunned_until_s = STEADY_KERNEL_AT_S + BLOCK_S + max(self._maker.slept_s.values())
+        self.end_at_s = max(self.end_at_s, shunned_until_s + SHUN_SLACK_S)
         self._mend()
         frame += self._planned()
         self.troubles = tuple(

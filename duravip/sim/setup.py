@@ -74,8 +74,12 @@ class Setup:
     @property
     def let_go_s(self) -> float:
         """After so long nothing is left in the kernel of a host without a daemon; infinity: for ever."""
-        lifetimes = [settings.address_lifetime or float("inf") for settings in self.settings()]
-        return max(lifetimes) * 1.02 + KERNEL_SLACK_S
+        return gone_after_s(max(settings.address_lifetime or float("inf") for settings in self.settings()))
+
+
+def gone_after_s(lifetime_s: float) -> float:
+    """An address with this lifetime that nobody renews is gone after so long, by whatever clock."""
+    return lifetime_s * 1.02 + KERNEL_SLACK_S
 
 
 def random_setup(chance: random.Random, *, ownership: str = "available") -> Setup:

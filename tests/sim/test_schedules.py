@@ -17,7 +17,7 @@ from duravip.sim.run import run_schedule
 
 pytestmark = pytest.mark.long
 
-SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "1000"))
 CORES = len(os.sched_getaffinity(0))
 
 # Where each deliberate bug is looked for first, and the rules one of which must find it.
