@@ -45,12 +45,12 @@ def command(file: str, node: str | None, control: str | None, named: tuple[str, 
 
     Logs to stderr. Ready when the log says so; tells NOTIFY_SOCKET, if set.
     """
-    from duravip.cli.diagnostic_text import write_diagnostics
-
     plugins = plugins_for([file], named)
     config = read(file, plugins, node=node, control=control)
-    write_diagnostics(config.diagnostics)
     if config.errors():
+        from duravip.cli.diagnostic_text import write_diagnostics
+
+        write_diagnostics(config.diagnostics)
         raise UsageError(f"not started: {file} has errors")
     _live(config, plugins, lambda: read(file, plugins, node=node, control=control))
 

@@ -2,8 +2,8 @@
 
 Order of a start: keys; the state directory's lock; the control socket; the backend; what this machine must
 look like; the transports' sockets; the announcer. Up to here no address has been touched and every refusal is
-one sentence. Then the clean slate, acknowledged by the kernel; a new incarnation, on the disk; and only then
-the first datagram (protocol rules 6 and 10).
+one sentence, so only here does the log have what the configuration is warned of. Then the clean slate, acknowledged by
+the kernel; a new incarnation, on the disk; and only then the first datagram (protocol rules 6 and 10).
 
 However it ends (asked, cancelled, failed), our addresses are taken off last. Whatever ends it without asking (a signal,
 the kernel for want of memory), the guard takes them off: it is started before the first datagram. It is dismissed only
@@ -23,6 +23,7 @@ from functools import partial
 
 import trio
 
+from duravip.config.diagnostics import Severity
 from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import ConfigurationError, DuravipError
 from duravip.model import Address, Claim, Member, Table
@@ -41,6 +42,7 @@ from duravip.runtime.life import AlarmLike, AnnouncerLike, ClaimWatchLike, Life,
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
 from duravip.runtime.rekeying import keyring_of, warn
+from duravip.runtime.reloading import diagnostic_text
 from duravip.runtime.state_dir import StateDir
 from duravip.runtime.virtual_macs import VirtualMacs
 from duravip.wire.link import Link
@@ -137,6 +139,10 @@ class Daemon:
             announcer = await stack.enter_async_context(
                 self._host.announcer(local, neighbourhood, macs.below if macs is not None else lambda name: name)
             )
+            for found in config.diagnostics:
+                log.log(
+                    logging.INFO if found.severity is Severity.INFO else logging.WARNING, "%s", diagnostic_text(found)
+                )
             with kernel("cannot clear this machine"):
                 for address in await machine.clean(backend, config.table):
                     log.info("took off %s, which an earlier run had left", address)

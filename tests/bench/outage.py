@@ -2,10 +2,9 @@
 
     python -m tests.bench.outage [--runs 5] [--profile lan] [--transports multicast,unicast] [--format text|json]
 
-Three real daemons on hosts of their own with the settings of a profile (by default `lan`), save that views mature after
-one second (which only shortens the pauses between runs), and a client that asks the VIP for an echo every millisecond.
-Each run faults another node, and the runs of one kind hit it at different phases of its heartbeat, spread evenly over
-the interval.
+Three real daemons on hosts of their own with the default settings, or those of another profile than `lan`, and a client
+that asks the VIP for an echo every millisecond. Each run faults another node, and the runs of one kind hit it at
+different phases of its heartbeat, spread evenly over the interval.
 
     silence   the owner's frames vanish, its link stays up
     cable     the owner's link goes down
@@ -117,7 +116,7 @@ def measure(
 ) -> tuple[list[Idle], list[Kind]]:
     """`first`: what other transports gave, those of the first one before the rest."""
     kinds = []
-    settings = {"view_mature_time": "1", "profile": json.dumps(profile)}
+    settings = {"profile": json.dumps(profile)}
     interval_s, timeout_s = PROFILES[profile]
     with (
         Lan((*NODES, "client"), prefix="dvbench") as lan,

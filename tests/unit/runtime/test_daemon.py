@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,25 @@ async def test_insecure_starts_without_a_key(memory: Memory, autojump_clock: tri
     memory.config("node1", key_file=None, insecure=True)
     async with memory.running("node1") as lives:
         assert lives["node1"].info()["sealed"] is False
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["refused", "started"])
+async def test_what_the_configuration_is_warned_of_is_logged_by_a_start_and_does_not_hide_the_sentence_of_a_refusal(
+    memory: Memory, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, own: bool
+) -> None:
+    caplog.set_level("INFO", "duravip")
+    warned = Diagnostic(
+        severity=Severity.WARNING, code="DV439", message="no transport there", origin=Origin("n.conf", 3, 5), hint="add"
+    )
+    memory.configs[NodeName("node1")] = replace(memory.config("node1"), diagnostics=(warned,))
+    if own:
+        memory.backends["node1"].on[VIP] = Plumbed(address=VIP, interface="eth0", prefix=24, ours=False)
+        assert "this machine's own address" in str(await refusal(memory))
+    else:
+        async with memory.running("node1"):
+            pass
+    line = ("duravip", logging.WARNING, "n.conf:3:5: warning DV439: no transport there (add)")
+    assert [one for one in caplog.record_tuples if "DV439" in one[2]] == ([] if own else [line])
 
 
 async def test_a_vip_that_is_the_machines_own_address_is_refused(memory: Memory) -> None:
