@@ -86,7 +86,7 @@ def agreed(
 
 
 def owner(state: AgreedState) -> str:
-    decision = state.elected()[VIP]
+    decision = state.election().answer()[VIP]
     return decision.owner or "nobody"
 
 

@@ -50,6 +50,19 @@ class Machine:
         values = (self.read(f"proc/sys/net/ipv4/conf/{one}/{name}") for one in ("all", interface))
         return max(int(value or 0) for value in values)
 
+    def with_gateway(self) -> set[str]:
+        """The interfaces that a default route goes by through a gateway."""
+        found = set()
+        for line in self.read("proc/net/route").splitlines()[1:]:
+            interface, destination, gateway, *_, mask = line.split()[:8]
+            if int(destination, 16) == int(mask, 16) == 0 != int(gateway, 16):
+                found.add(interface)
+        for line in self.read("proc/net/ipv6_route").splitlines():
+            destination, prefix, _, _, gateway, *_, interface = line.split()
+            if int(destination, 16) == int(prefix, 16) == 0 != int(gateway, 16):
+                found.add(interface)
+        return found
+
     def has(self, path: str) -> bool:
         return (self.root / path).exists()
 
@@ -79,6 +92,8 @@ def compare_with(machine: Machine, config: NodeConfig) -> tuple[Diagnostic, ...]
         if vip.interface:
             by_interface.setdefault(vip.interface, []).append(vip)
     _capabilities(machine, config, findings)
+    asks = config.local.on_isolation == "hold-if-gateway"
+    with_gateway = machine.with_gateway() if asks else set(by_interface)
     for interface, vips in by_interface.items():
         if not machine.has(f"sys/class/net/{interface}"):
             _missing(machine, interface, f"where {vips[0].address} goes", vips[0].origin, findings)
@@ -89,6 +104,14 @@ def compare_with(machine: Machine, config: NodeConfig) -> tuple[Diagnostic, ...]
                 f"{interface} is down: this node could own none of the {len(vips)} VIPs that go there",
                 vips[0].origin,
                 f"ip link set {shown(interface)[1:-1]} up, and look whether a cable is in it",
+            )
+        if interface not in with_gateway:
+            findings.warning(
+                "DV609",
+                f"{interface} has no default gateway: a node that is alone would own none of the {len(vips)} VIPs that "
+                "go there",
+                vips[0].origin,
+                "on_isolation = hold-if-gateway asks the gateway of a default route: add one, or write hold or release",
             )
         _sysctls(machine, interface, vips, findings)
     for stanza in config.local.transports:

@@ -33,8 +33,8 @@ Examples:
 \b
 Kinds of faults: loss, delay, duplicate, reorder (datagrams); partition, oneway (links between nodes); crash,
 pause, restart (daemons); clock (rates up to 2 % apart, suspended machines); reload (edited files); link (the
-interface of the VIPs); kernel (slow, failing, late). Beside these, only when named: operator (moves, drains),
-stranger (another machine claims an address).
+interface of the VIPs); kernel (slow, failing, late); gateway (silent, where on_isolation is hold-if-gateway).
+Beside these, only when named: operator (moves, drains), stranger (another machine claims an address).
 """
 
 

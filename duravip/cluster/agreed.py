@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from duravip.cluster.balance import balance
 from duravip.cluster.charter import (
     backers,
     barred_words,
@@ -22,8 +21,9 @@ from duravip.cluster.charter import (
     no_majority_words,
     roll_of,
 )
+from duravip.cluster.deliberation import Question
 from duravip.cluster.draining import why_not_drain, why_not_member
-from duravip.cluster.election import Candidate, Circumstances, elect, why_not_move
+from duravip.cluster.election import Candidate, Circumstances, why_not_move
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate
 from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
@@ -31,11 +31,11 @@ from duravip.cluster.messages import (
     Announced,
     AnyBody,
     Assigned,
-    Charter,
     Chartered,
     DrainAsked,
     MemberState,
     MemberStatus,
+    Overdue,
     Pin,
     Pinned,
     Reported,
@@ -49,15 +49,14 @@ from duravip.cluster.messages import (
 )
 from duravip.cluster.messages import Matured as MaturedBody
 from duravip.cluster.switching import wanted_table
-from duravip.model import Address, Decision, NodeName, Reason, Settings, TableDigest, View, ViewId
-
-GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
+from duravip.model import Address, Decision, NodeName, Settings, TableDigest, View, ViewId
 
 
 class AgreedState:
     """`claims`: who may have an address, with the number that let it. `holders`: whom the election takes for its
-    present holders. `tables`: the digest in force for each member, None for one in no virtual membership. `round`: the
-    switch of all tables that is being prepared.
+    present holders. `in_flight`: what somebody else than its owner still has a claim on; of that `overdue` is what was
+    waited for long enough. `tables`: the digest in force for each member, None for one in no virtual membership.
+    `round`: the switch of all tables that is being prepared.
 
     For `strict` ownership: `charter`; `backers`, the members whose voices count for each roll that this view must
     satisfy to its end; `missing`, for how long each node that may have something, and is not here, has been in no view
@@ -88,6 +87,8 @@ class AgreedState:
             for address in state.former:
                 former[address] = (*former.get(address, ()), name)
         self.holders = {**former, **self.holders}
+        self.in_flight = {address for address in self.claims if self._is_in_flight(address)}
+        self.overdue: set[Address] = set()
         self.pins = pins_at_install(states)
         self.charter = charter_at_install(states)
         self.backers: dict[Roll, frozenset[NodeName]] = {roll: backers(roll, states) for roll in self.charter.rolls}
@@ -173,9 +174,6 @@ class AgreedState:
 
     def circumstances(self) -> Circumstances:
         """Every agreed input of an election beside the tables."""
-        moving = sum(
-            1 for address, claims in self.claims.items() if len(claims) > 1 or self.owner(address) not in claims
-        )
         return Circumstances(
             candidates=tuple(
                 Candidate(
@@ -194,7 +192,7 @@ class AgreedState:
             claims=self.claims,
             pins={address: pin.node for address, pin in self.pins.items() if pin.node is not None},
             view_mature=self.view_mature,
-            moving=moving,
+            moving=len(self.in_flight) - len(self.overdue),
             fail_back=self.settings().fail_back,
             no_majority="" if self.is_carried() else no_majority_words(self.backers),
         )
@@ -211,29 +209,19 @@ class AgreedState:
             return why_not_member(self.circumstances(), wish.name)
         return why_not_drain(self.landscape, self.circumstances(), wish.name, force=wish.force)
 
-    def elected(self) -> dict[Address, Decision]:
-        """What the election changes now: decisions whose owner differs, or that say anew why nobody owns."""
-        given = self.circumstances()
-        new = elect(self.landscape, given)
-        changed = {}
-        for address, decision in new.items():
-            old = self.decisions.get(address)
-            if old is None or old.owner != decision.owner or (decision.owner is None and old != decision):
-                changed[address] = decision
-        for address, old in self.decisions.items():
-            if address not in new and old != GONE:
-                changed[address] = GONE
-        return changed
+    def election(self) -> Question:
+        """What the election changes now."""
+        return Question(landscape=self.landscape, given=self.circumstances(), decisions=self.decisions)
 
-    def balanced(self) -> dict[Address, Decision]:
-        """What one balancing round changes now: nothing while an address has no decision yet, or an owner who is no
-        member."""
+    def balancing(self) -> Question | None:
+        """What one balancing round changes now; None: nothing while an address has no decision yet, or an owner who is
+        no member."""
         size = self.settings().balance_set_size or max(1, len(self.landscape.universe) // 32)
         present = {a: d for a, d in self.decisions.items() if a in self.landscape.members}
         owners = {decision.owner for decision in present.values()} - {None}
         if not self.is_carried() or len(present) < len(self.landscape.universe) or not owners <= self.status.keys():
-            return {}
-        return balance(self.landscape, self.circumstances(), present, size)
+            return None
+        return Question(landscape=self.landscape, given=self.circumstances(), decisions=present, limit=size)
 
     def basis(self) -> object:
         """Equal as long as nothing here has changed."""
@@ -263,6 +251,7 @@ class AgreedState:
                         del claims[body.name]
                         if not claims:
                             del self.claims[address]
+                        self._follow_flight(address)
             case TableChosen():
                 if body.name in self.tables:
                     self.tables[body.name] = body.digest
@@ -283,8 +272,10 @@ class AgreedState:
                 self._switch(body.round)
             case SwitchAbandoned():
                 self.round = None
+            case Overdue():
+                self.overdue |= self.in_flight.intersection(body.addresses)
             case Chartered():
-                self._charter(body.charter)
+                self._charter(body)
             case Announced() | DrainAsked():
                 pass
             case Assigned():
@@ -308,11 +299,12 @@ class AgreedState:
             self.view_mature = False
             self._survey()
 
-    def _charter(self, charter: Charter) -> None:
-        """A new roll has the voices of those whose tables name it; the old ones count on, until the next view."""
-        self.charter = charter
-        for roll in charter.rolls:
-            self.backers.setdefault(roll, self.voters(roll))
+    def _charter(self, body: Chartered) -> None:
+        """A new roll has the voices that the coordinator counted, also where a table is not known that names it; the
+        old ones count on, until the next view."""
+        self.charter = body.charter
+        for roll in body.charter.rolls:
+            self.backers.setdefault(roll, frozenset(body.voters) & self.status.keys())
 
     def _rolls_said(self) -> dict[NodeName, Roll | None]:
         tables = {name: self._library.get(digest) for name, digest in self.tables.items()}
@@ -323,6 +315,19 @@ class AgreedState:
         if decision.owner is not None:
             self.claims.setdefault(address, {})[decision.owner] = number
             self.holders[address] = (decision.owner,)
+        self._follow_flight(address)
+
+    def _follow_flight(self, address: Address) -> None:
+        if self._is_in_flight(address):
+            self.in_flight.add(address)
+        else:
+            self.in_flight.discard(address)
+            self.overdue.discard(address)
+
+    def _is_in_flight(self, address: Address) -> bool:
+        claims, decision = self.claims.get(address, {}), self.decisions.get(address)
+        at_home = self.holders.get(address, ()) if decision is None else (decision.owner,)
+        return len(claims) > 1 or any(name not in at_home for name in claims)
 
     def _give_back(self, address: Address) -> None:
         """The next election gives the address to its preferred node, if there is one that may have it."""

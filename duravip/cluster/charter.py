@@ -11,10 +11,11 @@ Theory of operation
     as long as its node has been in no carried view since it started; then the view's charter is its own.
 
     Of the charters promised for a view those of the highest generation count, and all of their rolls. A roll is
-    satisfied by a majority of its members, counting those alone that stand by it: by charter, or at generation 0 by
-    configuration. A change goes by two numbered steps: a charter with the old rolls and the new one, when those whose
-    tables name the new one are a majority of it, and the old ones are satisfied by members whose tables name it; then,
-    when majorities of all have delivered that, and no address has the old lifetime any more, the new one alone.
+    satisfied by a majority of its members, counting those alone that stand by it: by charter (whoever has been in a
+    carried view goes over to the new view's), or at generation 0 by configuration. A change goes by two numbered steps:
+    a charter with the old rolls and the new one, when those whose tables name the new one are a majority of it, and the
+    old ones are satisfied by members whose tables name it; then, when majorities of all have delivered that, and no
+    address has the old lifetime any more, the new one alone.
 
 Source: protocol rule 12; Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (2014), section 6.
 """
@@ -83,8 +84,12 @@ def charter_at_install(states: Iterable[MemberState]) -> Charter:
 
 
 def backers(roll: Roll, states: Iterable[MemberState]) -> frozenset[NodeName]:
-    """The members whose voices count for the roll."""
-    return frozenset(state.member.name for state in states if roll in state.charter.rolls)
+    """The members whose voices count for a roll of the view's charter: those that go by it, and those that remember an
+    earlier carried view, for they go by it from this view on. Who has forgotten everything goes by its configuration
+    alone, and says nothing for another roll: it may have forgotten whom that roll's majority must wait for."""
+    return frozenset(
+        state.member.name for state in states if roll in state.charter.rolls or state.charter.generation > 0
+    )
 
 
 def barred_words(name: NodeName, own: Roll | None, rolls: Collection[Roll]) -> str:

@@ -10,6 +10,9 @@ Theory of operation
     spent in views: in a cluster without mature members all together, once nobody was added for `view_mature_time`
     (after three times that in any case); beside mature members each that long after it came. The election runs
     whenever something agreed has changed, balancing in rounds once the view is mature.
+
+    A release is told, and whoever waits for it acts, before anybody thinks of what comes next: the election waits for
+    the next turn. So a hand-over lasts as long as its own few addresses take.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Mapping
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import is_majority, roll_of, wait_s
+from duravip.cluster.deliberation import Question
 from duravip.cluster.library import TABLE_WAIT_S
 from duravip.cluster.messages import (
     AnyBody,
@@ -29,6 +33,7 @@ from duravip.cluster.messages import (
     DrainAsked,
     Group,
     Matured,
+    Overdue,
     Pinned,
     Report,
     Reported,
@@ -44,14 +49,24 @@ from duravip.model import Address, Decision, Member, NodeName, TableDigest, View
 
 PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
+OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
 
 
 class Coordinator:
     """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
     `added_at`: when somebody was last added. `delivered`: the number that each other member is known to have delivered
-    in this view. Times are this node's monotonic seconds."""
+    in this view. `many_vips`: how many make balancing a question to be put outside; `question` is one that is to be.
+    Times are this node's monotonic seconds."""
 
-    def __init__(self, agreed: AgreedState, *, joined_at: Mapping[Member, float], added_at: float, now: float) -> None:
+    def __init__(
+        self,
+        agreed: AgreedState,
+        *,
+        joined_at: Mapping[Member, float],
+        added_at: float,
+        many_vips: int,
+        now: float,
+    ) -> None:
         self._agreed = agreed
         self._joined_at = {member.name: joined_at[member] for member in agreed.view.members}
         self._added_at = added_at
@@ -65,8 +80,15 @@ class Coordinator:
         self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
         self._round_since = now
         self._elected_at = -1
+        self._released = False  # something was, in this turn
+        self._postponed = False  # the election, to the next one
+        self._flying_since: dict[Address, float] = {}
+        self._flights_of = -1  # the number that this follows from
         self._chartered_at = now
         self._chartered_by = 0
+        self._many_vips = many_vips
+        self._answer: tuple[int, Mapping[Address, Decision]] = (-1, {})
+        self.question: Question | None = None
         self.delivered: dict[NodeName, int] = {}
 
     @property
@@ -101,12 +123,22 @@ class Coordinator:
         self._wished.add((name, body.sequence))
         self._wishes.append(body)
 
+    def on_deliberated(self, number: int, answer: Mapping[Address, Decision]) -> None:
+        """What one balancing round would change in the state of that number."""
+        self._answer = number, answer
+
     def duty(self, now: float) -> AnyBody | None:
         """The next thing to number, or None."""
         if self._reports:
-            return self._reports.pop(0)
+            report = self._reports.pop(0)
+            self._released |= len(report.released) > 0
+            return report
         if self._wishes:
             return self._wishes.pop(0)
+        self._postponed = self._released and not self._postponed
+        self._released = False
+        if self._postponed:
+            return None
         return (
             self._switch(now)
             or self._choose_table(now)
@@ -114,14 +146,18 @@ class Coordinator:
             or self._mature(now)
             or self._age(now)
             or self._unpin()
+            or self._wait_no_longer(now)
             or self._elect()
             or self._balance(now)
         )
 
     def deadline(self, now: float) -> float:
-        """When, after `now`, time alone may bring a duty."""
+        """When time alone may bring a duty; `now`, when there is one already."""
+        if self._postponed:
+            return now
         settings = self._agreed.settings()
         times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
+        times += [since + OVERDUE_S for since in self._flying_since.values()]
         if set(self._agreed.names()) - self._agreed.mature:
             times += [since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)]
             times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
@@ -219,7 +255,8 @@ class Coordinator:
         else:
             return None
         self._chartered_at, self._chartered_by = now, agreed.number + 1
-        return Chartered(charter=Charter(generation=charter.generation + 1, rolls=rolls))
+        made = Charter(generation=charter.generation + 1, rolls=rolls)
+        return Chartered(charter=made, voters=tuple(sorted(voters)))
 
     def _is_delivered(self, number: int) -> bool:
         """By a majority of every roll."""
@@ -266,11 +303,20 @@ class Coordinator:
 
     # --- the assignment --------------------------------------------------------------------------------------------
 
+    def _wait_no_longer(self, now: float) -> AnyBody | None:
+        agreed = self._agreed
+        if self._flights_of != agreed.number:
+            self._flights_of = agreed.number
+            waited_for = (agreed.in_flight - agreed.overdue) & agreed.decisions.keys()
+            self._flying_since = {address: self._flying_since.get(address, now) for address in waited_for}
+        late = [address for address, since in self._flying_since.items() if now >= since + OVERDUE_S]
+        return Overdue(addresses=AddressSet(late)) if late else None
+
     def _elect(self) -> AnyBody | None:
         agreed = self._agreed
         if self._elected_at == agreed.number or not agreed.informed:
             return None
-        changed = agreed.elected()
+        changed = agreed.election().answer()
         if not changed:
             self._elected_at = agreed.number
             return None
@@ -280,15 +326,21 @@ class Coordinator:
 
     def _balance(self, now: float) -> AnyBody | None:
         agreed = self._agreed
+        (number, changed), self._answer = self._answer, (-1, {})
         if not agreed.view_mature:
             self._balance_at = math.inf
             return None
-        if now < self._balance_at or not agreed.informed:
-            return None
-        self._balance_at = now + agreed.settings().view_balance_interval
-        if any(name != agreed.owner(address) for address, claims in agreed.claims.items() for name in claims):
-            return None
-        changed = agreed.balanced()
+        if number != agreed.number:
+            if now < self._balance_at or not agreed.informed:
+                return None
+            self._balance_at = now + agreed.settings().view_balance_interval
+            question = agreed.balancing() if not agreed.in_flight - agreed.overdue else None
+            if question is None:
+                return None
+            if len(agreed.landscape.universe) >= self._many_vips:
+                self.question = question.kept()
+                return None
+            changed = question.answer()
         return Assigned(balancing=True, groups=_groups(changed)) if changed else None
 
 

@@ -6,11 +6,20 @@ Rules of this file: a member verifies what the coordinator assigns, by the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from duravip import events
 from duravip.cluster.agreed import AgreedState
-from duravip.cluster.effects import AnnounceAddress, Effect, KeepDrained, Publish, ReadConfiguration, SwitchEnded
+from duravip.cluster.effects import (
+    AnnounceAddress,
+    Deliberate,
+    Effect,
+    KeepDrained,
+    Publish,
+    ReadConfiguration,
+    SwitchEnded,
+)
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import (
@@ -20,6 +29,7 @@ from duravip.cluster.messages import (
     Chartered,
     DrainAsked,
     Matured,
+    Overdue,
     Pinned,
     Reported,
     Round,
@@ -30,17 +40,20 @@ from duravip.cluster.messages import (
     ViewAged,
 )
 from duravip.cluster.news import News
+from duravip.cluster.parameters import Parameters
 from duravip.cluster.rivals import Rivals
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
-from duravip.model import Address, Decision, NodeName
+from duravip.model import Address, Decision
+
+MAX_UNVERIFIED = 8  # assignments: each keeps a copy of what it followed from
 
 
 class Delivery:
     def __init__(
         self,
-        me: NodeName,
+        parameters: Parameters,
         *,
         news: News,
         wishes: Wishes,
@@ -49,7 +62,8 @@ class Delivery:
         rivals: Rivals,
         mandate: Mandate,
     ) -> None:
-        self._me = me
+        self._me = parameters.name
+        self._many_vips = parameters.many_vips
         self._news = news
         self._wishes = wishes
         self._switching = switching
@@ -57,10 +71,12 @@ class Delivery:
         self._rivals = rivals
         self._mandate = mandate
         self._merged = False
+        self._unverified: dict[int, Mapping[Address, Decision]] = {}  # what was told, by the number that told it
 
     def installed(self, agreed: AgreedState, *, merged: bool) -> None:
         """A view begins with this. `merged`: it has members that the one before it had not."""
         self._merged = merged
+        self._unverified.clear()
         self._wishes.declared(agreed.status)
 
     def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
@@ -101,6 +117,8 @@ class Delivery:
             case Reported():
                 self._wishes.declared(agreed.status)
                 return []
+            case Overdue():
+                return []
             case _:
                 assert_never(body)
 
@@ -112,7 +130,7 @@ class Delivery:
     def _assigned(self, agreed: AgreedState, number: int, body: Assigned) -> list[Effect]:
         told = {address: group.decision for group in body.groups for address in group.addresses}
         coordinates = agreed.view.id.coordinator == self._me
-        effects: list[Effect] = [] if coordinates else [*_disagreements(agreed, body, told)]
+        effects = [] if coordinates or not agreed.informed else self._verify(agreed, number, body, told)
         given = agreed.circumstances()
         agreed.apply(number, body)
         self._tenure.former.difference_update(
@@ -130,6 +148,22 @@ class Delivery:
             effects.append(Publish(event=events.Balanced(moves=len(told))))
         return effects
 
+    def _verify(
+        self, agreed: AgreedState, number: int, body: Assigned, told: Mapping[Address, Decision]
+    ) -> list[Effect]:
+        """Whether this member's own election, or balancing, comes to the same; of many VIPs that is known later."""
+        question = agreed.balancing() if body.balancing else agreed.election()
+        is_quick = len(agreed.landscape.universe) < self._many_vips or len(self._unverified) >= MAX_UNVERIFIED
+        if question is None or is_quick:
+            return _disagreements(told, question.answer() if question is not None else {})
+        self._unverified[number] = told
+        return [Deliberate(view=agreed.view.id, number=number, question=question.kept())]
+
+    def verified(self, number: int, own: Mapping[Address, Decision]) -> list[Effect]:
+        """What this member's own election, or balancing, comes to for what was assigned with this number."""
+        told = self._unverified.pop(number, None)
+        return _disagreements(told, own) if told is not None else []
+
     def _was_held(self, agreed: AgreedState, address: Address) -> bool:
         """Whether some member, this one perhaps, is known to have it or to have had it last."""
         return (
@@ -139,12 +173,9 @@ class Delivery:
         )
 
 
-def _disagreements(agreed: AgreedState, body: Assigned, told: dict[Address, Decision]) -> list[Publish]:
-    """Where this member's own election, or balancing, comes to another owner."""
-    if not agreed.informed:
-        return []
-    own = agreed.balanced() if body.balancing else agreed.elected()
-    found = []
+def _disagreements(told: Mapping[Address, Decision], own: Mapping[Address, Decision]) -> list[Effect]:
+    """Where this member comes to another owner than the coordinator has told."""
+    found: list[Effect] = []
     for address in sorted(own.keys() | told.keys()):
         mine, theirs = own.get(address), told.get(address)
         if mine is None or theirs is None or mine.owner != theirs.owner:

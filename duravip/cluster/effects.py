@@ -17,9 +17,10 @@ import math
 
 import msgspec
 
+from duravip.cluster.deliberation import Question
 from duravip.cluster.messages import AnyMessage, Round
 from duravip.events import Event
-from duravip.model import Address, NodeName
+from duravip.model import Address, NodeName, ViewId
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,15 @@ class SwitchEnded(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str
 
 
+class Deliberate(msgspec.Struct, frozen=True, kw_only=True):
+    """Work out `question.answer()` where nobody waits for it, a second perhaps, and say `inputs.Deliberated`. `view`
+    and `number` name the state that it was asked in."""
+
+    view: ViewId
+    number: int
+    question: Question
+
+
 class KeepDrained(msgspec.Struct, frozen=True, kw_only=True):
     """An operator wants this node drained, or not any more: write it to the disk, then say `inputs.DrainChanged`."""
 
@@ -96,6 +106,11 @@ class ProbeAddress(msgspec.Struct, frozen=True, kw_only=True):
 
     address: Address
     hardware_address: bytes | None
+
+
+class AskGateways(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the default gateways of every interface that a VIP of this node belongs on whether they are there; answers
+    come as `inputs.GatewayAnswered`."""
 
 
 class ArmAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,8 +136,10 @@ Effect = (
     | AnnounceAddress
     | DefendAddress
     | ProbeAddress
+    | AskGateways
     | ReadConfiguration
     | SwitchEnded
+    | Deliberate
     | KeepDrained
     | ArmAlarm
     | Publish

@@ -5,7 +5,7 @@ Rules of this file: pure; everything in it is agreed by all members (numbered me
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from duravip.cluster.flags import Landscape
@@ -46,7 +46,7 @@ class Circumstances:
 
     candidates: tuple[Candidate, ...]
     holders: Mapping[Address, tuple[NodeName, ...]]
-    claims: Mapping[Address, Container[NodeName]] = field(default_factory=dict)
+    claims: Mapping[Address, Collection[NodeName]] = field(default_factory=dict)
     pins: Mapping[Address, NodeName] = field(default_factory=dict)
     view_mature: bool
     moving: int = 0

@@ -6,22 +6,26 @@ outside of the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
+from duravip.cluster.charter import is_majority, no_majority_words
 from duravip.cluster.election import elect, wording
 from duravip.cluster.electorate import Circumstances, Electorate, is_broken
 from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.messages import Roll
 from duravip.model import Address, Decision, NodeName, Reason, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounds:
-    """What a decision follows from, at one moment: the tables in force, and the other agreed inputs."""
+    """What a decision follows from, at one moment: the tables in force, and the other agreed inputs. `backers`: under
+    `strict` ownership, whose voices count for each roll."""
 
     tables: Mapping[NodeName, Table]
     given: Circumstances
     decisions: Mapping[Address, Decision]
+    backers: Mapping[Roll, Collection[NodeName]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`if_down`: for each virtual member, who would own the VIP as soon as that one had gone."""
+    """`if_down`: for each virtual member, who would own the VIP as soon as that one had gone; nobody, where `strict`
+    ownership would find no majority then."""
 
     owner: NodeName | None
     reason: str
@@ -102,6 +107,11 @@ def _outdone(electorate: Electorate, node: NodeName, address: Address, decision:
             )
 
 
+def _no_majority_without(gone: NodeName, grounds: Grounds) -> str:
+    voices = {roll: {name for name in names if name != gone} for roll, names in grounds.backers.items()}
+    return "" if all(is_majority(roll, names) for roll, names in voices.items()) else no_majority_words(voices)
+
+
 def _owner_without(gone: NodeName, address: Address, grounds: Grounds, landscape: Landscape) -> NodeName | None:
     tables = {node: table for node, table in grounds.tables.items() if node != gone}
     left = survey(tables) if tables else None
@@ -117,6 +127,7 @@ def _owner_without(gone: NodeName, address: Address, grounds: Grounds, landscape
         pins={pinned: node for pinned, node in grounds.given.pins.items() if node != gone},
         view_mature=False,
         moving=0,
+        no_majority=_no_majority_without(gone, grounds),
     )
     end = left.follows.get(address, address)
     if holders.get(end):  # whoever holds it is asked alone: nothing has to be placed

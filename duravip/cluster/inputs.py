@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from duravip.cluster.messages import AnyMessage, Blocked, Round
-from duravip.model import Address, Claim, Member, NodeName, Table
+from duravip.model import Address, Claim, Decision, Member, NodeName, Table, ViewId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,15 @@ class InterfaceRose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayAnswered:
+    """A default gateway was heard on the interface. `unplaced`: the VIPs that belong there though no Topology says
+    so."""
+
+    interface: str
+    unplaced: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedChanged:
     """What this host cannot own for reasons outside the group (no interface, a failed check) is now this."""
 
@@ -184,6 +194,15 @@ class ConfigurationRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deliberated:
+    """The answer to `effects.Deliberate`, whose `view` and `number` these are."""
+
+    view: ViewId
+    number: int
+    answer: Mapping[Address, Decision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequested:
     """An operator wants the address on that node; None: wherever the election puts it. Ask `Node.why_not_move` first:
     what cannot be granted is forgotten without a word."""
@@ -215,6 +234,7 @@ Input = (
     | AddressesStray
     | InterfaceFell
     | InterfaceRose
+    | GatewayAnswered
     | BlockedChanged
     | AddressesClaimed
     | HardwareSeen
@@ -223,6 +243,7 @@ Input = (
     | TableLoaded
     | SwitchRequested
     | ConfigurationRead
+    | Deliberated
     | MoveRequested
     | AnnounceRequested
     | LeaveRequested

@@ -15,7 +15,7 @@ from duravip.cluster.explanation import Grounds
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.lease import Lease
-from duravip.cluster.messages import DrainAsked, Pinned
+from duravip.cluster.messages import Charter, DrainAsked, Pinned
 from duravip.cluster.parts import Parts
 from duravip.model import Address, Decision, Evidence, NodeName, Table, View
 
@@ -50,6 +50,11 @@ class Inspection:
     @property
     def view(self) -> View | None:
         return self._parts.agreement.view
+
+    @property
+    def charter(self) -> Charter:
+        """Whose majorities decide: that of the last view of a majority; of generation 0: this node knows of none."""
+        return self._parts.mandate.charter
 
     @property
     def number(self) -> int:
@@ -150,6 +155,7 @@ class Inspection:
                 claims={address: frozenset(names) for address, names in agreed.claims.items()},
             ),
             decisions=dict(agreed.decisions),
+            backers=dict(agreed.backers),
         )
 
     def describe(self, address: Address) -> str:

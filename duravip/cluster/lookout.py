@@ -8,13 +8,14 @@ no address.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from duravip import events
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement
 from duravip.cluster.detector import Detector, Peer
-from duravip.cluster.effects import Effect, Publish
+from duravip.cluster.effects import AskGateways, Effect, Publish
 from duravip.cluster.interfaces import Interfaces
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
@@ -144,6 +145,11 @@ class Lookout:
             self._standing.unreachable = self.interfaces.blocked((*wanted, *in_force.values()))
         return told
 
+    def watch_gateways(self, agreed: AgreedState | None, now: float) -> list[AskGateways]:
+        table, in_force = self._switching.table, self._in_force(agreed)
+        vips = chain(self._library.require(table).vips, in_force.values())
+        return self._standing.gateways.watch(vips, now, basis=(table, in_force))
+
     def watch_rivals(self, now: float) -> list[Effect]:
         if self._rivals.is_quiet():
             return []
@@ -156,8 +162,10 @@ class Lookout:
         return len(self.interfaces) > 0 or not self._rivals.is_quiet()
 
     def avoided(self) -> AddressSet:
-        """What this node must not take now: another view is about to, or a stranger has been asked about it."""
-        avoided = self._standing.shadow.avoided
+        """What this node must not take now: another view is about to, or a gateway or a stranger has been asked about
+        it."""
+        avoided, unknown = self._standing.shadow.avoided, self._standing.gateways.unknown
+        avoided = avoided | unknown if len(unknown) else avoided
         return avoided if self._rivals.is_quiet() else avoided | self._rivals.unanswered()
 
     def own_addresses(self, agreed: AgreedState | None) -> set[Address]:

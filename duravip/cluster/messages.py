@@ -312,10 +312,18 @@ class Assigned(Body, frozen=True, kw_only=True):
     groups: Annotated[tuple[Group, ...], Meta(max_length=MAX_MEMBERS * 16)]
 
 
+class Overdue(Body, frozen=True, kw_only=True):
+    """Whoever should have let go of these has not, for long: no other hand-over waits for theirs any more."""
+
+    addresses: AddressSet
+
+
 class Chartered(Body, frozen=True, kw_only=True):
-    """From here on this is the charter."""
+    """From here on this is the charter. A roll that was not in the one before has the voices of `voters`, whose tables
+    name it."""
 
     charter: Charter
+    voters: Annotated[tuple[Name, ...], Meta(max_length=MAX_MEMBERS)] = ()
 
 
 class Pinned(Body, frozen=True, kw_only=True):
@@ -373,6 +381,7 @@ AnyBody = (
     | Matured
     | ViewAged
     | Assigned
+    | Overdue
     | Chartered
     | Pinned
     | DrainAsked

@@ -42,8 +42,10 @@ from duravip.cluster.inputs import (
     AnnounceRequested,
     BlockedChanged,
     ConfigurationRead,
+    Deliberated,
     DrainChanged,
     DrainRequested,
+    GatewayAnswered,
     HardwareSeen,
     Input,
     InterfaceFell,
@@ -75,6 +77,7 @@ HOLDINGS_ONLY = frozenset(
         KernelAnswered,
         AddressesRenewed,
         AddressesLost,
+        Deliberated,
     }
 )
 """Inputs that change neither peers nor views; what was heard says for itself what it has changed."""
@@ -129,6 +132,7 @@ class Node(Inspection):
             parts.leadership.deadline(last),
             parts.rivals.deadline(),
             parts.lookout.interfaces.deadline(),
+            parts.standing.gateways.deadline(last),
         )
 
     # --- one input -------------------------------------------------------------------------------------------------
@@ -174,6 +178,8 @@ class Node(Inspection):
                     self._out.publish(events.LinkDown(interface=given.interface))
             case InterfaceRose():
                 parts.lookout.interfaces.rose(given.interface, now)
+            case GatewayAnswered():
+                parts.standing.gateways.answered(given.interface, given.unplaced, now)
             case BlockedChanged():
                 parts.standing.external = given.blocked
             case AddressesClaimed():
@@ -195,6 +201,9 @@ class Node(Inspection):
             case ConfigurationRead():
                 digest = parts.library.add(given.table) if given.table is not None else None
                 parts.switching.on_read(given.round, digest, given.refusal[:MAX_REFUSAL])
+            case Deliberated():
+                if parts.succession.term is not None:
+                    self._out.effects += parts.succession.term.on_deliberated(given)
             case MoveRequested():
                 parts.wishes.pin(given.address, given.node, now)
             case AnnounceRequested():
@@ -280,6 +289,7 @@ class Node(Inspection):
         self._out.messages += probes
         self._out.effects += told
         self._out.effects += lookout.watch_interfaces(agreed, now)
+        self._out.effects += lookout.watch_gateways(agreed, now)
         self._out.effects += lookout.watch_rivals(now)
         self._parts.standing.gone = self._parts.mandate.gone()
 

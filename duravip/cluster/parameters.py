@@ -9,8 +9,9 @@ from duravip.model import Incarnation, NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold or release.
-    `renews`: addresses have lifetimes in this machine's kernel.
+    """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
+    hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`: from so many on, what can
+    be worked out outside of the turn is.
     `on_duplicate`: defend or yield. `probe_before_taking`: ask the network for an address that no member was known to
     have."""
 
@@ -26,3 +27,4 @@ class Parameters:
     renews: bool = True
     on_duplicate: str = "defend"
     probe_before_taking: bool = False
+    many_vips: int = 512

@@ -99,7 +99,7 @@ class Parts:
             mandate=self.mandate,
         )
         self.delivery = Delivery(
-            self.me.name,
+            parameters,
             news=self.news,
             wishes=self.wishes,
             switching=self.switching,
@@ -109,7 +109,7 @@ class Parts:
         )
         self.succession = Succession(
             self.me,
-            self.interval_s,
+            parameters,
             agreement=self.agreement,
             detector=self.detector,
             library=self.library,

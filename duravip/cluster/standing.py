@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from duravip.cluster.addresses import AddressSet
+from duravip.cluster.gateways import Gateways
 from duravip.cluster.messages import Blocked, MemberStatus, Prepared
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.shadow import NO_SHADOW
@@ -21,7 +22,8 @@ class Standing:
     """`external`: what the host cannot own. `unreachable`: what belongs on interfaces that are down. `claimed`: what it
     leaves to strangers on the network. `suspended`: nothing until a view is installed. `expelled`: the others went on
     without this node, and its maturity is lost. `leaving`: it has been asked to go. `alone`: it is the only member of
-    its view. `gone`: who has left, of those that may have had something under `strict` ownership."""
+    its view; `gateways`: who is asked then, by a policy that goes by that. `gone`: who has left, of those that may have
+    had something under `strict` ownership."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._name = parameters.name
@@ -38,10 +40,12 @@ class Standing:
         self.expelled = False
         self.leaving = False
         self.alone = False
+        self.gateways = Gateways(parameters.on_isolation)
         self.gone: tuple[NodeName, ...] = ()
 
     def on_install(self, *, alone: bool) -> None:
         self.suspended, self.expelled, self.alone = False, False, alone
+        self.gateways.installed(alone=alone)
 
     def on_namesake(self, now: float) -> bool:
         """Another daemon with this node's name and a greater incarnation was heard; True when that is news."""
@@ -53,8 +57,8 @@ class Standing:
         return now < self._namesake_until
 
     def is_isolated(self) -> bool:
-        """Alone, under the policy that owns nothing then."""
-        return self.alone and self._releases
+        """Alone, under a policy that owns nothing then."""
+        return self.alone and (self._releases or self.gateways.reaches_none)
 
     def blocked(self, refused: AddressSet, now: float) -> Blocked:
         """What it may not own now. `refused`: by the kernel."""
@@ -62,8 +66,10 @@ class Standing:
         if self.suspended:
             return Blocked("stalled or expelled", lasting.addresses, lasting.claimed)
         if self.is_isolated():
-            return Blocked(lasting.everything or "isolated", lasting.addresses, lasting.claimed)
-        return lasting
+            why = "isolated" if self._releases else "isolated, and no default gateway answers"
+            return Blocked(lasting.everything or why, lasting.addresses, lasting.claimed)
+        silent = self.gateways.silent
+        return Blocked(lasting.everything, lasting.addresses | silent, lasting.claimed) if len(silent) else lasting
 
     def lasting_blocks(self, refused: AddressSet, now: float) -> Blocked:
         """What it may not own in the next view either."""

@@ -21,6 +21,7 @@ from duravip.cluster.library import Library
 from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import Install, Numbered
 from duravip.cluster.news import News
+from duravip.cluster.parameters import Parameters
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
@@ -37,7 +38,7 @@ class Succession:
     def __init__(
         self,
         me: Member,
-        interval_s: float,
+        parameters: Parameters,
         *,
         agreement: Agreement,
         detector: Detector,
@@ -52,7 +53,8 @@ class Succession:
         now: float,
     ) -> None:
         self._me = me
-        self._pace = Pace(ASK_INTERVALS * interval_s)
+        self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
+        self._many_vips = parameters.many_vips
         self._agreement = agreement
         self._detector = detector
         self._library = library
@@ -104,7 +106,13 @@ class Succession:
             install.states,
             self._library,
             delivery=self._delivery,
-            coordinator=partial(Coordinator, joined_at=seniority.joined_at, added_at=seniority.added_at, now=now)
+            coordinator=partial(
+                Coordinator,
+                joined_at=seniority.joined_at,
+                added_at=seniority.added_at,
+                many_vips=self._many_vips,
+                now=now,
+            )
             if coordinates
             else None,
             pace=self._pace,

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.delivery import Delivery
-from duravip.cluster.effects import Effect
+from duravip.cluster.effects import Deliberate, Effect
+from duravip.cluster.inputs import Deliberated
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
     AnyBody,
@@ -122,6 +123,14 @@ class Term:
         if self.coordinator is not None and wish.view == self.view.id:
             self.coordinator.on_wish(sender, wish.body)
 
+    def on_deliberated(self, given: Deliberated) -> list[Effect]:
+        """What was asked in this term is answered."""
+        if given.view != self.view.id:
+            return []
+        if self.coordinator is not None:
+            self.coordinator.on_deliberated(given.number, given.answer)
+        return self._delivery.verified(given.number, given.answer)
+
     def coordinate(
         self, own: Callable[[], tuple[Report | None, Iterable[WishBody]]], now: float
     ) -> tuple[list[Numbered], list[Effect]]:
@@ -139,6 +148,9 @@ class Term:
                 coordinator.on_wish(me, wish)
             body = coordinator.duty(now)
             if body is None:
+                question, coordinator.question = coordinator.question, None
+                if question is not None:
+                    effects.append(Deliberate(view=self.view.id, number=self.agreed.number, question=question))
                 return said, effects
             said.append(self._sequencer.give(body))
             effects += self._deliver(self._sequencer.number, body, now)

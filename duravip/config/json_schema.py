@@ -118,7 +118,7 @@ def _shape(option: Option) -> Schema:
         case Kind.TEXTS:
             return {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
         case Kind.CHOICE:
-            return {"enum": [choice for choice in option.choices if choice not in option.refused]}
+            return {"enum": list(option.choices)}
         case Kind.ADDRESS:
             return {"type": "string", "pattern": "^[0-9A-Fa-f:.]+$"}
         case Kind.BOOLEAN:

@@ -44,8 +44,7 @@ def meaning_text(option: Option, quoted: Callable[[object], str] = plain, strong
         parts.append(strong("Read, without effect in this version."))
         if option.instead:
             parts.append(f"{option.instead[0].upper()}{option.instead[1:]}.")
-    for values, what in ((option.idle, "has no effect yet"), (option.refused, "is refused in this version")):
-        parts += [strong(f"{quoted(_written(value))} {what}.") for value in values]
+    parts += [strong(f"{quoted(_written(value))} has no effect yet.") for value in option.idle]
     if option.former_names:
         parts.append(f"Formerly {', '.join(map(quoted, option.former_names))}.")
     return " ".join(parts)

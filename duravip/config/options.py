@@ -33,8 +33,8 @@ class Option:
     costs. `since`: the version that first had it.
 
     What this version does not do: writing an option that is not `in_force` is an info, with what to write `instead`, if
-    there is anything; so is a value among `idle`; a value among `refused` is an error, because ignoring it would be
-    unsafe. `former_names` are still read, with a warning that says the present one."""
+    there is anything; so is a value among `idle`. `former_names` are still read, with a warning that says the present
+    one."""
 
     name: str
     kind: Kind
@@ -52,7 +52,6 @@ class Option:
     instead: str = ""
     former_names: tuple[str, ...] = ()
     idle: tuple[Any, ...] = ()
-    refused: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.required and self.default is not None:

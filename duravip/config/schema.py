@@ -249,8 +249,10 @@ CLUSTER: tuple[Option, ...] = (
         kind=Kind.CHOICE,
         default="hold",
         choices=("hold", "release", "hold-if-gateway"),
-        doc="What a node does that hears nobody: own all of its table, own nothing, or ask its gateway.",
-        refused=("hold-if-gateway",),
+        doc="What a node does that hears nobody: own all of its table; own nothing; or own what belongs on interfaces "
+        "where a default gateway answers it.",
+        trade_off="hold: a node whose network is cut answers whoever still reaches it; release: the last node that is "
+        "left serves nobody.",
     ),
     Option(
         name="fail_back",

@@ -170,15 +170,7 @@ class Reader:
                 "the one here counts" if overrides else "keep one of them",
                 Related(before.origin, f"{option.name} is {shown(before.content)} here"),
             )
-        if content in option.refused:
-            self.findings.error(
-                "DV405",
-                f"{option.name} = {shown(content)} is not available in this version, "
-                "and pretending that it were would be unsafe",
-                place,
-                f"the default is {option.default}",
-            )
-        elif not option.in_force or content in option.idle:
+        if not option.in_force or content in option.idle:
             self.findings.info(
                 "DV404", f"{option.name} is read and has no effect in this version", place, option.instead
             )

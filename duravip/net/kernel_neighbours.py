@@ -14,16 +14,14 @@ import trio
 
 from duravip.model import Address
 from duravip.net import rtnetlink
-from duravip.net.neighbourhood import Neighbour, Network, Seen
+from duravip.net.neighbourhood import Neighbour, Seen
+from duravip.net.routes import look_at_routes
 
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
-_ROUTE = struct.Struct("=BBBBBBBBI")  # family, prefix, source prefix, tos, table, protocol, scope, type, flags
 _NDA_DST, _NDA_LLADDR, _NDA_CACHEINFO = 1, 2, 3
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _REACHABLE, _STALE, _DELAY, _PROBE, _PERMANENT = 0x02, 0x04, 0x08, 0x10, 0x80
 _USED = 0x01  # NTF_USE: find out now
-_TABLE_MAIN, _UNICAST = 254, 1
-_VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class KernelNeighbours:
@@ -45,11 +43,9 @@ class KernelNeighbours:
 
     def _look(self) -> Seen:
         names = {index: rtnetlink.text(row.get(rtnetlink.IFLA_IFNAME)) for index, row in self._links().items()}
-        networks: list[tuple[int, Network]] = []
-        gateways: list[tuple[int, Address]] = []
-        for family in _VERSIONS:
-            self._look_at_routes(family, networks, gateways)
-        rows = [row for family in _VERSIONS for row in self._neighbours(family)]
+        routes = look_at_routes(self._link)
+        gateways = routes.gateways
+        rows = [row for family in _FAMILIES for row in self._neighbours(family)]
         known = {(index, neighbour.address) for _, index, neighbour in rows}
         for index, gateway in gateways:
             if (index, gateway) not in known:
@@ -57,26 +53,11 @@ class KernelNeighbours:
         rows.sort(key=lambda row: ((row[1], row[2].address) not in gateways, row[0]))
         return Seen(
             neighbours=tuple((names[index], neighbour) for _, index, neighbour in rows if index in names),
-            networks=tuple((names[index], network) for index, network in networks if index in names),
+            networks=tuple((names[index], network) for index, network in routes.networks if index in names),
         )
 
     def _links(self) -> dict[int, dict[int, bytes]]:
         return rtnetlink.links(self._link)
-
-    def _look_at_routes(
-        self, family: int, networks: list[tuple[int, Network]], gateways: list[tuple[int, Address]]
-    ) -> None:
-        bits = 32 if family == socket.AF_INET else 128
-        for row in rtnetlink.dump(self._link, rtnetlink.GETROUTE, _ROUTE.pack(family, *[0] * 8)):
-            _, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(row)
-            found = rtnetlink.attributes(row[_ROUTE.size :])
-            if table != _TABLE_MAIN or kind != _UNICAST or len(found.get(_RTA_OIF, b"")) != 4:
-                continue
-            (index,) = struct.unpack("=i", found[_RTA_OIF])
-            if prefix == 0 and _RTA_GATEWAY in found:
-                gateways.append((index, Address(str(ipaddress.ip_address(found[_RTA_GATEWAY])))))
-            elif 0 < prefix < bits and _RTA_DST in found and _RTA_GATEWAY not in found:
-                networks.append((index, ipaddress.ip_network((found[_RTA_DST], prefix))))
 
     def _neighbours(self, family: int) -> list[tuple[int, int, Neighbour]]:
         """(for how long not confirmed, in ticks; interface's number; neighbour)"""

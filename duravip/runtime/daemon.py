@@ -36,9 +36,10 @@ from duravip.runtime.alarm import Alarm
 from duravip.runtime.claim_watch import ClaimWatch
 from duravip.runtime.control import ControlServer
 from duravip.runtime.foreign import transport_failure
+from duravip.runtime.gateway_watch import GatewayWatch
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
-from duravip.runtime.life import AlarmLike, AnnouncerLike, ClaimWatchLike, Life, Surroundings
+from duravip.runtime.life import AlarmLike, AnnouncerLike, ClaimWatchLike, GatewayWatchLike, Life, Surroundings
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
 from duravip.runtime.ready import notify
 from duravip.runtime.rekeying import keyring_of, warn
@@ -76,6 +77,7 @@ class Host:
 
     announcer: Callable[[LocalSettings, Neighbourhood | None, Callable[[str], str]], AnnouncerLike] = _real_announcer
     claim_watch: Callable[[Callable[[Claim], bool]], ClaimWatchLike] = _real_claim_watch
+    gateway_watch: Callable[[], GatewayWatchLike] = GatewayWatch
     alarm: Callable[[], AlarmLike] = Alarm
     has_interface: Callable[[str], bool] = machine.has_interface
 
@@ -170,6 +172,7 @@ class Daemon:
                 announcer=announcer,
                 neighbourhood=neighbourhood,
                 claim_watch=self._host.claim_watch(macs.is_shared if macs is not None else lambda claim: False),
+                gateway_watch=self._host.gateway_watch(),
                 alarm=alarm,
                 control=control,
                 notifiers=notifiers,

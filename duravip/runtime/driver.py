@@ -16,6 +16,7 @@ still while the machine is suspended; `suspended_s` tells for how long it did.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,7 +28,9 @@ import trio
 from duravip.cluster.effects import (
     AnnounceAddress,
     ArmAlarm,
+    AskGateways,
     DefendAddress,
+    Deliberate,
     Effect,
     KeepDrained,
     Left,
@@ -40,7 +43,7 @@ from duravip.cluster.effects import (
     SwitchEnded,
     TakeAddress,
 )
-from duravip.cluster.inputs import Input, PacketHeard, Slept, Ticked
+from duravip.cluster.inputs import Deliberated, Input, PacketHeard, Slept, Ticked
 from duravip.cluster.messages import Neighbours
 from duravip.errors import TransportError
 from duravip.events import Event
@@ -104,7 +107,7 @@ class Driver:
         order: Callable[[KernelOrder], None],
         switch: Callable[[SwitchOrder], None],
         drain: Callable[[bool], None],
-        ask: Callable[[ProbeAddress], None],
+        ask: Callable[[ProbeAddress | AskGateways], None],
         arm: Callable[[float], None] = lambda at: None,
         publish: Callable[[Event], object],
         path_timeout_s: float,
@@ -134,6 +137,8 @@ class Driver:
         self._mailboxes: dict[str, trio.MemoryReceiveChannel[bytes]] = {}
         for path in self._transports:
             self._outboxes[path], self._mailboxes[path] = trio.open_memory_channel[bytes](QUEUE_DATAGRAMS)
+        # The machine has a few questions open at the most.
+        self._questions, self._to_answer = trio.open_memory_channel[Deliberate](math.inf)
         self._in_hand = 0  # datagrams that are queued or being sent
         self._quiet = trio.Event()  # set when that is 0
         self._quiet.set()
@@ -175,6 +180,7 @@ class Driver:
     async def run(self) -> None:
         """Until cancelled."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._deliberate)
             for path, transport in self._transports.items():
                 nursery.start_soon(self._send, path, transport)
                 nursery.start_soon(self._receive, path, transport)
@@ -187,6 +193,12 @@ class Driver:
                 await trio.sleep_forever()
             self._alarm = None  # it has rung: there is nothing to put off
             self.feed(Ticked())
+
+    async def _deliberate(self) -> None:
+        """One question at a time, in a thread, which gives way to the event loop again and again."""
+        async for asked in self._to_answer:
+            answer = await trio.to_thread.run_sync(asked.question.answer, abandon_on_cancel=True)
+            self.feed(Deliberated(view=asked.view, number=asked.number, answer=answer))
 
     async def _tell_the_rest(self) -> None:
         while True:
@@ -286,9 +298,11 @@ class Driver:
                     self._arm(effect.at)
                 case ReadConfiguration() | SwitchEnded():
                     self._switch(effect)
+                case Deliberate():
+                    self._questions.send_nowait(effect)
                 case KeepDrained():
                     self._drain(effect.drained)
-                case ProbeAddress():
+                case ProbeAddress() | AskGateways():
                     self._ask(effect)
                 case Publish():
                     self._news.append(effect.event)

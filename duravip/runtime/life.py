@@ -18,7 +18,7 @@ import trio
 from duravip import __version__
 from duravip.bus import Bus, Subscription
 from duravip.cluster.departure import LEAVE_LIMIT_S
-from duravip.cluster.effects import ProbeAddress
+from duravip.cluster.effects import AskGateways, ProbeAddress
 from duravip.cluster.inputs import Input, LeaveRequested
 from duravip.cluster.messages import Neighbours
 from duravip.cluster.node import Node
@@ -72,6 +72,15 @@ class ClaimWatchLike(Protocol):
     def ask(self, question: ProbeAddress, /) -> None: ...
 
 
+class GatewayWatchLike(Protocol):
+    """What a life needs of `runtime.gateway_watch.GatewayWatch`."""
+
+    async def run(
+        self, homes: Callable[[], Awaitable[Homes]], table: Callable[[], Table], feed: Callable[[Input], None], /
+    ) -> None: ...
+    def ask(self) -> None: ...
+
+
 class AlarmLike(Protocol):
     """What a life needs of `runtime.alarm.Alarm`."""
 
@@ -92,6 +101,7 @@ class Surroundings:
     guard: Guard | None
     announcer: AnnouncerLike
     claim_watch: ClaimWatchLike
+    gateway_watch: GatewayWatchLike
     alarm: AlarmLike
     neighbourhood: Neighbourhood | None = None
     control: ControlServer
@@ -129,7 +139,7 @@ class Life:
             order=self._plumber.order,
             switch=self._reloading.order,
             drain=self._drain,
-            ask=around.claim_watch.ask,
+            ask=self._ask,
             arm=around.alarm.arm,
             publish=self._publish,
             path_timeout_s=config.local.failure_timeout,
@@ -193,6 +203,7 @@ class Life:
                     self._nursery.start_soon(self._audience.run)
                 self._nursery.start_soon(self._driver.run)
                 self._nursery.start_soon(self._around.claim_watch.run, self._homes, self._feed)
+                self._nursery.start_soon(self._around.gateway_watch.run, self._homes, lambda: self.table, self._feed)
                 self._nursery.start_soon(self._watching.run)
                 await self._nursery.start(self._serve)
                 task_status.started()
@@ -246,6 +257,7 @@ class Life:
                 "in_force_s": self._node.lease.lifetime_s,
                 "pass_s": round(self._node.lease.pass_s, 6),
             },
+            "lists_of_members": [list(roll.members) for roll in self._node.charter.rolls],
             "orders_waiting": self._plumber.waiting,
             "announced_to": self._audience.as_json() if self._audience is not None else "everybody",
             "duplicates": {
@@ -288,6 +300,13 @@ class Life:
 
     def _feed(self, given: Input) -> None:
         self._driver.feed(given)
+
+    def _ask(self, question: ProbeAddress | AskGateways) -> None:
+        match question:
+            case ProbeAddress():
+                self._around.claim_watch.ask(question)
+            case AskGateways():
+                self._around.gateway_watch.ask()
 
     def _publish(self, event: Event) -> None:
         self._status.observe(event, now=trio.current_time())

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from duravip.cluster import agreed as agreed_module
-from duravip.cluster import election, tenure
+from duravip.cluster import deliberation, election, tenure
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.declaration import Declaration
+from duravip.cluster.deliberation import Question
 from duravip.cluster.departure import Departure
 from duravip.cluster.detector import Detector, heard_member
 from duravip.cluster.effects import RenewAddresses
@@ -81,7 +81,7 @@ def _a_broken_vip_that_stays() -> list[Patch]:
     def is_broken(agreed: AgreedState, address: Address) -> bool:
         return False
 
-    return [(agreed_module, "elect", blind), (tenure, "is_broken", is_broken)]
+    return [(deliberation, "elect", blind), (tenure, "is_broken", is_broken)]
 
 
 def _an_owner_that_acts_on_an_older_view() -> list[Patch]:
@@ -116,19 +116,30 @@ def _a_node_that_ignores_epochs() -> list[Patch]:
 
 def _an_election_by_arrival() -> list[Patch]:
     """Among members that are equally good, the one wins whose table came first."""
-    elected = AgreedState.elected
+    election = AgreedState.election
 
-    def by_arrival(self: AgreedState) -> dict[Address, Decision]:
+    def by_arrival(self: AgreedState) -> Question:
         came = {digest: place for place, digest in enumerate(self._library._tables)}
-        changed = elected(self)
+        first = sorted(self.mature, key=lambda name: came.get(self.wanted(name), 0))
+        asked = election(self)
+        return _ByArrival(
+            landscape=asked.landscape, given=asked.given, decisions=asked.decisions, arrivals=tuple(first)
+        )
+
+    return [(AgreedState, "election", by_arrival)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ByArrival(Question):
+    arrivals: tuple[NodeName, ...]
+
+    def answer(self) -> dict[Address, Decision]:
+        changed = Question.answer(self)
         for address, decision in changed.items():
             if decision.reason is Reason.LEAST_LOADED:
-                members = [name for name in self.landscape.members[address] if name in self.mature]
-                first = min(members, key=lambda name: came.get(self.wanted(name), 0), default=decision.owner)
-                changed[address] = Decision(first, decision.reason)
+                members = [name for name in self.arrivals if name in self.landscape.members[address]]
+                changed[address] = Decision(members[0] if members else decision.owner, decision.reason)
         return changed
-
-    return [(AgreedState, "elected", by_arrival)]
 
 
 def _a_farewell_from_the_grave() -> list[Patch]:
@@ -224,10 +235,10 @@ def _a_release_that_counts_too_late() -> list[Patch]:
 def _a_balance_that_never_comes() -> list[Patch]:
     """Balancing finds nothing to do."""
 
-    def lazy(self: AgreedState) -> dict[Address, Decision]:
-        return {}
+    def lazy(self: AgreedState) -> None:
+        return None
 
-    return [(AgreedState, "balanced", lazy)]
+    return [(AgreedState, "balancing", lazy)]
 
 
 def _a_leave_that_is_said_too_soon() -> list[Patch]:

@@ -12,11 +12,12 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
         to be rid of; and nobody keeps what its own agreed state gives to another.
     S2  nobody keeps a VIP that its own agreed state calls BROKEN.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
+        nobody keeps one for long while alone under `hold-if-gateway` with a silent gateway;
         nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel. Nobody renews what it
         does not hold, and no live process finds in its kernel what it has neither ordered nor still to be rid of. A
         host whose process has ended long ago has nothing in its kernel (that ever had a lifetime).
-    S4  under `strict` ownership no two kernels have the same VIP, at any instant; and no node that a majority's view
-        lacks may hold anything for longer than a mandate from its beginning on.
+    S4  under `strict` ownership no two kernels have the same VIP, at any instant; and (as long as nobody changes the
+        members) no node that a majority's view lacks may hold anything for longer than a mandate from its beginning on.
     alarm  no process is killed by its alarm while all have been well for long, on a network that has been whole.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature; no node ever disagrees with its
@@ -46,6 +47,7 @@ from duravip.cluster.charter import STRICT, mandate_s, roll_of
 from duravip.cluster.effects import ArmAlarm, Effect, RenewAddresses, TakeAddress
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
 from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.gateways import HOLD_IF_GATEWAY, SILENT_S
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage, Leave, Roll
@@ -63,6 +65,7 @@ CALM_S = 15.0  # until then, things may still follow from what was wrong before
 DOUBT_TIMEOUTS = 0.97  # on a clock that is 1 % fast: nobody can have been silent that long since a stall
 LET_GO_S = 15.2  # the default `address_lifetime`, the kernel's slack, and a last order on its way
 MAX_VIEWS = 25
+ANSWER_SLACK_S = 0.3  # clocks that differ, and a last answer on its way
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
 
 
@@ -97,6 +100,8 @@ class Checker(Observer):
         self._hosts: dict[NodeName, Host] = {}
         self._seen: dict[NodeName, tuple[object, ...]] = {}
         self._ended_at: dict[NodeName, float] = {}
+        self._rolls: set[Roll | None] = set()  # that any configuration has ever said
+        self._alone_since: dict[NodeName, float] = {}
         self._inputs_in: dict[NodeName, tuple[int, int]] = {}
 
     def watch(self, world: World, setup: Setup | None = None) -> None:
@@ -115,6 +120,7 @@ class Checker(Observer):
 
     def started(self, host: Host) -> None:
         self._seen.pop(host.name, None)
+        self._alone_since.pop(host.name, None)
         if host.kernel.present:
             self._violated("S3", f"{host.name} starts with {sorted(host.kernel.present)} in its kernel")
 
@@ -141,7 +147,10 @@ class Checker(Observer):
             if node.held():
                 self._violated("S1", f"{host.name} has {sorted(node.held())} without a view")
             return
+        if host.on_isolation == HOLD_IF_GATEWAY:
+            self._judge_isolation(host, node, view)
         roll = roll_of(host.table.settings)
+        self._rolls.add(roll)
         if roll is not None and view.id not in self._carried and _has_majority(roll, view):
             self._carried[view.id] = (self._clock.now, view.members)
         seen = (node.landscape, view.id, node.number, node.mature, host.blocked, host.link_up)
@@ -150,7 +159,7 @@ class Checker(Observer):
         for effect in effects:
             if type(effect) is RenewAddresses:
                 self._judge_renewed(host, effect)
-            elif type(effect) is ArmAlarm and effect.at < math.inf:
+            elif type(effect) is ArmAlarm and effect.at < math.inf and len(self._rolls) == 1:
                 self._judge_mandate(host, view, host.world_time(effect.at))
         if taken:
             self._judge_taken(host, taken)
@@ -162,6 +171,16 @@ class Checker(Observer):
                 self._judge_flapping(host.name)
                 for address in sorted(host.kernel.present):
                     self._judge_holders(host, address)
+
+    def _judge_isolation(self, host: Host, node: SimulatedNode, view: View) -> None:
+        if len(view.members) > 1:
+            self._alone_since.pop(host.name, None)
+            return
+        alone_since = self._alone_since.setdefault(host.name, self._clock.now)
+        silent_since = max(alone_since, host.gateway_lost_at, host.well_since)
+        kept = [address for address in node.held() if node.holding_state(address) is not HoldState.RELEASING]
+        if kept and silent_since + SILENT_S + ANSWER_SLACK_S < self._clock.now < math.inf:
+            self._violated("S3", f"{host.name} keeps {sorted(kept)}, alone, and its gateway has long been silent")
 
     def _judge_flapping(self, name: NodeName) -> None:
         now = self.last_view_at = self._clock.now
@@ -403,6 +422,7 @@ class Checker(Observer):
             for name in landscape.members.get(address, ())
             if not (host := self._hosts[name]).drained
             and host.link_up
+            and ((roll := roll_of(host.table.settings)) is None or name in roll.members)
             and not host.blocked.everything
             and address not in host.blocked.addresses
         ]

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from duravip.cluster.addresses import AddressSet
+from duravip.cluster.gateways import HOLD_IF_GATEWAY
 from duravip.cluster.messages import Blocked
 from duravip.model import Address, Claim, NodeName, Table
 from duravip.sim.host import Host
 from duravip.sim.kernel import CALM, MOODY, Temper
+from duravip.sim.members import LEAST_MEMBERS, MembersChange, plan_changes, with_members
 from duravip.sim.network import FAIR, ROUGH, Weather
 from duravip.sim.setup import Setup
 from duravip.sim.world import World
@@ -35,6 +37,7 @@ KINDS = (
     "reload",
     "link",
     "kernel",
+    "gateway",
 )
 """What `duravip rehearse --faults` tries unless told otherwise."""
 
@@ -240,7 +243,7 @@ class Troublemaker:
         for name in self._random.sample(self.names, self._random.choice((1, min(2, len(self.names)), len(self.names)))):
             table = self._setup.new_table(self._random, name)
             after_s = self._random.choice((0.0, 0.001, 0.5)) * self._random.random()
-            self.add(at_s + after_s, f"{name} reloads an edited file", partial(self.world.hosts[name].reload, table))
+            self.add(at_s + after_s, f"{name} reloads an edited file", _reloaded(self.world.hosts[name], table))
 
     def switch(self, at_s: float) -> None:
         """New files come to all nodes, and one or two of them are asked to have all switch to them together."""
@@ -280,6 +283,26 @@ class Troublemaker:
         self._falls[host.name] = self._falls.get(host.name, 0) + 1
         self.add(at_s, f"{host.name}'s link is down", partial(host.set_link, False))
         self.add(at_s + self._after(0.01, 12), f"{host.name}'s link is up", partial(host.set_link, True))
+
+    def members(self, until_s: float) -> None:
+        """In some worlds of strict ownership the list of members changes."""
+        chance = self.world.clock.random("members")
+        if len(self.names) > LEAST_MEMBERS and chance.random() < 0.6:
+            change = MembersChange(self.world, chance, self.names, let_go_s=self._setup.let_go_s)
+            plan_changes(change, chance, self.names, self.add, until_s)
+
+    def gateways(self, until_s: float) -> None:
+        """Where nodes go by it, the default gateway is silent to some of them for a while, now and then."""
+        chance = self.world.clock.random("gateways")
+        for node in self._setup.nodes:
+            if node.on_isolation != HOLD_IF_GATEWAY:
+                continue
+            host = self.world.hosts[node.name]
+            for _ in range(chance.choice((0, 1, 2))):
+                at_s = chance.uniform(3, until_s - 1)
+                end_s = min(until_s, at_s + chance.choice((0.5, 5.0, 20.0)) * chance.random())
+                self.add(at_s, f"{host.name}'s gateway is silent", partial(host.set_gateway, False))
+                self.add(end_s, f"{host.name}'s gateway answers", partial(host.set_gateway, True))
 
     # --- people ---------------------------------------------------------------------------------------------
 
@@ -326,4 +349,13 @@ class Troublemaker:
 
 
 def _new_table(host: Host, table: Table) -> Callable[[], None]:
-    return lambda: setattr(host, "table", table)
+    return lambda: setattr(host, "table", _edited(host, table))
+
+
+def _reloaded(host: Host, table: Table) -> Callable[[], None]:
+    return lambda: host.reload(_edited(host, table))
+
+
+def _edited(host: Host, table: Table) -> Table:
+    """Who edits VIPs leaves the list of members as it is."""
+    return with_members(table, host.table.settings.members)

@@ -22,7 +22,9 @@ from duravip.cluster.charter import ALARM_S
 from duravip.cluster.effects import (
     AnnounceAddress,
     ArmAlarm,
+    AskGateways,
     DefendAddress,
+    Deliberate,
     Effect,
     KeepDrained,
     Left,
@@ -41,8 +43,10 @@ from duravip.cluster.inputs import (
     AddressesClaimed,
     BlockedChanged,
     ConfigurationRead,
+    Deliberated,
     DrainChanged,
     DrainRequested,
+    GatewayAnswered,
     Input,
     InterfaceFell,
     InterfaceRose,
@@ -54,7 +58,7 @@ from duravip.cluster.inputs import (
     TableLoaded,
     Ticked,
 )
-from duravip.cluster.messages import Blocked, Round
+from duravip.cluster.messages import Blocked, Charter, Round
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, View
 from duravip.sim.clock import Clock, MachineClock
@@ -70,6 +74,8 @@ MTU_BYTES = 1400
 SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
 WRITING_S = 0.1  # a file, at most
 READING_S = 0.5  # a configuration, at most
+THINKING_S = 1.0  # about a question, at most
+GATEWAY_S = 0.1  # a gateway's answer, at most
 LATENESS_S = 0.001  # of timers, at most, on a machine that is well
 RESTART_S = 3.0  # after an alarm, at most
 STRICT_DRIFT = 0.02  # what strict ownership is promised for
@@ -85,6 +91,8 @@ class SimulatedNode(Protocol):
     def number(self) -> int: ...
     @property
     def mature(self) -> bool: ...
+    @property
+    def charter(self) -> Charter: ...
     @property
     def landscape(self) -> Landscape: ...
     @property
@@ -130,6 +138,8 @@ class Host:
     finds; reading takes `reading_s` at most, and fails with `unreadable` unless that is "".
     `well_since`: when the process began to run, or to run on; infinity while it does not run. `accused_none`: the
     members of its view when it was frozen, if that was for longer than the failure time-out, each in its life then.
+    `gateway_lost_at`: since when its default gateway does not answer it; infinity while it does. `may_start`: what the
+    operator says to that; `waits_to_start`: it was refused.
     """
 
     def __init__(
@@ -148,6 +158,7 @@ class Host:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
+        many_vips: int = 512,
         clock_drift: float = CLOCK_DRIFT,
     ) -> None:
         self.name = name
@@ -164,6 +175,9 @@ class Host:
         self.starting = False
         self.well_since = math.inf
         self.accused_none: frozenset[Member] = frozenset()
+        self.gateway_lost_at = math.inf
+        self.may_start: Callable[[], bool] = lambda: True
+        self.waits_to_start = False
         self._clock = clock
         self._network = network
         self._observer = observer
@@ -172,6 +186,7 @@ class Host:
         self._failure_timeout_s = failure_timeout_s
         self.weight = weight
         self._if_flap_limit = if_flap_limit
+        self._many_vips = many_vips
         self._random = clock.random(f"host {name}")
         self._starts = 0
         self._revival: object = None  # the restart that is planned
@@ -211,6 +226,9 @@ class Host:
         """Nothing happens if the daemon runs, or is about to."""
         if self.process is not None or self.starting or self._time.suspended:
             return
+        self.waits_to_start = not self.may_start()
+        if self.waits_to_start:
+            return
         self.starting = True
         if disk_lost:
             self._starts = int(1.7e12 + self._clock.now * 1000)
@@ -219,6 +237,7 @@ class Host:
     def crash(self) -> None:
         """SIGKILL: the process is gone, the kernel keeps its addresses."""
         self._revival = None
+        self.waits_to_start = False
         if self.process is not None and not self._time.suspended:
             self._end("crashed")
 
@@ -308,6 +327,10 @@ class Host:
         if self.process is not None:
             self._feed(self.process, InterfaceRose(interface=INTERFACE) if up else InterfaceFell(interface=INTERFACE))
 
+    def set_gateway(self, up: bool) -> None:
+        """Its default gateway answers it no more, or again."""
+        self.gateway_lost_at = math.inf if up else min(self.gateway_lost_at, self._clock.now)
+
     def reload(self, table: Table) -> None:
         """The configuration has changed and is read again; a daemon that is down reads it at its next start."""
         if self.process is not None and self.process.frozen:
@@ -355,6 +378,7 @@ class Host:
             probe_before_taking=self.probe_before_taking,
             drained=self.drained,
             if_flap_limit=self._if_flap_limit,
+            many_vips=self._many_vips,
         )
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),
@@ -457,6 +481,14 @@ class Host:
                 process.aside = None
             case DefendAddress() | ProbeAddress():
                 self._clock.note(repr(effect).encode())
+            case Deliberate():
+                delay_s = THINKING_S * self._random.random()
+                self._clock.at(self._clock.now + delay_s, lambda: self._deliberated(process, effect))
+            case AskGateways():
+                self._clock.note(b"gateways")
+                if self.gateway_lost_at == math.inf and self.link_up:
+                    delay_s = GATEWAY_S * self._random.random()
+                    self._clock.at(self._clock.now + delay_s, lambda: self._hear_gateway(process))
             case KeepDrained():
                 drained, delay_s = effect.drained, WRITING_S * self._random.random()
                 self._clock.at(self._clock.now + delay_s, lambda: self._keep_drained(process, drained))
@@ -468,6 +500,18 @@ class Host:
                     self._end("left")
             case _:
                 assert_never(effect)
+
+    def _deliberated(self, process: Process, asked: Deliberate) -> None:
+        """A process that is frozen thinks on when it thaws."""
+        if process.frozen:
+            self._clock.at(self._clock.now + THINKING_S, lambda: self._deliberated(process, asked))
+        elif process is self.process:
+            answer = asked.question.answer()
+            self._feed(process, Deliberated(view=asked.view, number=asked.number, answer=answer))
+
+    def _hear_gateway(self, process: Process) -> None:
+        if process is self.process and not process.frozen:
+            self._feed(process, GatewayAnswered(interface=INTERFACE))
 
     def _keep_drained(self, process: Process, drained: bool) -> None:
         """It has been written; a process that is frozen writes on when it thaws."""

@@ -50,10 +50,12 @@ class Schedule:
         only: frozenset[int] | None = None,
     ) -> None:
         self.world = world
+        self._setup = setup
         self.end_at_s = CALM_AT_S + max(CALM_S, setup.settling_s)
         chance = self._random = world.clock.random("schedule")
         self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50
+        many_vips = world.clock.random("thoughts").choice((1, 512))  # in half of the worlds every thought is a long one
         for node in setup.nodes:
             world.add_host(
                 node.name,
@@ -64,6 +66,7 @@ class Schedule:
                 on_isolation=node.on_isolation,
                 on_duplicate=node.on_duplicate,
                 probe_before_taking=node.probe_before_taking,
+                many_vips=many_vips,
                 clock_drift=(STRICT_DRIFT if setup.is_strict() else CLOCK_DRIFT) if "clock" in kinds else 0.0,
             )
         self._starts()
@@ -102,10 +105,17 @@ class Schedule:
         if maker.has("reload") and chance.random() < 0.25:
             maker.switch(chance.uniform(5, MEND_AT_S - 3))
             troubles.append(self._planned())
+        if maker.has("reload") and self._setup.is_strict():
+            maker.members(MEND_AT_S)
+            self.end_at_s += self._setup.let_go_s if maker.planned else 0.0
+            troubles.append(self._planned())
+        if maker.has("gateway"):
+            maker.gateways(MEND_AT_S)
+            troubles.append(self._planned())
         if maker.has("stranger"):
             maker.strangers(MEND_AT_S)
             troubles.append(self._planned())
-        kept = (tuple(fault for fault in faults if fault.at_s < MEND_AT_S) for faults in troubles)
+        kept = (tuple(fault for fault in faults if fault.at_s <= MEND_AT_S) for faults in troubles)
         return [faults for faults in kept if faults]
 
     # --- beginning and end ----------------------------------------------------------------------------------
@@ -132,6 +142,8 @@ class Schedule:
         for host in world.hosts.values():
             maker.add(MEND_AT_S, f"{host.name} is awake again", host.resume)
             maker.add(MEND_AT_S, f"{host.name} runs on", host.thaw)
+            if maker.has("gateway"):
+                maker.add(MEND_AT_S, f"{host.name}'s gateway answers", partial(host.set_gateway, True))
             if host.name == stays_down:
                 maker.add(MEND_AT_S, f"{host.name} is killed for good", host.crash)
                 continue

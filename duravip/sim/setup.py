@@ -4,9 +4,10 @@ processes."""
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duravip.cluster.charter import STRICT, roll_of, wait_s
+from duravip.cluster.gateways import HOLD_IF_GATEWAY
 from duravip.model import NodeName, Settings, Table
 from duravip.sim.tables import blueprints, random_settings, strict_settings, table_of, with_mistakes
 
@@ -94,7 +95,7 @@ def random_setup(chance: random.Random, *, ownership: str = "available") -> Setu
     errors = chance.choice((0.0, 0.01, 0.05))
     on_isolation = chance.choice(("hold", "hold", "release"))
     weighted = chance.random() < 0.15
-    return Setup(
+    made = Setup(
         nodes=tuple(
             NodeSetup(
                 name=name,
@@ -109,3 +110,6 @@ def random_setup(chance: random.Random, *, ownership: str = "available") -> Setu
         errors=errors,
         edited=True,
     )
+    if on_isolation == "release" and chance.random() < 0.5:  # asked last: what came before is what it always was
+        return replace(made, nodes=tuple(replace(node, on_isolation=HOLD_IF_GATEWAY) for node in made.nodes))
+    return made

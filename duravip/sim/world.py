@@ -44,6 +44,7 @@ class World:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
+        many_vips: int = 512,
         clock_drift: float = CLOCK_DRIFT,
     ) -> Host:
         """A machine whose daemon is not started yet."""
@@ -61,6 +62,7 @@ class World:
             on_duplicate=on_duplicate,
             probe_before_taking=probe_before_taking,
             if_flap_limit=if_flap_limit,
+            many_vips=many_vips,
             clock_drift=clock_drift,
         )
         self.hosts[name] = host

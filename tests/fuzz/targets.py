@@ -63,6 +63,7 @@ def sayings() -> tuple[m.AnyMessage, ...]:
         m.Switched(round=m.Round(view=view, number=1, by=lab.LIAR, sequence=1)),
         m.SwitchAbandoned(round=m.Round(view=view, number=1, by=lab.LIAR, sequence=1), reason="no"),
         m.TableChosen(name=lab.LIAR, digest=None),
+        m.Overdue(addresses=AddressSet(lab.COMMON)),
     )
     more: tuple[m.AnyMessage, ...] = (
         m.Probe(to=NodeName("a")),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from duravip.cluster.effects import ReleaseAddress, TakeAddress
+from duravip.cluster.election import HANDOVERS_IN_FLIGHT
 from duravip.cluster.inputs import AnnounceRequested, MoveRequested
 from duravip.cluster.messages import Assigned, DrainAsked, Leave, Numbered, Propose
 from duravip.cluster.node import Node
@@ -474,3 +476,45 @@ def test_announce_everywhere_makes_every_owner_announce() -> None:
     situation.run(0.5)
     said = {(who, address) for at, who, address in situation.diary.announced if at >= began}
     assert said == {(NodeName(situation.holders(vip)[0]), vip) for vip in VIPS}
+
+
+def test_sixteen_removals_that_hang_keep_no_other_address_from_being_handed_over() -> None:
+    """Hand-overs go sixteen at a time; a kernel that never answers to sixteen removals must not stop the rest."""
+    many = [canonical_address(f"192.0.2.{number}") for number in range(1, 61)]
+    whole = table(*(entry(vip, preference="a") for vip in many))
+    situation = Situation("a", "b", tables=dict.fromkeys("ab", whole))
+    situation.start()
+    situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 10.0)
+    situation.run(5.0)
+    kernel = situation["a"].kernel
+    stuck: set[Address] = set()
+    carry_out = kernel.order
+
+    def hang(order: TakeAddress | ReleaseAddress) -> None:
+        if isinstance(order, ReleaseAddress) and (order.address in stuck or len(stuck) < HANDOVERS_IN_FLIGHT):
+            stuck.add(order.address)
+        else:
+            carry_out(order)
+
+    kernel.order = hang  # type: ignore[method-assign]
+    situation["a"].drain(True)
+    situation.until(lambda: all(situation.holders(vip) == ["b"] for vip in many if vip not in stuck), 3.0)
+    assert len(stuck) == HANDOVERS_IN_FLIGHT
+    assert all(situation.holders(vip) == ["a"] for vip in stuck), "nobody takes what has not been let go"
+    assert situation.diary.violations == []
+
+
+def test_a_drain_goes_on_where_it_was_when_a_view_changes_meanwhile() -> None:
+    """The first election of a view may hand over too: it need not wait until the view is mature."""
+    many = [canonical_address(f"192.0.2.{number}") for number in range(1, 61)]
+    settings = Settings(view_mature_time=20.0, view_balance_interval=1.0)
+    whole = msgspec.structs.replace(table(*(entry(vip, preference="b") for vip in many)), settings=settings)
+    situation = Situation("a", "b", "c", tables=dict.fromkeys("abc", whole))
+    situation.start()
+    situation.until(lambda: all(situation.holders(vip) == ["b"] for vip in many), 50.0)
+    situation.run(25.0)
+    situation["b"].drain(True)
+    situation.until(lambda: any(situation.holders(vip) != ["b"] for vip in many), 1.0)
+    situation["c"].crash()
+    situation["c"].kernel.present.clear()
+    situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 2.0)

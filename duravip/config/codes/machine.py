@@ -58,6 +58,13 @@ CODES = (
         "[how to live with them](../how-to/watching.md).",
     ),
     warning(
+        "DV609",
+        "Nobody could be asked by a node that hears nobody.",
+        why="With `on_isolation = hold-if-gateway` such a node owns what belongs on interfaces where a default gateway "
+        "answers, and one without a default gateway has nobody to answer.",
+        mend="Add a default route through that interface, or choose another policy: [which](../how-to/isolation.md).",
+    ),
+    warning(
         "DV610",
         "With this file, an address would become CONFLICT, UNSAFE or BROKEN.",
         why="The other members run with tables that do not agree with it. BROKEN means that nobody will own the "

@@ -37,13 +37,6 @@ CODES = (
         example="cluster { heartbeat_start_delay = 15 }\n",
     ),
     error(
-        "DV405",
-        "A setting is not available in this version, and ignoring it would be unsafe.",
-        why="Whoever asks for it relies on it: a node that pretended would do harm where it was to be prevented.",
-        mend="Leave it at its default until a version has it.",
-        example="cluster { on_isolation = hold-if-gateway }\n",
-    ),
-    error(
         "DV407",
         "An option is given twice with different values.",
         why="Repeated stanzas count as one, and which value was meant cannot be told.",

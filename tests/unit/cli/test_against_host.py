@@ -76,6 +76,26 @@ def test_an_interface_that_is_down_is_a_warning(root: Path) -> None:
     assert told(root, config()) == ["DV602"]
 
 
+@pytest.mark.parametrize(
+    ("path", "route", "codes"),
+    [
+        ("proc/net/route", "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0", []),
+        ("proc/net/route", "eth1\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0", ["DV609"]),
+        ("proc/net/route", "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0", ["DV609"]),
+        ("proc/net/ipv6_route", f"{'0' * 32} 00 {'0' * 32} 00 fe80{'0' * 27}1 00000400 00000001 00000000 3 eth0", []),
+        ("proc/net/ipv6_route", f"fd77{'0' * 28} 40 {'0' * 32} 00 {'0' * 32} 00000100 00000001 0 1 eth0", ["DV609"]),
+    ],
+)
+def test_an_interface_without_a_default_gateway_is_a_warning_for_a_node_that_would_ask_it(
+    root: Path, path: str, route: str, codes: list[str]
+) -> None:
+    put(root, "proc/net/route", "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT")
+    put(root, path, (root / path).read_text() + route if (root / path).exists() else route)
+    assert told(root, config()) == []
+    asks = replace(config(), local=LocalSettings(on_isolation="hold-if-gateway"))
+    assert told(root, asks) == codes
+
+
 def test_a_vip_among_the_machines_own_addresses_is_an_error_and_one_that_duravip_put_on_is_not(root: Path) -> None:
     assert told(root, config(), row("192.0.2.50")) == ["DV603"]
     assert told(root, config(), row("192.0.2.50", prefix=32, ours=True)) == []

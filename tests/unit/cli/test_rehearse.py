@@ -125,7 +125,7 @@ def test_an_invalid_configuration_ends_with_exit_status_2(run: Run) -> None:
 
 def test_every_kind_of_fault_of_the_contract_is_there_and_named_in_the_help() -> None:
     listed = "loss,delay,duplicate,reorder,partition,oneway,crash,pause,restart,clock,reload,link,kernel"
-    named = listed.split(",")
+    named = [*listed.split(","), "gateway"]
     assert list(KINDS) == named
     assert rehearse.command.epilog is not None
     assert [kind for kind in named if kind not in rehearse.command.epilog] == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from duravip.cluster.election import Candidate, Circumstances, elect, words
 from duravip.cluster.explanation import Explanation, Grounds, explain
 from duravip.cluster.flags import survey
+from duravip.cluster.messages import Roll
 from duravip.model import Address, NodeName, Table, Use, VipEntry, make_table
 
 N1, N2, N3 = NODES = tuple(NodeName(f"n{number}") for number in (1, 2, 3))
@@ -149,3 +150,20 @@ def test_the_owner_is_always_among_the_candidates_and_eligible(owner: str) -> No
     everywhere = {node: [vip(prefer="n2" if owner == "preferred" else "")] for node in NODES}
     found = explained(everywhere, holders={A: (N1,)}, pins={A: N3} if owner == "pinned" else {})
     assert [one.eligible for one in found.candidates if one.node == found.owner] == [True]
+
+
+def test_if_a_node_went_without_which_there_is_no_majority_nobody_would_own_it() -> None:
+    """`strict` ownership; n3 is a member of the list, and off."""
+    tables = {node: make_table([vip()]) for node in (N1, N2)}
+    given = Circumstances(candidates=(Candidate(name=N1), Candidate(name=N2)), holders={A: (N1,)}, view_mature=True)
+    decisions = elect(survey(tables), given)
+
+    def if_down(*members: NodeName) -> Mapping[NodeName, NodeName | None]:
+        roll = Roll(members=members, tie_breaker="", lifetime_s=2)
+        backers = {roll: frozenset((N1, N2))}
+        found = explain(A, Grounds(tables=tables, given=given, decisions=decisions, backers=backers))
+        assert found is not None
+        return found.if_down
+
+    assert if_down(N1, N2, N3) == {N1: None, N2: None}
+    assert if_down(N1) == {N1: None, N2: N1}

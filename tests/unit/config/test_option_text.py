@@ -41,7 +41,7 @@ def test_a_default_is_written_as_it_would_be_in_a_file(option: Option, said: str
     assert default_text(option, quoted) == said
 
 
-def test_what_has_no_effect_is_refused_or_was_named_otherwise_is_said_after_what_it_does() -> None:
+def test_what_has_no_effect_or_was_named_otherwise_is_said_after_what_it_does() -> None:
     option = Option(
         name="o",
         kind=Kind.CHOICE,
@@ -49,12 +49,10 @@ def test_what_has_no_effect_is_refused_or_was_named_otherwise_is_said_after_what
         choices=("a", "b", "c"),
         trade_off="Costs.",
         former_names=("p", "q"),
-        idle=("a",),
-        refused=("b", "c"),
+        idle=("a", "b"),
     )
     assert meaning_text(option, quoted, "*{}*".format) == (
-        "Does it. Costs. *`a` has no effect yet.* *`b` is refused in this version.* *`c` is refused in this version.* "
-        "Formerly `p`, `q`."
+        "Does it. Costs. *`a` has no effect yet.* *`b` has no effect yet.* Formerly `p`, `q`."
     )
 
 

@@ -1,0 +1,61 @@
+"""Elections and balancing as questions: values whose answers are pure functions of them.
+
+Rules of this file: a question that is answered within the turn may refer to what changes afterwards; one that is put
+outside is `kept` first, and then nothing that it refers to changes any more.
+
+Theory of operation. What takes long (with many VIPs, or many classes of them) is not worked out within a turn: a node
+hands the question out (`effects.Deliberate`), goes on, and hears the answer (`inputs.Deliberated`) when there is one.
+Balancing waits for it, and begins anew if anything agreed has changed meanwhile; a member obeys an assignment at once,
+and learns afterwards whether its own answer would have been the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from duravip.cluster.balance import balance
+from duravip.cluster.election import elect
+from duravip.cluster.electorate import Circumstances
+from duravip.cluster.flags import Landscape
+from duravip.model import Address, Decision, NodeName, Reason
+
+GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What changes next? `decisions` are those in force. `limit`: of the moves of one balancing round; None: what an
+    election changes."""
+
+    landscape: Landscape
+    given: Circumstances
+    decisions: Mapping[Address, Decision]
+    limit: int | None = None
+
+    def kept(self) -> Question:
+        """One that answers the same whatever happens meanwhile."""
+        given = self.given
+        claims: Mapping[Address, Collection[NodeName]] = {}
+        if any(candidate.drained or candidate.leaving for candidate in given.candidates):  # else nobody looks at them
+            claims = {address: frozenset(names) for address, names in given.claims.items()}
+        return replace(
+            self,
+            given=replace(given, holders=dict(given.holders), claims=claims, pins=dict(given.pins)),
+            decisions=dict(self.decisions),
+        )
+
+    def answer(self) -> dict[Address, Decision]:
+        """The decisions that change: an election's where the owner differs, or that say anew why nobody owns."""
+        if self.limit is not None:
+            return balance(self.landscape, self.given, self.decisions, self.limit)
+        new = elect(self.landscape, self.given)
+        changed = {}
+        for address, decision in new.items():
+            old = self.decisions.get(address)
+            if old is None or old.owner != decision.owner or (decision.owner is None and old != decision):
+                changed[address] = decision
+        for address, old in self.decisions.items():
+            if address not in new and old != GONE:
+                changed[address] = GONE
+        return changed
