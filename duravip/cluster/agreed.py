@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import ClassVar
 
 from duravip.cluster.charter import (
     backers,
@@ -51,6 +52,8 @@ from duravip.cluster.messages import Matured as MaturedBody
 from duravip.cluster.switching import wanted_table
 from duravip.model import Address, Decision, NodeName, Settings, TableDigest, View, ViewId
 
+NO_CIRCUMSTANCES = Circumstances(candidates=(), holders={}, view_mature=False)
+
 
 class AgreedState:
     """`claims`: who may have an address, with the number that let it. `holders`: whom the election takes for its
@@ -61,6 +64,8 @@ class AgreedState:
     For `strict` ownership: `charter`; `backers`, the members whose voices count for each roll that this view must
     satisfy to its end; `missing`, for how long each node that may have something, and is not here, has been in no view
     of a majority; `brought`, what members had when the view began, so that nobody else had it."""
+
+    DERIVED: ClassVar = ("_circumstances",)  # from the rest: no part of the state
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
@@ -99,6 +104,8 @@ class AgreedState:
         }
         self.landscape: Landscape
         self.informed = False
+        self._surveys = 0
+        self._circumstances: tuple[object, Circumstances] = (None, NO_CIRCUMSTANCES)
         self._survey()
 
     # --- questions -------------------------------------------------------------------------------------------------
@@ -173,7 +180,13 @@ class AgreedState:
         return decision.owner if decision is not None else None
 
     def circumstances(self) -> Circumstances:
-        """Every agreed input of an election beside the tables."""
+        """Every agreed input of an election beside the tables; the same object as long as nothing has changed."""
+        basis = self.basis()
+        if basis != self._circumstances[0]:
+            self._circumstances = (basis, self._circumstances_now())
+        return self._circumstances[1]
+
+    def _circumstances_now(self) -> Circumstances:
         return Circumstances(
             candidates=tuple(
                 Candidate(
@@ -225,7 +238,7 @@ class AgreedState:
 
     def basis(self) -> object:
         """Equal as long as nothing here has changed."""
-        return self.view.id, self.number, self.informed
+        return self.view.id, self.number, self._surveys
 
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
@@ -335,6 +348,7 @@ class AgreedState:
             self.holders.pop(address, None)
 
     def _survey(self) -> None:
+        self._surveys += 1
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
         self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
 

@@ -79,6 +79,7 @@ class Agreement:
         self.phase = Phase.JOINING
         self.view: View | None = None
         self._members: frozenset[Member] = frozenset()
+        self._companions: frozenset[Member] = frozenset()
         self.promised = 0  # the highest epoch this node is bound to
         self.highest = 0  # the highest epoch seen anywhere
         self.promised_to: ViewId | None = None
@@ -97,6 +98,10 @@ class Agreement:
 
     def members(self) -> frozenset[Member]:
         return self._members
+
+    def companions(self) -> frozenset[Member]:
+        """The other members."""
+        return self._companions
 
     def is_coordinator(self) -> bool:
         return (
@@ -264,6 +269,7 @@ class Agreement:
         members = tuple(sorted(state.member for state in install.states))
         self.view = View(id=install.view, members=members)
         self._members = frozenset(members)
+        self._companions = self._members - {self.me}
         self.saw_epoch(install.view.epoch)
         self.proposal = None
         self._become(Phase.SETTLED)

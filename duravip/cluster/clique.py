@@ -7,21 +7,27 @@ moment, so may their answers, and the view agreement refuses what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Set
 
 from duravip.model import Member
 
 
-def partition(members: Iterable[Member], linked: Callable[[Member, Member], bool]) -> tuple[tuple[Member, ...], ...]:
+def partition(members: Iterable[Member], apart: Mapping[Member, Set[Member]]) -> tuple[tuple[Member, ...], ...]:
     """Cliques in order of their smallest member; each sorted. The smallest member left opens a clique, then every
-    other, in order, enters it if it is linked with all that are in it. `linked` must be symmetric."""
+    other, in order, enters it unless it is `apart` from one that is in it. `apart` must be symmetric; who is apart
+    from nobody may be missing there."""
     left = sorted(set(members))
     cliques = []
     while left:
         clique: list[Member] = []
+        passed_over: list[Member] = []
+        barred: set[Member] = set()
         for member in left:
-            if all(linked(member, other) for other in clique):
+            if member in barred:
+                passed_over.append(member)
+            else:
                 clique.append(member)
+                barred |= apart.get(member, frozenset())
         cliques.append(tuple(clique))
-        left = [member for member in left if member not in clique]
+        left = passed_over
     return tuple(cliques)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
@@ -50,6 +51,7 @@ from duravip.model import Address, Decision, Member, NodeName, TableDigest, View
 PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
+ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
 
 
 class Coordinator:
@@ -57,6 +59,8 @@ class Coordinator:
     `added_at`: when somebody was last added. `delivered`: the number that each other member is known to have delivered
     in this view. `many_vips`: how many make balancing a question to be put outside; `question` is one that is to be.
     Times are this node's monotonic seconds."""
+
+    DERIVED: ClassVar = ("_idle_as_of", "_idle_until")  # from the rest: no part of the state
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class Coordinator:
         self._many_vips = many_vips
         self._answer: tuple[int, Mapping[Address, Decision]] = (-1, {})
         self.question: Question | None = None
+        self._idle_as_of: object = None  # of the agreed state, when there was nothing to do last
+        self._idle_until = -math.inf
         self.delivered: dict[NodeName, int] = {}
 
     @property
@@ -126,6 +132,7 @@ class Coordinator:
     def on_deliberated(self, number: int, answer: Mapping[Address, Decision]) -> None:
         """What one balancing round would change in the state of that number."""
         self._answer = number, answer
+        self._idle_as_of = None
 
     def duty(self, now: float) -> AnyBody | None:
         """The next thing to number, or None."""
@@ -134,12 +141,19 @@ class Coordinator:
             self._released |= len(report.released) > 0
             return report
         if self._wishes:
-            return self._wishes.pop(0)
+            wish = self._wishes.pop(0)
+            if isinstance(wish, SwitchAsked):
+                self._round_since = now
+            return wish
         self._postponed = self._released and not self._postponed
         self._released = False
         if self._postponed:
             return None
-        return (
+        basis = self._agreed.basis()
+        if basis == self._idle_as_of and now < self._idle_until:
+            return None
+        laggards = self._laggards
+        body = (
             self._switch(now)
             or self._choose_table(now)
             or self._charter(now)
@@ -150,11 +164,18 @@ class Coordinator:
             or self._elect()
             or self._balance(now)
         )
+        self._idle_as_of = basis
+        is_idle = body is None and self._laggards == laggards and len(self._agreed.charter.rolls) < 2
+        self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
+        return body
 
     def deadline(self, now: float) -> float:
         """When time alone may bring a duty; `now`, when there is one already."""
         if self._postponed:
             return now
+        return self._idle_until if now < self._idle_until else self._next_at(now)
+
+    def _next_at(self, now: float) -> float:
         settings = self._agreed.settings()
         times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
         times += [since + OVERDUE_S for since in self._flying_since.values()]
@@ -215,7 +236,6 @@ class Coordinator:
         come about."""
         agreed, underway = self._agreed, self._agreed.round
         if underway is None:
-            self._round_since = now
             return None
         digests: set[TableDigest] = set()
         missing: list[NodeName] = []

@@ -83,11 +83,24 @@ class Declaration:
     def report(self, agreed: AgreedState, *, may_take: bool, now: float) -> Report | None:
         """What the agreed state does not know yet; None when it knows everything. `may_take`: the view may be acted
         upon."""
-        status = self._status(agreed, self._standing.blocked(self._tenure.refused(), now))
-        basis = (agreed.basis(), self._tenure.holdings.revision, status, may_take)
+        standing, switching = self._standing, self._switching
+        blocked = standing.blocked(self._tenure.refused(), now)
+        basis = (
+            agreed.basis(),
+            self._tenure.holdings.revision,
+            may_take,
+            blocked,
+            standing.drained,
+            standing.leaving,
+            standing.gone,
+            switching.table,
+            switching.prepared,
+            self._library.revision,
+            self._lookout.tables_heard(),
+        )
         if basis != self._basis:
             self._basis = basis
-            self._compose(agreed, status, may_take=may_take)
+            self._compose(agreed, self._status(agreed, blocked), may_take=may_take)
         return self._report
 
     @property

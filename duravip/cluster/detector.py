@@ -29,10 +29,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from typing import ClassVar
 
+from duravip.cluster.agenda import Agenda
 from duravip.cluster.clique import partition
+from duravip.cluster.links import Links
 from duravip.cluster.messages import Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
 from duravip.model import Incarnation, Member, NodeName, View
@@ -56,10 +58,11 @@ class Peer:
     mean_s: float
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
-    listed: dict[Member, Heard] = field(default_factory=dict)  # a name may be there in two lives
     place: int = -1  # of this node among those that its heartbeat lists
     names: frozenset[Member] = frozenset()  # whom it takes for alive
     companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
+    unheard: tuple[Member, ...] = ()  # of those, whom this node does not hear, in whatever life
+    unheard_of: object = None  # the live peers that this follows from
     alive: bool = False
     heard_since: float = -math.inf  # without a gap longer than the cap
     probed_at: float = -math.inf
@@ -73,6 +76,8 @@ class Detector:
     """Fed with heartbeats and the time; answers who is alive and who could form a view with us. `revision` grows with
     everything that is learnt but times and beats."""
 
+    DERIVED: ClassVar = ("_due", "_foreign", "_foreign_of")  # from the rest: no part of the state
+
     def __init__(self, me: Member, parameters: Parameters) -> None:
         self.me = me
         self._interval = parameters.heartbeat_interval_s
@@ -85,7 +90,12 @@ class Detector:
         self._live: tuple[Peer, ...] | None = ()  # None: to be looked for again
         self._said_at: dict[int, float] = {}
         self._not_before = -math.inf
-        self._missing_since: dict[tuple[Member, Member], float] = {}
+        self._due = Agenda()  # the live peers: when one is to be asked, or suspected
+        self._links = Links()
+        self._here: frozenset[Member] = frozenset((me,))  # this node and the live peers
+        self._here_of: tuple[Peer, ...] = ()
+        self._foreign: tuple[Peer, ...] = ()
+        self._foreign_of = -1  # the revision that it follows from
         self._hearsay_since: dict[tuple[Member, Member], float] = {}  # who says so, of whom
         self._vertices: list[Member] = [me]
         self._cliques: tuple[tuple[Member, ...], ...] = ((me,),)
@@ -131,17 +141,13 @@ class Detector:
                 deviation_s=self._interval / 4,
             )
             self.peers[sender.name] = peer
+            self._due.drop(sender.name)
             self._changed()
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
         repeated = not fresh_face and heartbeat.repeats(peer.heartbeat)
         if not repeated:
-            listed = {heard_member(entry): entry for entry in heartbeat.heard}
-            peer.listed = listed
-            peer.place = list(listed).index(self.me) if self.me in listed else -1
-            peer.names = frozenset(member for member, entry in listed.items() if entry.alive)
-            peer.companions = frozenset(member for member, entry in listed.items() if entry.alive and entry.in_view)
-            self.revision += 1
+            self._read(peer, heartbeat.heard)
         echoed = self._echoed_at(heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
         unheard = min(now - echoed, now - peer.echoed_at) > self._echo_limit
         if peer.alive and unheard and now >= self._not_before:
@@ -162,6 +168,7 @@ class Detector:
         if not peer.alive and now - echoed <= self._echo_limit:
             peer.alive = True
             peer.cause = ""
+            self._plan(peer)
             self._changed()
             return True
         return fresh_face or returns
@@ -172,6 +179,7 @@ class Detector:
         if peer is None or peer.member != sender or peer.left:
             return False
         peer.left, peer.alive, peer.cause = True, False, "left"
+        self._due.drop(sender.name)
         self._changed()
         return True
 
@@ -179,14 +187,16 @@ class Detector:
         """This node itself was late: nobody is accused for another interval, and the time that it missed is no time for
         which a link was missing."""
         self._not_before = now + self._interval
-        self._missing_since = {pair: since + gap_s for pair, since in self._missing_since.items()}
+        for peer in self.alive():
+            self._plan(peer)
+        self._links.pass_over(gap_s)
         self._hearsay_since = {pair: since + gap_s for pair, since in self._hearsay_since.items()}
         self._cliques_of = -1
 
     def forgive(self, now: float) -> None:
         """This node was stopped: everybody's silence starts anew, and what it knows of links is old."""
         self._not_before = now + self._cap
-        self._missing_since.clear()
+        self._links.forget()
         self._hearsay_since.clear()
         self._cliques_of = -1
         for peer in self.peers.values():
@@ -197,7 +207,7 @@ class Detector:
 
     def check(self, now: float) -> list[Peer]:
         """Peers that are suspected from now on; call it when `deadline()` has come."""
-        if now < self._not_before:
+        if now < self._not_before or now < self._due.earliest():
             return []
         fallen = [peer for peer in self.alive() if now >= peer.suspect_at]
         for peer in fallen:
@@ -206,23 +216,17 @@ class Detector:
 
     def to_probe(self, now: float) -> list[Peer]:
         """Peers that should be asked for a heartbeat now."""
+        if now < self._due.earliest():
+            return []
         asked = [peer for peer in self.alive() if now >= self._probe_at(peer)]
         for peer in asked:
             peer.probed_at = now
+            self._plan(peer)
         return asked
 
     def deadline(self) -> float:
         """When `check` or `to_probe` has something to do."""
-        earliest, not_before = math.inf, self._not_before
-        late_s, again_s = PROBE_AFTER_INTERVALS * self._interval, PROBE_EVERY_INTERVALS * self._interval
-        for peer in self.alive():
-            suspect_at = peer.suspect_at if peer.suspect_at > not_before else not_before
-            late, again = peer.last_heard + late_s, peer.probed_at + again_s
-            probe_at = late if late > again else again
-            due_at = suspect_at if suspect_at < probe_at else probe_at
-            if due_at < earliest:
-                earliest = due_at
-        return earliest
+        return self._due.earliest()
 
     def forget_dead(self, now: float, keep: frozenset[Member]) -> None:
         """Drops peers not heard for a long time, so that names that come and go do not pile up."""
@@ -262,81 +266,103 @@ class Detector:
         hearing them."""
         if self._cliques_of == self.revision and now < self._cliques_until:
             return self._cliques
-        direct = {self.me.name: self.me, **{peer.member.name: peer.member for peer in self.alive()}}
+        live = self.alive()
+        if live is not self._here_of:
+            self._here_of, self._here = live, frozenset((self.me, *(peer.member for peer in live)))
+        for peer in live:
+            if peer.unheard_of is not live:
+                self._note_unheard(peer, live)
         hearsay = {
             (peer.member, member): self._hearsay_since.get((peer.member, member), now)
-            for peer in self.alive()
-            for member in peer.companions
-            if member.name not in direct
+            for peer in live
+            if peer.unheard
+            for member in peer.unheard
         }
         self._hearsay_since = hearsay
         # Whoever was stopped takes the dead for alive for a time-out: that revives nobody, nor does one after another.
         believed = {m.name: m for (_, m), since in sorted(hearsay.items()) if now - since >= self._hearsay_limit}
-        vertices = sorted((*direct.values(), *believed.values()))
-        missing = {pair: self._missing_since.get(pair, now) for pair in self._strangers(vertices)}
-        self._missing_since = missing
-        self._vertices = vertices
-        if believed or any(now - since >= self._cap for since in missing.values()):
-            self._cliques = partition(vertices, partial(self._linked, now))
+        rows = {self.me: self._here, **{peer.member: peer.names for peer in live}}
+        rows.update(dict.fromkeys(believed.values(), self._here))  # one whom we do not hear is taken to agree with us
+        self._links.update(rows, now)
+        self._vertices = sorted(rows)
+        if believed or now - self._links.oldest_since() >= self._cap:
+            self._cliques = partition(self._vertices, self._apart(now))
         else:
-            self._cliques = (tuple(vertices),)
+            self._cliques = (tuple(self._vertices),)
         self._cliques_of = self.revision
-        due = [since + self._hearsay_limit for since in hearsay.values()] + [s + self._cap for s in missing.values()]
-        self._cliques_until = min((at for at in due if at > now), default=math.inf)
+        due = [at for since in hearsay.values() if (at := since + self._hearsay_limit) > now]
+        self._cliques_until = min((self._links.next_at(self._cap, now), *due))
         return self._cliques
 
     def clique_without(self, left_out: Collection[Member], now: float) -> tuple[Member, ...]:
         """The clique of this node if these were not there, by the links that `cliques` saw last."""
         rest = [member for member in self._vertices if member not in left_out]
-        return next(clique for clique in partition(rest, partial(self._linked, now)) if self.me in clique)
+        return next(clique for clique in partition(rest, self._apart(now)) if self.me in clique)
+
+    def foreign(self) -> tuple[Peer, ...]:
+        """Peers that are in a view without this very life of this node, as far as was heard of them."""
+        if self._foreign_of != self.revision:
+            for peer in self.peers.values():
+                if peer.left or peer.heartbeat.view is None or lists_us(peer):
+                    peer.foreign_since = None
+            self._foreign = tuple(
+                peer for peer in self.peers.values() if not (peer.left or peer.heartbeat.view is None or lists_us(peer))
+            )
+            self._foreign_of = self.revision
+        return self._foreign
 
     def is_calm(self, view: View) -> bool:
         """Whether all that were heard are alive, list this node in the same view, and lack no link: then time changes
         nothing before `deadline()`."""
         return (
             len(self.peers) == len(view.members) - 1
-            and not self._missing_since
+            and not self._links.missing_since
             and not self._hearsay_since
             and all(self._is_with_us(peer, view) for peer in self.peers.values())
         )
 
     def _is_with_us(self, peer: Peer, view: View) -> bool:
-        entry = peer.listed.get(self.me)
+        if peer.place < 0:
+            return False
+        entry = peer.heartbeat.heard[peer.place]
         return (
             peer.alive
-            and peer.member in view.members
-            and peer.heartbeat.view == view.id
-            and entry is not None
             and entry.alive
             and entry.in_view
+            and peer.heartbeat.view == view.id
+            and peer.member in view.members
         )
 
     def are_acquainted(self, some: Collection[Member], others: Collection[Member]) -> bool:
         """Whether each of `some` and each of `others` take each other for alive, by what `cliques` saw last."""
-        return not any(
-            (one in some and other in others) or (other in some and one in others) for one, other in self._missing_since
-        )
+        return self._links.are_whole(some, others)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _linked(self, now: float, one: Member, other: Member) -> bool:
-        if self.me in (one, other) and not (self.is_alive(one) and self.is_alive(other)):
-            return False
-        since = self._missing_since.get((one, other) if one < other else (other, one))
-        return since is None or now - since < self._cap
+    def _read(self, peer: Peer, heard: Collection[Heard]) -> None:
+        """Its heartbeat says something new of the peers; a name may be there in two lives."""
+        listed = [heard_member(entry) for entry in heard]
+        peer.place = listed.index(self.me) if self.me in listed else -1
+        peer.names = frozenset(member for member, entry in zip(listed, heard, strict=True) if entry.alive)
+        companions = [m for m, entry in zip(listed, heard, strict=True) if entry.alive and entry.in_view]
+        peer.companions, peer.unheard_of = frozenset(companions), None
+        self.revision += 1
 
-    def _strangers(self, vertices: Collection[Member]) -> list[tuple[Member, Member]]:
-        """The pairs of which one does not take the other for alive; the smaller member first. One whom we do not hear
-        is taken to agree with us."""
-        everybody = frozenset(vertices)
-        here = frozenset((self.me, *(peer.member for peer in self.alive())))
-        found = set()
-        for one in vertices:
-            hears = self.peers[one.name].names if one != self.me and one in here else here
-            for other in everybody - hears:
-                if other != one:
-                    found.add((one, other) if one < other else (other, one))
-        return sorted(found)
+    def _note_unheard(self, peer: Peer, live: tuple[Peer, ...]) -> None:
+        strange = peer.companions - self._here
+        names = {member.name for member in self._here} if strange else ()
+        peer.unheard = tuple(sorted(member for member in strange if member.name not in names))
+        peer.unheard_of = live
+
+    def _apart(self, now: float) -> dict[Member, set[Member]]:
+        """Who cannot be in one view with whom: links that have been missing for long; and, for this node, nobody will
+        do but those that it hears."""
+        apart = self._links.missing_for(self._cap, now)
+        for member in self._vertices:
+            if not self.is_alive(member):
+                apart.setdefault(self.me, set()).add(member)
+                apart.setdefault(member, set()).add(self.me)
+        return apart
 
     def last_said_at(self) -> float:
         """When the last beat was said."""
@@ -363,6 +389,7 @@ class Detector:
 
     def _suspect(self, peer: Peer, cause: str) -> None:
         peer.alive, peer.cause = False, cause
+        self._due.drop(peer.member.name)
         self._changed()
 
     def _changed(self) -> None:
@@ -372,6 +399,13 @@ class Detector:
 
     def _expect(self, peer: Peer) -> None:
         peer.suspect_at = peer.last_heard + self.timeout_s(peer)
+        if peer.alive:
+            self._plan(peer)
+
+    def _plan(self, peer: Peer) -> None:
+        """When it is to be asked or suspected has changed."""
+        suspect_at, probe_at = max(peer.suspect_at, self._not_before), self._probe_at(peer)
+        self._due.put(peer.member.name, suspect_at if suspect_at < probe_at else probe_at)
 
     def _silent(self, peer: Peer) -> bool:
         """Whether nothing fresh of the peer was heard since two beats ago by our own count."""
@@ -382,6 +416,11 @@ class Detector:
         late = peer.last_heard + PROBE_AFTER_INTERVALS * self._interval
         again = peer.probed_at + PROBE_EVERY_INTERVALS * self._interval
         return late if late > again else again
+
+
+def lists_us(peer: Peer) -> bool:
+    """Whether the peer's view, as its last heartbeat tells it, has this very life of this node."""
+    return peer.place >= 0 and peer.heartbeat.heard[peer.place].in_view
 
 
 def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import assert_never
 
 from duravip import events
+from duravip.cluster.detector import lists_us
 from duravip.cluster.messages import (
     AnyMessage,
     Heartbeat,
@@ -31,7 +32,6 @@ from duravip.cluster.messages import (
     Wish,
 )
 from duravip.cluster.parts import Parts
-from duravip.cluster.shadow import lists_us
 from duravip.model import Member
 
 

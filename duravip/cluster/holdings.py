@@ -180,7 +180,7 @@ class Holdings:
             self.revision += 1
 
     def deadline(self) -> float:
-        return min(self._retry_at.values(), default=math.inf)
+        return min(self._retry_at.values()) if self._retry_at else math.inf
 
     def _release(self, address: Address, holding: Holding) -> ReleaseAddress:
         self._move(address, HoldState.RELEASING)

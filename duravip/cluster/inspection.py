@@ -17,7 +17,7 @@ from duravip.cluster.holdings import HoldState
 from duravip.cluster.lease import Lease
 from duravip.cluster.messages import Charter, DrainAsked, Pinned
 from duravip.cluster.parts import Parts
-from duravip.model import Address, Decision, Evidence, NodeName, Table, View
+from duravip.model import Address, Decision, Evidence, NodeName, Table, TableDigest, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,8 @@ class Inspection:
     @property
     def number(self) -> int:
         """The last message delivered in the view."""
-        agreed = self._parts.succession.agreed
-        return agreed.number if agreed is not None else 0
+        term = self._parts.succession.term
+        return term.agreed.number if term is not None else 0
 
     @property
     def view_mature(self) -> bool:
@@ -75,8 +75,14 @@ class Inspection:
 
     @property
     def landscape(self) -> Landscape:
+        term = self._parts.succession.term
+        return term.agreed.landscape if term is not None else survey({})
+
+    @property
+    def in_force(self) -> Mapping[NodeName, TableDigest | None]:
+        """Each member's table, by the agreed state; None for one in no virtual membership."""
         agreed = self._parts.succession.agreed
-        return agreed.landscape if agreed is not None else survey({})
+        return agreed.tables if agreed is not None else {}
 
     @property
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.detector import Detector
@@ -31,6 +32,8 @@ SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others
 class Leadership:
     """Looks at the detector, drives the agreement. A node that has just booted listens first, for one failure
     time-out and one interval."""
+
+    DERIVED: ClassVar = ("_leader", "_leader_basis")  # from the rest: no part of the state
 
     def __init__(
         self,
@@ -52,15 +55,21 @@ class Leadership:
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
+        self._leader = me.name
+        self._leader_basis: object = None
 
     @property
     def leader(self) -> NodeName:
         """The smallest name of the clique among those that are in a view; among all when none is. A node that has
         just booted must not keep the others from acting while it listens."""
-        settled = {peer.member for peer in self._detector.alive() if peer.heartbeat.view is not None}
-        if self._agreement.view is not None:
-            settled.add(self._me)
-        return next((member.name for member in self.clique if member in settled), self.clique[0].name)
+        basis = (self._detector.revision, self.clique, self._agreement.view is not None)
+        if basis != self._leader_basis:
+            settled = {peer.member for peer in self._detector.alive() if peer.heartbeat.view is not None}
+            if self._agreement.view is not None:
+                settled.add(self._me)
+            self._leader = next((member.name for member in self.clique if member in settled), self.clique[0].name)
+            self._leader_basis = basis
+        return self._leader
 
     def forgive(self, now: float) -> None:
         """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,

@@ -86,7 +86,8 @@ def _size(pull: Pull) -> int:
 
 
 class Library:
-    """`wanted` changes with the heartbeats heard; `tick` says what to ask for."""
+    """`wanted` changes with the heartbeats heard; `tick` says what to ask for. `revision` grows with every table that
+    comes or goes."""
 
     def __init__(self, own: Table, *, retry_s: float) -> None:
         self._retry_s = retry_s
@@ -96,6 +97,7 @@ class Library:
         self._unused: list[TableDigest] = []
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
         self._surveyed: tuple[object, Landscape] | None = None
+        self.revision = 0
         self.own = self.add(own)
 
     def add(self, table: Table) -> TableDigest:
@@ -103,6 +105,7 @@ class Library:
         digest = digest_of(encoded)
         self._tables[digest] = table
         self._sizes[digest] = len(encoded)
+        self.revision += 1
         return digest
 
     def get(self, digest: TableDigest | None) -> Table | None:
@@ -149,6 +152,7 @@ class Library:
             gone = self._unused.pop(0)
             size -= self._sizes.pop(gone)
             del self._tables[gone]
+            self.revision += 1
             self._packed.pop(gone, None)
 
     def tick(self, now: float) -> list[TableWanted]:
@@ -163,7 +167,7 @@ class Library:
         return asked
 
     def deadline(self) -> float:
-        return min((pull.ask_at for pull in self._pulls.values()), default=math.inf)
+        return min(pull.ask_at for pull in self._pulls.values()) if self._pulls else math.inf
 
     def on_wanted(self, wanted: TableWanted) -> list[TableChunk]:
         """The pieces asked for; nothing when the table is not here."""
@@ -207,6 +211,7 @@ class Library:
             return False
         self._tables[digest] = table
         self._sizes[digest] = len(encoded)
+        self.revision += 1
         del self._pulls[digest]
         return True
 

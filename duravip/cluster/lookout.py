@@ -59,6 +59,7 @@ class Lookout:
         self._standing = standing
         self._rivals = rivals
         self._pulse = pulse
+        self._live: tuple[Peer, ...] = ()
         self._alive: dict[Member, Peer] = {}
         self._alive_of = -1  # the detector's revision that it follows from
         self._tables_heard: set[TableDigest] = set()
@@ -78,7 +79,7 @@ class Lookout:
         self._standing.shadow = cast(
             self._me,
             self._library.require(self._switching.table),
-            self._agreement.members() - {self._me},
+            self._agreement.companions(),
             self._detector,
             self._leadership,
             self._library,
@@ -90,7 +91,12 @@ class Lookout:
     def _watch_peers(self, now: float) -> list[Effect]:
         """Something was learnt of them."""
         self._alive_of = self._detector.revision
-        alive = {peer.member: peer for peer in self._detector.alive()}
+        live = self._detector.alive()
+        self._tables_heard = {peer.heartbeat.table for peer in live}
+        if live is self._live:
+            return []
+        self._live = live
+        alive = {peer.member: peer for peer in live}
         told: list[Effect] = []
         for member in sorted(self._alive.keys() - alive.keys()):
             peer = self._alive[member]
@@ -101,7 +107,6 @@ class Lookout:
         if alive.keys() != self._alive.keys():
             self._pulse.soon(now)
         self._alive = alive
-        self._tables_heard = {peer.heartbeat.table for peer in alive.values()}
         return told
 
     def friends(self) -> set[NodeName]:
@@ -117,14 +122,20 @@ class Lookout:
         return self._tables_heard
 
     def fetch_tables(self, agreed: AgreedState | None, now: float) -> list[TableWanted]:
-        basis = (self._detector.revision, self._switching.tables(), agreed.basis() if agreed is not None else None)
+        switching = self._switching
+        basis = (
+            self._detector.revision,
+            switching.table,
+            switching.prepared,
+            agreed.basis() if agreed is not None else None,
+        )
         if basis == self._fetched_for and self._library.complete():
             return []
         self._fetched_for = basis
         named: list[tuple[TableDigest, NodeName]] = [
             (peer.heartbeat.table, peer.member.name) for peer in self._detector.alive()
         ]
-        keep = self._switching.tables()
+        keep = switching.tables()
         if agreed is not None:
             keep |= agreed.tables_named()
             named += agreed.tables_prepared()

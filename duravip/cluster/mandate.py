@@ -32,7 +32,8 @@ RETREAT = 0.2  # of a mandate: so long before its end the node lets go
 
 class Mandate:
     """`charter`: the one of the last carried view, generation 0 before that. `until`: the end of the mandate, by this
-    node's clock. `has_left` says of a life whether it has said LEAVE."""
+    node's clock. `is_strict`: the present view goes by a charter; else there is nothing to be mandated. `has_left` says
+    of a life whether it has said LEAVE."""
 
     def __init__(self, me: Member, *, renews: bool, has_left: Callable[[Member], bool]) -> None:
         self._me = me
@@ -40,6 +41,7 @@ class Mandate:
         self._has_left = has_left
         self.charter = Charter()
         self.until = -math.inf
+        self.is_strict = False
         self._agreed: AgreedState | None = None
         self._echoes: dict[NodeName, float] = {}
         self._carried: tuple[Member, ...] = ()  # the last carried view
@@ -54,6 +56,7 @@ class Mandate:
     def installed(self, agreed: AgreedState, now: float) -> None:
         """A view begins."""
         self._agreed = agreed
+        self.is_strict = agreed.is_strict()
         self._echoes = {}
         if not agreed.is_carried():
             return
@@ -66,6 +69,7 @@ class Mandate:
     def chartered(self, charter: Charter) -> None:
         """A numbered message has changed the charter."""
         self.charter = charter
+        self.is_strict = bool(charter.rolls)
         self._wait_s = max(self._wait_s, wait_s(charter.rolls))
 
     def echoed(self, name: NodeName, said_at: float) -> None:
@@ -75,7 +79,7 @@ class Mandate:
     def confirm(self, beat_at: float) -> None:
         """`beat_at`: when this node's last beat was said; it has heard that itself."""
         agreed = self._agreed
-        if agreed is None or not agreed.is_strict() or not agreed.is_carried() or not self._renews:
+        if agreed is None or not self.is_strict or not agreed.is_carried() or not self._renews:
             return
         self._echoes[self._me.name] = beat_at
         since = min(
@@ -88,16 +92,16 @@ class Mandate:
 
     def may_hold(self, now: float) -> bool:
         """Whether what is held may be kept, and what is free be taken."""
-        return not self._is_strict() or now < self._retreat_at()
+        return not self.is_strict or now < self._retreat_at()
 
     def not_after(self) -> float:
         """When an order must be with the kernel at the latest."""
-        return self._retreat_at() if self._is_strict() else math.inf
+        return self._retreat_at() if self.is_strict else math.inf
 
     def waits_for(self, now: float) -> Mapping[NodeName, float]:
         """The missing whose lifetimes are waited out, and until when; none when there is nothing to wait for."""
         agreed = self._agreed
-        if agreed is None or not agreed.is_strict():
+        if agreed is None or not self.is_strict:
             return {}
         left = agreed.gone()
         return {
@@ -129,9 +133,9 @@ class Mandate:
 
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone changes an answer."""
-        times = [*self.waits_for(now).values()]
-        if self._is_strict():
-            times.append(self._retreat_at())
+        if not self.is_strict:
+            return math.inf
+        times = (*self.waits_for(now).values(), self._retreat_at())
         return min((at for at in times if at > now), default=math.inf)
 
     # --- the alarm -------------------------------------------------------------------------------------------------
@@ -139,7 +143,7 @@ class Mandate:
     def arm(self, *, holds: bool, now: float) -> tuple[ArmAlarm, ...]:
         """What the alarm must be changed to. `holds`: the kernel may have something of this node's."""
         at = self._armed_at
-        if not holds or not self._is_strict():
+        if not holds or not self.is_strict:
             at = math.inf
         elif self.until > now:
             at = self.until
@@ -147,9 +151,6 @@ class Mandate:
             return ()
         self._armed_at = at
         return (ArmAlarm(at=at),)
-
-    def _is_strict(self) -> bool:
-        return self._agreed is not None and self._agreed.is_strict()
 
     def _retreat_at(self) -> float:
         return self.until - RETREAT * self._length_s()

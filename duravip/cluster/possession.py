@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from duravip.cluster.agreement import Agreement
@@ -56,6 +57,9 @@ class Possession:
 
     def confirm(self, now: float) -> tuple[Effect, ...]:
         """A beat may have been echoed by a majority."""
+        if not self._mandate.is_strict:
+            self._tenure.lease.until = math.inf
+            return self._mandate.arm(holds=False, now=now)
         if self._agreement.may_take():
             self._mandate.confirm(self._detector.last_said_at())
         self._tenure.lease.until = self._mandate.not_after()

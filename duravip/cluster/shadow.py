@@ -26,11 +26,6 @@ from duravip.model import Address, Member, NodeName, Table
 SHADOW_TIMEOUTS = 2.0
 
 
-def lists_us(peer: Peer) -> bool:
-    """Whether the peer's view, as its last heartbeat tells it, has this very life of this node."""
-    return peer.place >= 0 and peer.heartbeat.heard[peer.place].in_view
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
     """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take."""
@@ -56,8 +51,8 @@ def cast(
     an unknown table, everything."""
     given_up: set[Address] = set()
     avoided: set[Address] = set()
-    for peer in detector.peers.values():
-        if peer.left or now - peer.last_heard > timeout_s or peer.heartbeat.view is None or lists_us(peer):
+    for peer in detector.foreign():
+        if now - peer.last_heard > timeout_s:
             peer.foreign_since = None
             continue
         if peer.foreign_since is None:
@@ -79,9 +74,7 @@ def cast(
 
 def _leads(peer: Peer, leader: NodeName) -> bool:
     """Whether the peer's view has the leader of this node's clique."""
-    return peer.member.name == leader or any(
-        member.name == leader and entry.in_view for member, entry in peer.listed.items()
-    )
+    return peer.member.name == leader or any(entry.name == leader and entry.in_view for entry in peer.heartbeat.heard)
 
 
 def _shared(own: Table, other: Table | None) -> set[Address]:

@@ -7,6 +7,7 @@ view is installed, so a promise for that view does not mention it.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.gateways import Gateways
@@ -25,6 +26,8 @@ class Standing:
     its view; `gateways`: who is asked then, by a policy that goes by that. `gone`: who has left, of those that may have
     had something under `strict` ownership."""
 
+    DERIVED: ClassVar = ("_blocked", "_blocked_basis")  # from the rest: no part of the state
+
     def __init__(self, parameters: Parameters) -> None:
         self._name = parameters.name
         self._weight = parameters.weight
@@ -42,6 +45,8 @@ class Standing:
         self.alone = False
         self.gateways = Gateways(parameters.on_isolation)
         self.gone: tuple[NodeName, ...] = ()
+        self._blocked = Blocked()
+        self._blocked_basis: object = None
 
     def on_install(self, *, alone: bool) -> None:
         self.suspended, self.expelled, self.alone = False, False, alone
@@ -61,7 +66,24 @@ class Standing:
         return self.alone and (self._releases or self.gateways.reaches_none)
 
     def blocked(self, refused: AddressSet, now: float) -> Blocked:
-        """What it may not own now. `refused`: by the kernel."""
+        """What it may not own now; the same object as long as nothing has changed. `refused`: by the kernel."""
+        basis = (
+            refused,
+            self.external,
+            self.unreachable,
+            self.claimed,
+            self.shadow,
+            self.suspended,
+            self.alone,
+            self.gateways.silent,
+            self.gateways.reaches_none,
+            now < self._namesake_until,
+        )
+        if basis != self._blocked_basis:
+            self._blocked, self._blocked_basis = self._blocks(refused, now), basis
+        return self._blocked
+
+    def _blocks(self, refused: AddressSet, now: float) -> Blocked:
         lasting = self.lasting_blocks(refused, now)
         if self.suspended:
             return Blocked("stalled or expelled", lasting.addresses, lasting.claimed)

@@ -98,7 +98,9 @@ class Tenure:
     def refused(self) -> AddressSet:
         """What the kernel would not have, or did not keep."""
         shunned = self._flapping.shunned()
-        return AddressSet((*self._refused, *shunned)) if self._refused or shunned else NOTHING
+        if not self._refused and not shunned:
+            return NOTHING
+        return AddressSet((*self._refused, *shunned))
 
     def basis(self) -> object:
         """Equal as long as nothing here has changed."""

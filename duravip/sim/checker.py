@@ -10,7 +10,8 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
     S1  two live processes with the same view never both have a VIP in their kernels, unless both claimed it in that
         view's state exchange; nobody orders to take what another one of its view still has, or has not yet been told
         to be rid of; and nobody keeps what its own agreed state gives to another.
-    S2  nobody keeps a VIP that its own agreed state calls BROKEN.
+    S2  nobody keeps a VIP that is BROKEN by the tables that its own agreed state says are in force, whether it has
+        their content or not.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
         nobody keeps one for long while alone under `hold-if-gateway` with a silent gateway;
         nobody takes one while drained or leaving; a LEAVE is said only with an empty kernel. Nobody renews what it
@@ -21,7 +22,8 @@ What is judged, by the properties' names in `docs/explanation/protocol.md`
     alarm  no process is killed by its alarm while all have been well for long, on a network that has been whole.
     L1  every manageable VIP with an eligible member is in exactly one kernel, every other in none.
     L2  all live nodes agree on view, number, owners and flags, and are mature; no node ever disagrees with its
-        coordinator.
+        coordinator, nor stays behind the coordinator's number for LAG_INTERVALS while all links are whole and both are
+        well.
     L3  an undisputed preference for an eligible node is honoured, unless `fail_back` says otherwise.
     L4  no chain of moves of single VIPs (of weight 1, in no group), each to another of its eligible members, would even
         out the loads: that is the same as optimal for these (Harvey et al., Semi-matchings for bipartite graphs and
@@ -46,13 +48,13 @@ from dataclasses import dataclass
 from duravip.cluster.charter import STRICT, mandate_s, roll_of
 from duravip.cluster.effects import ArmAlarm, Effect, RenewAddresses, TakeAddress
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import Flags, Landscape, survey
 from duravip.cluster.gateways import HOLD_IF_GATEWAY, SILENT_S
 from duravip.cluster.holdings import HoldState
-from duravip.cluster.inputs import Input
+from duravip.cluster.inputs import Input, Ticked
 from duravip.cluster.messages import AnyMessage, Leave, Roll
 from duravip.events import Balanced, Disagreement, Event
-from duravip.model import Address, Flag, Member, NodeName, View, ViewId
+from duravip.model import Address, Flag, Member, NodeName, Table, TableDigest, View, ViewId
 from duravip.sim.clock import Clock
 from duravip.sim.host import STRICT_DRIFT, Host, Process, SimulatedNode
 from duravip.sim.network import Network
@@ -66,6 +68,7 @@ DOUBT_TIMEOUTS = 0.97  # on a clock that is 1 % fast: nobody can have been silen
 LET_GO_S = 15.2  # the default `address_lifetime`, the kernel's slack, and a last order on its way
 MAX_VIEWS = 25
 ANSWER_SLACK_S = 0.3  # clocks that differ, and a last answer on its way
+LAG_INTERVALS = 5.0  # each heartbeat of the coordinator tells its number, and what is missing is asked for again
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
 
 
@@ -94,6 +97,9 @@ class Checker(Observer):
         self._max_inputs = MAX_INPUTS_PER_S
         self._timeout_s = 3.5
         self._let_go_s = LET_GO_S
+        self._lag_s = LAG_INTERVALS
+        self._behind: dict[NodeName, tuple[int, float]] = {}  # at which number, since when
+        self._tables: dict[TableDigest, Table] = {}
         self._installed: dict[NodeName, deque[float]] = {}
         self._clock: Clock
         self._network: Network
@@ -110,6 +116,7 @@ class Checker(Observer):
         if setup is not None:
             self._timeout_s = setup.timeout_s
             self._let_go_s = setup.let_go_s
+            self._lag_s = LAG_INTERVALS * setup.interval_s
             self._max_inputs = round(MAX_INPUTS_PER_S * max(1.0, 0.1 / setup.interval_s * len(setup.nodes) / 7))
 
     def _violated(self, rule: str, text: str) -> None:
@@ -149,18 +156,26 @@ class Checker(Observer):
             return
         if host.on_isolation == HOLD_IF_GATEWAY:
             self._judge_isolation(host, node, view)
-        roll = roll_of(host.table.settings)
-        self._rolls.add(roll)
-        if roll is not None and view.id not in self._carried and _has_majority(roll, view):
-            self._carried[view.id] = (self._clock.now, view.members)
+        if _is_strict(host):
+            roll = roll_of(host.table.settings)
+            self._rolls.add(roll)
+            if roll is not None and view.id not in self._carried and _has_majority(roll, view):
+                self._carried[view.id] = (self._clock.now, view.members)
+        else:
+            self._rolls.add(None)
+        if type(given) is Ticked:
+            self._judge_progress(host, node, view.id)
         seen = (node.landscape, view.id, node.number, node.mature, host.blocked, host.link_up)
         before = self._seen.get(host.name)
-        taken = [effect.address for effect in effects if type(effect) is TakeAddress]
+        taken: list[Address] = []
         for effect in effects:
-            if type(effect) is RenewAddresses:
-                self._judge_renewed(host, effect)
-            elif type(effect) is ArmAlarm and effect.at < math.inf and len(self._rolls) == 1:
-                self._judge_mandate(host, view, host.world_time(effect.at))
+            match effect:
+                case TakeAddress():
+                    taken.append(effect.address)
+                case RenewAddresses():
+                    self._judge_renewed(host, effect)
+                case ArmAlarm() if effect.at < math.inf and len(self._rolls) == 1:
+                    self._judge_mandate(host, view, host.world_time(effect.at))
         if taken:
             self._judge_taken(host, taken)
         if taken or before != seen:
@@ -240,9 +255,38 @@ class Checker(Observer):
                 text = f"{host.name} may hold in {view.id} until {end:.3f}, though {other} began at {since:.3f}"
                 self._violated("S4", text)
 
+    def _judge_progress(self, host: Host, node: SimulatedNode, view: ViewId) -> None:
+        """Nothing that was numbered is missed for long, be it the last."""
+        coordinator = self._hosts.get(view.coordinator)
+        if coordinator is None or coordinator.node is None or _view_id(coordinator.node) != view:
+            self._behind.pop(host.name, None)
+            return
+        number, since = self._behind.get(host.name, (-1, 0.0))
+        if coordinator.node.number <= node.number:
+            self._behind.pop(host.name, None)
+        elif number != node.number:
+            self._behind[host.name] = (node.number, self._clock.now)
+        else:
+            well_since = max(since, host.well_since, coordinator.well_since)
+            if min(self._clock.now - well_since, self._network.fair_for_s()) > self._lag_s:
+                given = coordinator.node.number
+                self._violated("L2", f"{host.name} stays at number {number} of {view}, though {given} was given")
+                del self._behind[host.name]
+
+    def _flags(self, node: SimulatedNode) -> Flags:
+        """Of the tables that are in force; what the node makes of them if it has them all."""
+        known = node.landscape.entries
+        if all(digest is None or name in known for name, digest in node.in_force.items()):
+            return node.landscape.flags
+        for host in self._hosts.values():
+            if host.process is not None:
+                self._tables.update(host.process.tables)
+        in_force = {name: self._tables.get(digest) for name, digest in node.in_force.items() if digest is not None}
+        return survey({name: table for name, table in in_force.items() if table is not None}).flags
+
     def _judge_kept(self, host: Host, process: Process) -> None:
         node = process.node
-        flags = node.landscape.flags
+        flags = self._flags(node)
         owners = node.owners()
         for address in sorted(node.held()):
             if node.holding_state(address) is HoldState.RELEASING:

@@ -496,7 +496,8 @@ def _trace(came_from: Mapping[int, tuple[int, str]], end: int) -> list[str]:
 
 
 def _fingerprint(node: Node) -> bytes:
-    """Of everything that the machine remembers, whatever order its dicts were filled in."""
+    """Of everything that the machine remembers, whatever order its dicts were filled in. What its parts call DERIVED
+    follows from the rest."""
     seen: dict[int, int] = {}
     return hashlib.blake2b(repr(_plain(node, seen)).encode(), digest_size=16).digest()
 
@@ -525,8 +526,9 @@ def _plain(value: object, seen: dict[int, int]) -> object:
         return "seen", seen[id(value)]
     seen[id(value)] = len(seen)
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    names = sorted({*getattr(value, "__dict__", ()), *(name for name in slots if hasattr(value, name))})
-    return (type(value).__name__, *((name, _plain(getattr(value, name), seen)) for name in names))
+    names = {*getattr(value, "__dict__", ()), *(name for name in slots if hasattr(value, name))}
+    state = sorted(names.difference(getattr(value, "DERIVED", ())))
+    return (type(value).__name__, *((name, _plain(getattr(value, name), seen)) for name in state))
 
 
 # --- where a search begins --------------------------------------------------------------------------------------------

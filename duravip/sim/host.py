@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol, assert_never
 
 from duravip.cluster.addresses import AddressSet
@@ -60,11 +60,12 @@ from duravip.cluster.inputs import (
 )
 from duravip.cluster.messages import Blocked, Charter, Round
 from duravip.cluster.parameters import Parameters
-from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, View
+from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, TableDigest, View
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
+from duravip.wire import codec
 from duravip.wire.link import Link, Received
 
 CLUSTER_GROUP = "simulated"
@@ -96,6 +97,8 @@ class SimulatedNode(Protocol):
     @property
     def landscape(self) -> Landscape: ...
     @property
+    def in_force(self) -> Mapping[NodeName, TableDigest | None]: ...
+    @property
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]: ...
 
     def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]: ...
@@ -105,6 +108,9 @@ class SimulatedNode(Protocol):
     def held(self) -> frozenset[Address]: ...
     def holding_state(self, address: Address) -> HoldState | None: ...
 
+
+_decode = lru_cache(maxsize=1024)(codec.decode)
+"""The same bytes come to several hosts: they are decoded once. Messages do not change."""
 
 MakeNode = Callable[[Parameters, Table, float], SimulatedNode]
 
@@ -119,18 +125,26 @@ class Process:
         self.table = table  # the one read last
         self.asked: Round | None = None  # the last switch of all that it was asked to read for
         self.aside: tuple[Round, Table] | None = None  # what it has read for one
-        self.addresses = {vip.address for vip in table.vips}  # of every table of this life: an old one may be in force
+        self.tables: dict[TableDigest, Table] = {}  # of this life: an old one may be in force
+        self.addresses: set[Address] = set()  # in any of them
+        self.learn(table)
         self.leaving = False
         self.alarm: object = None  # the one that counts
         self.slept_s = 0.0  # in suspensions of the machine that it has not heard of
         self.deadline = math.inf  # what the node said last; its own seconds
         self.timer_at = math.inf  # when the clock rings for it; the world's seconds
+        self.timer_for = math.inf  # the deadline that it rings for
         self.socket: deque[bytes] = deque()
         self.answers: deque[Answer] = deque()
 
     @property
     def frozen(self) -> bool:
         return self.customer.frozen
+
+    def learn(self, table: Table) -> None:
+        """It has read this one."""
+        self.tables[table.digest()] = table
+        self.addresses.update(vip.address for vip in table.vips)
 
 
 class Host:
@@ -261,9 +275,9 @@ class Host:
             self.accused_none = frozenset(view.members) if view is not None else frozenset()
         slept_s, process.slept_s = process.slept_s, 0.0
         if slept_s:
-            self._turn(process, Slept(seconds=slept_s))
+            self._turn(process, Slept(seconds=slept_s), self._time.now())
         self.kernel.thaw()
-        process.timer_at = math.inf
+        process.timer_at = process.timer_for = math.inf
         while process is self.process and (process.answers or process.socket):
             if process.answers and (not process.socket or self._random.random() < 0.5):
                 self._feed(process, process.answers.popleft())
@@ -338,7 +352,7 @@ class Host:
         self.table = table
         if self.process is not None:
             self.process.table = table
-            self.process.addresses |= {vip.address for vip in table.vips}
+            self.process.learn(table)
             self._feed(self.process, TableLoaded(table=table))
 
     def switch(self) -> None:
@@ -382,7 +396,7 @@ class Host:
         )
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),
-            Link(me=me, cluster_group=CLUSTER_GROUP, keys=(KEY,), mtu_bytes=MTU_BYTES),
+            Link(me=me, cluster_group=CLUSTER_GROUP, keys=(KEY,), mtu_bytes=MTU_BYTES, decode=_decode),
             Customer(lambda answer: self._answered(process, answer), self._stop),
             self.table,
         )
@@ -426,20 +440,20 @@ class Host:
             self._feed(process, PacketHeard(sender=opened.sender, messages=opened.messages, path="net"))
 
     def _tick_if_due(self) -> None:
-        process = self.process
-        if process is not None and not process.frozen and self.local_now() >= process.deadline:
-            self._turn(process, Ticked())
+        process, now = self.process, self._time.now()
+        if process is not None and now >= process.deadline and not process.frozen:
+            self._turn(process, Ticked(), now)
 
     def _feed(self, process: Process, given: Input) -> None:
         self._tick_if_due()
         if process is self.process:
-            self._turn(process, given)
+            self._turn(process, given, self._time.now())
         if process is self.process:
             self._set_timer(process)
 
-    def _turn(self, process: Process, given: Input) -> None:
+    def _turn(self, process: Process, given: Input, now: float) -> None:
         try:
-            effects = process.node.handle(given, now=self.local_now())
+            effects = process.node.handle(given, now=now)
         except Exception as error:
             self._end("raised")
             self._observer.failed(self, error)
@@ -554,24 +568,24 @@ class Host:
             self._feed(process, ConfigurationRead(round=asked, table=None, refusal=self.unreadable))
         else:
             process.aside = (asked, self.table)
-            process.addresses |= {vip.address for vip in self.table.vips}
+            process.learn(self.table)
             self._feed(process, ConfigurationRead(round=asked, table=self.table))
 
     # --- its clock and kernel -------------------------------------------------------------------------------
 
     def _set_timer(self, process: Process) -> None:
-        if process.deadline == math.inf:
+        if process.deadline >= process.timer_for:
             return
         when = self._time.when(process.deadline)
         if when < process.timer_at:
-            process.timer_at = when
+            process.timer_at, process.timer_for = when, process.deadline
             lateness_s = LATENESS_S * (0.1 + 0.9 * self._random.random())
             self._clock.at(when + lateness_s, lambda: self._ring(process, when))
 
     def _ring(self, process: Process, planned: float) -> None:
         if process is not self.process or process.frozen or process.timer_at != planned:
             return
-        process.timer_at = math.inf
+        process.timer_at = process.timer_for = math.inf
         self._tick_if_due()
         if process is self.process:
             self._set_timer(process)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -65,7 +67,7 @@ def run_schedule(
 ) -> Outcome:
     """Never raises for what goes wrong in the cluster: that is a violation. `setup` None: one that follows from the
     seed, with this `ownership`. `only`: the numbers of the troubles that happen. `bug` names one of `sim.bugs`."""
-    with planted(bug):
+    with planted(bug), _collected_later():
         referee = Tracer() if trace else Referee()
         world = World(seed, observer=referee, make_node=make_node)
         if setup is None:
@@ -95,6 +97,18 @@ def run_schedule(
         faults=tuple(f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults),
         trace=tuple(referee.lines) if isinstance(referee, Tracer) else (),
     )
+
+
+@contextmanager
+def _collected_later() -> Iterator[None]:
+    """A schedule makes much and throws little away in cycles: they can wait for its end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def shrink(

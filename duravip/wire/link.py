@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -67,9 +67,11 @@ class Link:
         mtu_bytes: int,
         plain: bool = False,
         versions: Sequence[int] = VERSIONS,
+        decode: Callable[[bytes], tuple[AnyMessage, ...] | Dropped] = codec.decode,
     ) -> None:
-        """`plain`: beside the keys, plain datagrams are said and understood too. Raises ValueError when `mtu_bytes`
-        leaves no room for a message, or the name is too long."""
+        """`plain`: beside the keys, plain datagrams are said and understood too. `decode`: `codec.decode`, or what
+        remembers its answers. Raises ValueError when `mtu_bytes` leaves no room for a message, or the name is too
+        long."""
         self.me = me
         self.keyring = Keyring(keys=tuple(keys), plain=plain)
         self._cluster_group = cluster_group
@@ -82,6 +84,7 @@ class Link:
         if self._piece_bytes < _SMALLEST_PIECE_BYTES:
             raise ValueError(f"an MTU of {mtu_bytes} bytes is too small for messages of {me.name}")
         self._next_body = 0
+        self._decode = decode
         self._partial: OrderedDict[Member, OrderedDict[int, _Partial]] = OrderedDict()
         self.counters: dict[DropReason, int] = dict.fromkeys(DropReason, 0)
 
@@ -167,7 +170,7 @@ class Link:
             body = joined
         elif kind != _WHOLE:
             return Dropped(DropReason.MALFORMED)
-        messages = codec.decode(body)
+        messages = self._decode(body)
         return messages if isinstance(messages, Dropped) else Received(opened.sender, messages)
 
     def _join(self, sender: Member, framed: bytes) -> bytes | Incomplete | Dropped:

@@ -35,9 +35,9 @@ FOUND_AT = {
     "leave-too-soon": (0, {"S3"}),
     "older-view": (150, {"S1"}),
     "late-release": (15, {"S1"}),
+    "reload-too-early": (100, {"S2"}),
+    "last-message-lost": (113, {"L2"}),
 }
-# Looked for, on the present schedules, in too few seeds to say: a soak has to find them, or the schedules are too kind.
-SOUGHT = {"reload-too-early", "last-message-lost"}
 SEEDS_TRIED = 400  # from there on, should the core's behaviour have shifted
 
 
@@ -63,7 +63,7 @@ def test_the_same_seed_is_the_same_run_whatever_the_hash_seed_and_another_seed_i
 
 
 def test_every_deliberate_bug_is_replayed() -> None:
-    assert {*FOUND_AT, *SOUGHT} == set(BUGS)
+    assert set(FOUND_AT) == set(BUGS)
 
 
 @pytest.mark.parametrize("bug", FOUND_AT)

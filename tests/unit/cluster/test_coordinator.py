@@ -93,14 +93,23 @@ class Desk:
             assert len(done) < 50
         return done
 
-    def report(self, member: Member, sequence: int, *, released: tuple[Address, ...] = (), as_of: int = 0) -> None:
+    def report(
+        self,
+        member: Member,
+        sequence: int,
+        *,
+        status: MemberStatus | None = None,
+        released: tuple[Address, ...] = (),
+        as_of: int = 0,
+    ) -> None:
+        """`status` None: what is agreed of the member."""
         self.coordinator.on_report(
             member.name,
             Report(
                 to=A.name,
                 view=self.agreed.view.id,
                 sequence=sequence,
-                status=self.agreed.status[member.name],
+                status=status if status is not None else self.agreed.status[member.name],
                 as_of=as_of,
                 released=AddressSet(released),
             ),
@@ -165,7 +174,7 @@ def test_a_new_table_comes_into_force_when_every_member_has_its_content() -> Non
     desk = Desk(state(A), state(B, table=ONLY_X, in_force=BOTH, has=(BOTH, ONLY_X)), state(C, has=(BOTH,)))
     assert desk.agreed.tables[B.name] == BOTH.digest()
     assert not any(isinstance(body, TableChosen) for body in desk.work(0.5))
-    desk.agreed.status[C.name] = MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest()))))
+    desk.report(C, 1, status=MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest())))))
     assert TableChosen(name=B.name, digest=ONLY_X.digest()) in desk.work(1.0)
     assert B.name not in desk.agreed.landscape.members[Y]
 
@@ -177,7 +186,7 @@ def test_one_that_lacks_a_table_for_too_long_is_in_no_virtual_membership_until_i
     assert TableChosen(name=C.name, digest=None) in bodies
     assert TableChosen(name=B.name, digest=ONLY_X.digest()) in bodies
     assert C.name not in desk.agreed.landscape.members[X]
-    desk.agreed.status[C.name] = MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest()))))
+    desk.report(C, 1, status=MemberStatus(table=BOTH.digest(), has=tuple(sorted((BOTH.digest(), ONLY_X.digest())))))
     assert TableChosen(name=C.name, digest=BOTH.digest()) in desk.work(TABLE_WAIT_S + 1)
 
 
@@ -247,7 +256,7 @@ def test_a_pin_ends_when_its_node_is_drained() -> None:
     desk = Desk(state(A, held=(X, Y)), state(B))
     desk.coordinator.on_wish(A.name, Pinned(by=A.name, sequence=1, address=X, node=B.name))
     desk.work(0.0)
-    desk.agreed.status[B.name] = msgspec.structs.replace(desk.agreed.status[B.name], drained=True)
+    desk.report(B, 1, status=msgspec.structs.replace(desk.agreed.status[B.name], drained=True))
     ended = [body for body in desk.work(0.1) if isinstance(body, Pinned)]
     assert [body.node for body in ended] == [None]
     assert desk.agreed.circumstances().pins == {}

@@ -19,13 +19,14 @@ from duravip.model import (
     NodeName,
     Reason,
     Table,
+    TableDigest,
     Use,
     View,
     ViewId,
     VipEntry,
     make_table,
 )
-from duravip.sim.checker import LET_GO_S, MAX_VIEWS, Checker
+from duravip.sim.checker import LAG_INTERVALS, LET_GO_S, MAX_VIEWS, Checker
 from duravip.sim.host import Host
 from duravip.sim.world import World
 
@@ -48,6 +49,7 @@ class Puppet:
         self.number = 1
         self.mature = True
         self.landscape: Landscape = survey({})
+        self.in_force: Mapping[NodeName, TableDigest | None] = {}
         self.claims_at_install: Mapping[Address, frozenset[NodeName]] = {}
         self.decisions: dict[Address, Decision] = {}
         self.holdings: dict[Address, HoldState] = {}
@@ -234,6 +236,44 @@ def test_a_broken_vip_that_stays_is_noticed() -> None:
     stage.node(A).landscape = survey({A: table(), B: table(binding="other")})
     stage.does(A)
     assert stage.rules() == {"S2"}
+
+
+def test_a_vip_that_is_broken_by_a_table_which_its_holder_lacks_is_noticed() -> None:
+    other = table(binding="other")
+    stage = Stage(tables=(table(), other))
+    node = stage.node(A)
+    node.landscape = survey({A: table()})
+    node.in_force = {A: table().digest(), B: None}
+    stage.holds(A)
+    assert stage.rules() == set()
+    node.in_force = {A: table().digest(), B: other.digest()}
+    node.number += 1
+    stage.does(A)
+    assert stage.rules() == {"S2"}
+
+
+@pytest.mark.parametrize(("behind_s", "found"), [(LAG_INTERVALS - 1, set()), (LAG_INTERVALS + 1, {"L2"})])
+def test_who_stays_behind_what_its_coordinator_has_numbered_is_noticed(behind_s: float, found: set[str]) -> None:
+    stage = Stage()
+    stage.node(A).number = 2
+    stage.world.clock.run_until(stage.world.clock.now + behind_s)
+    assert stage.rules() == found
+
+
+def test_who_is_behind_and_comes_on_is_well() -> None:
+    stage = Stage()
+    for number in range(2, 20):
+        stage.node(A).number, stage.node(B).number = number + 1, number
+        stage.world.clock.run_until(stage.world.clock.now + 1)
+    assert stage.rules() == set()
+
+
+def test_who_is_behind_on_a_bad_network_has_time() -> None:
+    stage = Stage()
+    stage.node(A).number = 2
+    stage.world.network.cut(A, B)
+    stage.world.clock.run_until(stage.world.clock.now + 3 * LAG_INTERVALS)
+    assert stage.rules() == set()
 
 
 def test_a_vip_outside_the_own_table_is_noticed() -> None:

@@ -11,7 +11,7 @@ from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import AddressAdded, Input, LeaveRequested, PacketHeard, Ticked
 from duravip.cluster.messages import Leave, Probe
 from duravip.cluster.parameters import Parameters
-from duravip.model import Address, Decision, NodeName, Table, View, make_table
+from duravip.model import Address, Decision, NodeName, Table, TableDigest, View, make_table
 from duravip.sim.host import SOCKET_DATAGRAMS, Host
 from duravip.sim.observer import Observer
 from duravip.sim.world import World
@@ -46,6 +46,10 @@ class Puppet:
     @property
     def landscape(self) -> Landscape:
         return survey({})
+
+    @property
+    def in_force(self) -> Mapping[NodeName, TableDigest | None]:
+        return {}
 
     @property
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:
