@@ -10,6 +10,7 @@ import enum
 import hashlib
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, NewType
 
@@ -33,6 +34,7 @@ Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 
+@lru_cache(maxsize=4096)
 def canonical_address(text: str) -> Address:
     """Raises ValueError when `text` is no IPv4 or IPv6 address."""
     return Address(str(ipaddress.ip_address(text)))

@@ -70,6 +70,7 @@ class AgreedState:
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
         self.number = 0
+        self._names = view.names()
         self._library = library
         self.previous: dict[NodeName, ViewId | None] = {s.member.name: s.previous for s in states}
         self.status: dict[NodeName, MemberStatus] = {s.member.name: s.status for s in states}
@@ -105,13 +106,14 @@ class AgreedState:
         self.landscape: Landscape
         self.informed = False
         self._surveys = 0
+        self._rolls_said: dict[NodeName, Roll | None] = {}  # by the tables in force
         self._circumstances: tuple[object, Circumstances] = (None, NO_CIRCUMSTANCES)
         self._survey()
 
     # --- questions -------------------------------------------------------------------------------------------------
 
     def names(self) -> tuple[NodeName, ...]:
-        return self.view.names()
+        return self._names
 
     def is_carried(self) -> bool:
         """Whether the members that are here may decide who holds what."""
@@ -135,11 +137,11 @@ class AgreedState:
 
     def voters(self, roll: Roll | None) -> frozenset[NodeName]:
         """The members whose tables in force say this; None: `available`."""
-        return frozenset(name for name, said in self._rolls_said().items() if said == roll)
+        return frozenset(name for name, said in self._rolls_said.items() if said == roll)
 
     def barred(self, name: NodeName) -> str:
         """Why the member may own nothing under this charter; "" when it may."""
-        return barred_words(name, self._rolls_said().get(name), self.charter.rolls)
+        return barred_words(name, self._rolls_said.get(name), self.charter.rolls)
 
     def settings(self) -> Settings:
         """The coordinator's, which are in force for all."""
@@ -242,11 +244,9 @@ class AgreedState:
 
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
-        state = hashlib.blake2b(f"{self.view.id}|{self.number}".encode(), digest_size=8)
-        for address in sorted(self.decisions):
-            decision = self.decisions[address]
-            state.update(f"|{address}={decision.owner}/{decision.reason.value}".encode())
-        return state.digest()
+        decided = [f"{address}={made.owner}/{made.reason.value}" for address, made in sorted(self.decisions.items())]
+        state = "|".join((str(self.view.id), str(self.number), *decided))
+        return hashlib.blake2b(state.encode(), digest_size=8).digest()
 
     # --- change ----------------------------------------------------------------------------------------------------
 
@@ -319,10 +319,6 @@ class AgreedState:
         for roll in body.charter.rolls:
             self.backers.setdefault(roll, frozenset(body.voters) & self.status.keys())
 
-    def _rolls_said(self) -> dict[NodeName, Roll | None]:
-        tables = {name: self._library.get(digest) for name, digest in self.tables.items()}
-        return {name: roll_of(table.settings) for name, table in tables.items() if table is not None}
-
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision
         if decision.owner is not None:
@@ -351,6 +347,8 @@ class AgreedState:
         self._surveys += 1
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
         self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
+        tables = {name: self._library.get(digest) for name, digest in self.tables.items()}
+        self._rolls_said = {name: roll_of(table.settings) for name, table in tables.items() if table is not None}
 
 
 def rounds_switched(states: tuple[MemberState, ...]) -> set[Round]:

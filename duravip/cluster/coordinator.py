@@ -92,6 +92,7 @@ class Coordinator:
         self._chartered_by = 0
         self._many_vips = many_vips
         self._answer: tuple[int, Mapping[Address, Decision]] = (-1, {})
+        self._even_at = -1  # the number of a state in which balancing had nothing to change
         self.question: Question | None = None
         self._idle_as_of: object = None  # of the agreed state, when there was nothing to do last
         self._idle_until = -math.inf
@@ -354,14 +355,19 @@ class Coordinator:
             if now < self._balance_at or not agreed.informed:
                 return None
             self._balance_at = now + agreed.settings().view_balance_interval
-            question = agreed.balancing() if not agreed.in_flight - agreed.overdue else None
+            if self._even_at == agreed.number or agreed.in_flight - agreed.overdue:
+                return None
+            question = agreed.balancing()
             if question is None:
                 return None
             if len(agreed.landscape.universe) >= self._many_vips:
                 self.question = question.kept()
                 return None
             changed = question.answer()
-        return Assigned(balancing=True, groups=_groups(changed)) if changed else None
+        if not changed:
+            self._even_at = agreed.number
+            return None
+        return Assigned(balancing=True, groups=_groups(changed))
 
 
 def _groups(changed: Mapping[Address, Decision]) -> tuple[Group, ...]:

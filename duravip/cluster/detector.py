@@ -311,15 +311,18 @@ class Detector:
             self._foreign_of = self.revision
         return self._foreign
 
-    def is_calm(self, view: View) -> bool:
-        """Whether all that were heard are alive, list this node in the same view, and lack no link: then time changes
-        nothing before `deadline()`."""
-        return (
-            len(self.peers) == len(view.members) - 1
-            and not self._links.missing_since
-            and not self._hearsay_since
-            and all(self._is_with_us(peer, view) for peer in self.peers.values())
-        )
+    def is_calm(self, view: View, now: float) -> bool:
+        """Whether all that were heard lately are alive, list this node in the same view, and lack no link, and nobody
+        in the view is missing: then time changes nothing before `deadline()`."""
+        if self._links.missing_since or self._hearsay_since:
+            return False
+        companions = 0
+        for peer in self.peers.values():
+            if self._is_with_us(peer, view):
+                companions += 1
+            elif peer.alive or now - peer.last_heard <= self._hearsay_limit:
+                return False
+        return companions == len(view.members) - 1
 
     def _is_with_us(self, peer: Peer, view: View) -> bool:
         if peer.place < 0:

@@ -48,6 +48,8 @@ class Flapping:
 
     def expire(self, now: float) -> None:
         """Forgets what is over."""
+        if not self._losses and not self._waiting and not self._shunned:
+            return
         for ends_at in (self._waiting, self._shunned):
             for address in [address for address, at in ends_at.items() if now >= at]:
                 del ends_at[address]

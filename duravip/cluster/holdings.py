@@ -69,6 +69,10 @@ class Holdings:
         holding = self._all.get(address)
         return holding.state if holding is not None else None
 
+    def states(self, state: HoldState) -> list[Address]:
+        """The addresses in this state, in no order."""
+        return [address for address, holding in self._all.items() if holding.state is state]
+
     def has(self, address: Address) -> bool:
         """Held or being taken."""
         return self.state(address) in (HoldState.TAKING, HoldState.HELD)

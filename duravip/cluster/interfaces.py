@@ -55,6 +55,8 @@ class Interfaces:
 
     def settled(self, now: float) -> tuple[str, ...]:
         """Those that may be used again from now on."""
+        if not self._falls:
+            return ()
         found = tuple(sorted(interface for interface, at in self._usable_at.items() if now >= at))
         for interface in found:
             del self._usable_at[interface], self._unusable[interface]

@@ -126,9 +126,8 @@ class Leadership:
 
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may change what `act` does."""
-        times = [since + SETTLE_INTERVALS * self._interval for since in self._newcomers.values()]
-        times += [since + wait for since in self._newcomers.values() for wait in (self._timeout, TABLE_WAIT_S)]
-        times.append(self._patient_until)
+        waits = (SETTLE_INTERVALS * self._interval, self._timeout, TABLE_WAIT_S)
+        times = [self._patient_until, *(since + wait for since in self._newcomers.values() for wait in waits)]
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
         return min((at for at in times if at > now), default=math.inf)

@@ -130,8 +130,10 @@ class Lease:
 
     def is_news(self) -> bool:
         """Whether the lifetime has been stretched, or shortened again, since this was True last."""
+        if self.lifetime_s == self._told_s:
+            return False
         low, high = sorted((self.lifetime_s, self._told_s))
-        if high <= low * TOLD_RATIO and (self.lifetime_s == self._told_s or self.lifetime_s != self.configured_s):
+        if high <= low * TOLD_RATIO and self.lifetime_s != self.configured_s:
             return False
         self._told_s = self.lifetime_s
         return True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,9 @@ MAX_UNUSED = 64  # tables kept that nobody names any more
 MAX_UNUSED_BYTES = 64 * 1024 * 1024  # of them, encoded
 MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
 MAX_KEPT_BYTES = 256 * 1024 * 1024  # of tables that others have sent, encoded
+
+_surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
+"""The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""
 
 _decoder = msgspec.msgpack.Decoder(Table)
 
@@ -96,7 +100,6 @@ class Library:
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
-        self._surveyed: tuple[object, Landscape] | None = None
         self.revision = 0
         self.own = self.add(own)
 
@@ -123,10 +126,11 @@ class Library:
         than tables."""
         known = {name: digest for name, digest in digests.items() if digest in self._tables}
         key = tuple(known.items())
-        if self._surveyed is None or self._surveyed[0] != key:
-            tables = {name: self._tables[digest] for name, digest in known.items() if digest is not None}
-            self._surveyed = (key, survey(tables))
-        return self._surveyed[1]
+        found = next((landscape for surveyed, landscape in _surveyed if surveyed == key), None)
+        if found is None:
+            found = survey({name: self._tables[digest] for name, digest in known.items() if digest is not None})
+            _surveyed.appendleft((key, found))
+        return found
 
     def complete(self) -> bool:
         """Nothing that is wanted is missing."""

@@ -71,8 +71,10 @@ class Lookout:
 
     def watch_links(self, now: float) -> tuple[list[Probe], list[Effect]]:
         """Who is alive, who could form a view, what must be left to views that will not have this node."""
-        self._detector.check(now)
-        probes = [Probe(to=peer.member.name) for peer in self._detector.to_probe(now)]
+        probes: list[Probe] = []
+        if now >= self._detector.deadline():
+            self._detector.check(now)
+            probes += [Probe(to=peer.member.name) for peer in self._detector.to_probe(now)]
         told = self._watch_peers(now) if self._detector.revision != self._alive_of else []
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
@@ -124,7 +126,7 @@ class Lookout:
     def fetch_tables(self, agreed: AgreedState | None, now: float) -> list[TableWanted]:
         switching = self._switching
         basis = (
-            self._detector.revision,
+            self.tables_heard(),
             switching.table,
             switching.prepared,
             agreed.basis() if agreed is not None else None,

@@ -143,6 +143,8 @@ class Mandate:
     def arm(self, *, holds: bool, now: float) -> tuple[ArmAlarm, ...]:
         """What the alarm must be changed to. `holds`: the kernel may have something of this node's."""
         at = self._armed_at
+        if not self.is_strict and at == math.inf:
+            return ()
         if not holds or not self.is_strict:
             at = math.inf
         elif self.until > now:

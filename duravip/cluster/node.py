@@ -11,7 +11,7 @@ Theory of operation
     heartbeat. Each part says when it must be looked at again; `next_deadline` is the smallest of those. A heartbeat
     of a member that says what its last one said changes nothing but how long ago it was heard: no part looks at that
     before its deadline, so the walk is left out. So it is at a tick for this node's own heartbeat alone, when nothing
-    followed from the last walk and everybody around is a well member of this node's view.
+    followed from the last walk and everybody around is a well member of this node's view, or has been silent for long.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
@@ -101,11 +101,14 @@ class Node(Inspection):
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
         if self._left:
             return math.inf
-        return max(min(self._due_at(), self._parts.detector.deadline()), self._last + 0.0005)
+        peers_at, due_at, soonest = self._parts.detector.deadline(), self._due_at(), self._last + 0.0005
+        earliest = due_at if due_at < peers_at else peers_at
+        return earliest if earliest > soonest else soonest
 
     def _due_at(self) -> float:
         """When something is due that no heartbeat of a member can put off."""
-        return min(self._parts.pulse.next_at, self._rest_due_at)
+        beat_at = self._parts.pulse.next_at
+        return beat_at if beat_at < self._rest_due_at else self._rest_due_at
 
     def _look_ahead(self) -> float:
         """The same, beside this node's own heartbeat."""
@@ -216,7 +219,7 @@ class Node(Inspection):
                 parts.standing.leaving = True
             case _:
                 assert_never(given)
-        if type(given) not in HOLDINGS_ONLY:
+        if type(given) not in HOLDINGS_ONLY and not (isinstance(given, Ticked) and self._leaves_peers_alone(now)):
             change = Change.EVERYTHING
         self._step(now, change)
         self._rest_due_at = self._look_ahead()
@@ -232,12 +235,16 @@ class Node(Inspection):
             and all(isinstance(message, Heartbeat) for message in self._out.messages)
             and parts.declaration.says_nothing
             and not parts.standing.has_namesake(now)
-            and parts.detector.is_calm(view)
+            and parts.detector.is_calm(view, now)
         )
+
+    def _leaves_peers_alone(self, now: float) -> bool:
+        """Whether time has changed nothing about peers and views."""
+        return self._is_calm and self._beats_alone < WALK_BEATS and now < self._parts.detector.deadline()
 
     def _only_beats(self, now: float) -> bool:
         """Whether a walk could do no more than say this node's heartbeat. Every WALK_BEATS one is made all the same."""
-        if not self._is_calm or now >= min(self._rest_due_at, self._parts.detector.deadline()):
+        if now >= self._rest_due_at or not self._leaves_peers_alone(now):
             return False
         self._beats_alone += 1
         return self._beats_alone < WALK_BEATS

@@ -50,6 +50,8 @@ class Outbox:
 
     def empty(self) -> tuple[Effect, ...]:
         """Everything that has gathered, in order."""
+        if not self.messages and not self.effects:
+            return ()
         self.flush()
         effects, self.effects = tuple(self.effects), []
         return effects

@@ -82,6 +82,8 @@ class Penalties:
 
     def deadline(self, now: float) -> float:
         """When, after `now`, a penalty ends."""
+        if not self._silences and not self._flaps:
+            return math.inf
         ends = [silence.until for silence in self._silences.values()]
         ends += [flaps.reuse_at() for flaps in self._flaps.values() if flaps.suppressed]
         return min((at for at in ends if at > now), default=math.inf)
@@ -123,6 +125,8 @@ class Penalties:
 
     def expire(self, now: float) -> None:
         """Forgets what is over."""
+        if not self._silences and not self._flaps:
+            return
         self._silences = {m: one for m, one in self._silences.items() if now < one.until + one.length_s}
         for member, flaps in list(self._flaps.items()):
             points = flaps.now(now)

@@ -53,7 +53,7 @@ class Possession:
 
     def goes_on(self, now: float) -> bool:
         """Whether the mandate says what it said when this was followed last."""
-        return self._mandate.may_hold(now) == self._may_hold_before
+        return not self._mandate.is_strict or self._mandate.may_hold(now) == self._may_hold_before
 
     def confirm(self, now: float) -> tuple[Effect, ...]:
         """A beat may have been echoed by a majority."""
@@ -69,6 +69,8 @@ class Possession:
         """The orders and announcements that make the holdings what they should be."""
         armed = self.confirm(now)
         orders = self._follow(now)
+        if not self._mandate.is_strict:
+            return [*armed, *orders]
         return [*armed, *self._mandate.arm(holds=len(self._tenure.holdings) > 0, now=now), *orders]
 
     def _follow(self, now: float) -> list[Effect]:

@@ -49,9 +49,12 @@ def cast(
 ) -> Shadow:
     """What the views that are heard leave to this node. `companions`: the other members of its own view. Of a view with
     an unknown table, everything."""
+    foreign = detector.foreign()
+    if not foreign:
+        return NO_SHADOW
     given_up: set[Address] = set()
     avoided: set[Address] = set()
-    for peer in detector.foreign():
+    for peer in foreign:
         if now - peer.last_heard > timeout_s:
             peer.foreign_since = None
             continue

@@ -168,11 +168,10 @@ class Tenure:
 
     def _announce_again(self, agreed: AgreedState) -> list[Effect]:
         said: list[Effect] = []
-        me = self._me
-        disputed = {address for address, claims in agreed.claims.items() if len(claims) > 1 or me not in claims}
-        for address in sorted(disputed | self._rivalled):
-            if self.holdings.state(address) is not HoldState.HELD:
-                continue
+        me, held = self._me, self.holdings.states(HoldState.HELD)
+        claims = agreed.claims
+        disputed = [a for a in held if a in claims and (len(claims[a]) > 1 or me not in claims[a])]
+        for address in sorted(self._rivalled.intersection(held).union(disputed)):
             if self._has_rival(agreed, address):
                 self._rivalled.add(address)
             elif address in self._rivalled:

@@ -78,6 +78,8 @@ class Wishes:
 
     def bodies(self, now: float) -> list[WishBody]:
         """What is still wished for."""
+        if not self._open:
+            return []
         self._open = {number: wish for number, wish in self._open.items() if now < wish[1]}
         return [body for body, _ in self._open.values()]
 

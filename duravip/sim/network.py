@@ -109,6 +109,10 @@ class Network:
         self._cut.clear()
         self._judge()
 
+    def is_whole(self) -> bool:
+        """Whether no link is cut."""
+        return not self._cut
+
     def connected(self, source: NodeName, target: NodeName) -> bool:
         return (source, target) not in self._cut
 

@@ -45,12 +45,15 @@ class Outages:
         def both_ways(one: NodeName, other: NodeName) -> bool:
             return one == other or (connected(one, other) and connected(other, one))
 
-        client = max(names, key=lambda name: sum(both_ways(name, other) for other in names))
-        return [
+        up = [
             host
             for host in world.hosts.values()
-            if host.process is not None and not host.process.frozen and host.link_up and both_ways(client, host.name)
+            if host.process is not None and not host.process.frozen and host.link_up
         ]
+        if world.network.is_whole():
+            return up
+        client = max(names, key=lambda name: sum(both_ways(name, other) for other in names))
+        return [host for host in up if both_ways(client, host.name)]
 
     def _look(self, addresses: tuple[Address, ...], in_sight: list[Host]) -> None:
         now = self._world.clock.now

@@ -20,7 +20,7 @@ SEEDS_TRIED = 60
 strictly = partial(run_schedule, ownership="strict")
 
 # The first seed in which each deliberate bug is found.
-FOUND_AT = dict.fromkeys(STRICT_BUGS, 0)
+FOUND_AT = {**dict.fromkeys(STRICT_BUGS, 0), "strict-mandate-from-the-answer": 67}
 
 
 def overlaps(outcomes: Iterable[Outcome]) -> list[str]:
