@@ -6,7 +6,7 @@ Rules of this file: a question changes nothing and tells nobody.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from duravip import __version__
@@ -88,6 +88,12 @@ class Inspection:
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:
         agreed = self._parts.succession.agreed
         return agreed.claimed_at_install if agreed is not None else {}
+
+    @property
+    def claims(self) -> Mapping[Address, Collection[NodeName]]:
+        """Who may have each address, by the agreed state."""
+        agreed = self._parts.succession.agreed
+        return agreed.claims if agreed is not None else {}
 
     def owners(self) -> Mapping[Address, Decision]:
         agreed = self._parts.succession.agreed

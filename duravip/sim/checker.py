@@ -9,7 +9,7 @@ Rules of this file
 What is judged, by the properties' names in `docs/explanation/protocol.md`
     S1  two live processes with the same view never both have a VIP in their kernels, unless both claimed it in that
         view's state exchange; nobody orders to take what another one of its view still has, or has not yet been told
-        to be rid of; and nobody keeps what its own agreed state gives to another.
+        to be rid of; and nobody keeps what its own agreed state gives to another, or says that it has no claim on.
     S2  nobody keeps a VIP that is BROKEN by the tables that its own agreed state says are in force, whether it has
         their content or not.
     S3  nobody keeps or takes a VIP outside its table, blocked, while immature, or alone under the policy `release`;
@@ -287,13 +287,15 @@ class Checker(Observer):
     def _judge_kept(self, host: Host, process: Process) -> None:
         node = process.node
         flags = self._flags(node)
-        owners = node.owners()
+        owners, claims = node.owners(), node.claims
         for address in sorted(node.held()):
             if node.holding_state(address) is HoldState.RELEASING:
                 continue
             decision = owners.get(address)
             if decision is not None and decision.owner != host.name:
                 self._violated("S1", f"{host.name} keeps {address}, which {decision.owner} owns ({node.number})")
+            if host.name not in claims.get(address, ()):
+                self._violated("S1", f"{host.name} keeps {address} without a claim on it ({node.number})")
             if Flag.BROKEN in flags.get(address, ()):
                 self._violated("S2", f"{host.name} keeps {address}, which is BROKEN")
             if address not in process.addresses:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache, partial
 from typing import Protocol, assert_never
 
@@ -100,6 +100,9 @@ class SimulatedNode(Protocol):
     def in_force(self) -> Mapping[NodeName, TableDigest | None]: ...
     @property
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]: ...
+
+    @property
+    def claims(self) -> Mapping[Address, Collection[NodeName]]: ...
 
     def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]: ...
     def next_deadline(self) -> float: ...

@@ -34,7 +34,7 @@ FOUND_AT = {
     "no-balance": (0, {"L4"}),
     "leave-too-soon": (0, {"S3"}),
     "older-view": (150, {"S1"}),
-    "late-release": (15, {"S1"}),
+    "late-release": (31, {"S1"}),
     "reload-too-early": (100, {"S2"}),
     "last-message-lost": (113, {"L2"}),
 }

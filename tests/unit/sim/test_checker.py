@@ -1,7 +1,7 @@
 """Each broken promise is noticed, and what is allowed is not: with puppets that believe what the test says."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -53,6 +53,7 @@ class Puppet:
         self.claims_at_install: Mapping[Address, frozenset[NodeName]] = {}
         self.decisions: dict[Address, Decision] = {}
         self.holdings: dict[Address, HoldState] = {}
+        self.unclaimed: set[NodeName] = set()
         self.effects: tuple[Effect, ...] = ()
 
     def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]:
@@ -62,6 +63,10 @@ class Puppet:
 
     def next_deadline(self) -> float:
         return self.now + 0.5
+
+    @property
+    def claims(self) -> Mapping[Address, Collection[NodeName]]:
+        return {address: {self.me.name} - self.unclaimed for address in self.holdings}
 
     def owners(self) -> Mapping[Address, Decision]:
         return self.decisions
@@ -228,6 +233,13 @@ def test_an_address_on_its_way_out_is_not_kept() -> None:
     stage.node(A).number += 1
     stage.does(A, ReleaseAddress(address=X, interface=None, prefix=32))
     assert stage.rules() == set()
+
+
+def test_keeping_what_the_agreed_state_knows_no_claim_on_is_noticed() -> None:
+    stage = Stage()
+    stage.node(A).unclaimed = {A}
+    stage.holds(A)
+    assert stage.rules() == {"S1"}
 
 
 def test_a_broken_vip_that_stays_is_noticed() -> None:

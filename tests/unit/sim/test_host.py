@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from duravip.cluster.effects import Effect, Left, Send, TakeAddress
@@ -53,6 +53,10 @@ class Puppet:
 
     @property
     def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]:
+        return {}
+
+    @property
+    def claims(self) -> Mapping[Address, Collection[NodeName]]:
         return {}
 
     def owners(self) -> Mapping[Address, Decision]:
