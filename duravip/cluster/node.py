@@ -161,8 +161,16 @@ class Node(Inspection):
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
                     self._out.effects += parts.possession.confirm(now)
                     if parts.possession.goes_on(now):
-                        return self._out.empty()
-                    change = Change.HOLDINGS
+                        if not self._follows_pace(given, now):
+                            return self._out.empty()
+                        if self._only_beats(now):
+                            self._beat(now)
+                            return self._out.empty()
+                        change = Change.EVERYTHING
+                    else:
+                        change = Change.HOLDINGS
+                elif change is Change.HOLDINGS and now < self._rest_due_at and self._gives_orders(now):
+                    return self._out.empty()
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
             case KernelAnswered():
@@ -225,6 +233,26 @@ class Node(Inspection):
         self._rest_due_at = self._look_ahead()
         self._is_calm, self._beats_alone = self._has_calmed(now), 0
         return self._out.empty()
+
+    def _gives_orders(self, now: float) -> bool:
+        """Whether what was heard lets this node take or give up something. Clients wait for that: the rest of the walk,
+        what the coordinator numbers above all, is due when the kernel has been told."""
+        orders = self._parts.possession.follow(now)
+        self._out.effects += orders
+        if orders:
+            self._rest_due_at = now
+            self._is_calm = False
+        return len(orders) > 0
+
+    def _follows_pace(self, heard: PacketHeard, now: float) -> bool:
+        """Whether the member has beaten that sets the pace, and this node does so with it."""
+        view = self._parts.agreement.view
+        return (
+            view is not None
+            and heard.sender == view.members[0]
+            and isinstance(heard.messages[0], Heartbeat)
+            and self._parts.pulse.follow(now)
+        )
 
     def _has_calmed(self, now: float) -> bool:
         """Whether nothing followed from this walk, and everybody around is a well member of this node's view."""

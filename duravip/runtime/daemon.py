@@ -41,6 +41,7 @@ from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
 from duravip.runtime.life import AlarmLike, AnnouncerLike, ClaimWatchLike, GatewayWatchLike, Life, Surroundings
 from duravip.runtime.opening import blaming, open_backend, open_notifier, open_transport
+from duravip.runtime.priority import come_first
 from duravip.runtime.ready import notify
 from duravip.runtime.rekeying import keyring_of, warn
 from duravip.runtime.reloading import diagnostic_text
@@ -217,6 +218,7 @@ async def run_daemon(daemon: Daemon) -> None:
     """A daemon that obeys signals: SIGTERM and SIGINT hand over and leave, a second one takes everything off
     at once; SIGHUP reads the configuration again."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    come_first()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             life: Life | None = None

@@ -89,6 +89,7 @@ class Guard:
     ) -> None:
         """Unless it was dismissed it does what it is for, as if the daemon had died. Returns when it has ended."""
         if self._end is not None:
+            self._tell(b"")
             self._end.shutdown(socket.SHUT_WR)
             with trio.move_on_after(END_LIMIT_S, shield=True) as patience:
                 await trio.lowlevel.wait_readable(self._end)
@@ -109,9 +110,16 @@ class Guard:
         self._tell(b"".join(_on(address, request) for address, request in new.items()))
 
     def forget(self, addresses: Sequence[Address]) -> None:
-        """These are off, for certain."""
-        known = [address for address in addresses if self._known.pop(address, None) is not None]
-        self._tell(b"".join(b"off %s\n" % address.encode() for address in known))
+        """These are off, for certain. It hears of that in a moment: somebody waits for what is done first, and to take
+        off once more what is off does no harm."""
+        for address in addresses:
+            request = self._known.pop(address, None)
+            if request is None or self._end is None:
+                continue
+            self._unsent += b"off %s\n" % address.encode()
+            self._has_unsent.set()
+            if not request:  # it would keep the guard from saying LEAVE
+                self._send(self._end)
 
     def say_last(self, leave: Sequence[bytes]) -> None:
         """The keys have changed: it would have to say these."""
@@ -228,10 +236,8 @@ class Guard:
             self._tell(b"paths %s\n" % paths)
 
     def _tell(self, lines: bytes) -> None:
-        if self._end is None or not lines:
-            return
-        self._unsent += lines
-        if not self._has_unsent.is_set():
+        if self._end is not None:
+            self._unsent += lines
             self._send(self._end)
 
     def _send(self, end: socket.socket) -> None:

@@ -94,7 +94,7 @@ class NetlinkBackend:
     async def undo(self, placements: Sequence[Placement]) -> Sequence[bytes]:
         plumbed = await self.list() if any(asked.interface is None for asked in placements) else ()
         places = [asked.interface or connected_interface(asked.address, plumbed) or "" for asked in placements]
-        index_of = {interface: _index(interface) for interface in set(places)}
+        index_of = {interface: _index(interface) or 0 for interface in set(places)}
         return [
             codec.delete_request(asked.address, index_of[interface], asked.prefix, sequence=0)
             if index_of[interface]
@@ -109,7 +109,7 @@ class NetlinkBackend:
 
     async def _batch(
         self,
-        job: Callable[[socket.socket, Sequence[Placement], Set[str]], work.Outcome],
+        job: work.Job,
         placements: Sequence[Placement],
     ) -> Sequence[Answer]:
         """The job; and, if interfaces must learn to keep siblings first, the job once more."""
@@ -134,7 +134,7 @@ class NetlinkBackend:
 
     async def _do(
         self,
-        job: Callable[[socket.socket, Sequence[Placement], Set[str]], work.Outcome],
+        job: work.Job,
         placements: Sequence[Placement],
         keeping: Set[str],
     ) -> work.Outcome:
@@ -144,7 +144,7 @@ class NetlinkBackend:
             link = self._at_hand or self._open(rtnetlink.open_socket(answer_limit_s=_LOOP_ANSWER_LIMIT_S))
             self._at_hand = None
             try:
-                outcome = job(link, placements, keeping)
+                outcome = job(link, placements, keeping, _index)
             except BaseException:
                 self._drop(link)
                 raise
@@ -190,12 +190,12 @@ class NetlinkBackend:
         self._at_hand = None
 
 
-def _index(interface: str) -> int:
-    """0: there is none of that name."""
+def _index(interface: str) -> int | None:
+    """None: there is none of that name."""
     try:
         return socket.if_nametoindex(interface)
     except OSError:
-        return 0
+        return None
 
 
 def _reason(error: OSError) -> str:

@@ -18,13 +18,17 @@ from __future__ import annotations
 import errno
 import math
 import socket
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Protocol
 
 from duravip.model import Address
 from duravip.plugin.api import Answer, Placement, Plumbed, connected_interface
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
+
+Numbering = Callable[[str], int | None]
+"""The number of an interface in the network namespace of the thread that asks; None: there is none of that name."""
 
 _GONE = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV})
 _UNFIT = "waits for promote_secondaries"
@@ -39,6 +43,19 @@ class Outcome:
     answers: tuple[Answer, ...]
     wants_promotion: Mapping[Address, str]
     size: int = 0
+
+
+class Job(Protocol):
+    """One of `add`, `renew` and `remove`."""
+
+    def __call__(
+        self,
+        link: socket.socket,
+        placements: Sequence[Placement],
+        keeping: Set[str],
+        number: Numbering | None = None,
+        /,
+    ) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +91,16 @@ def look(link: socket.socket) -> Machine:
     return Machine(plumbed=plumbed, index_of=index_of, certain=certain)
 
 
-def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
-    """Raises OSError when the kernel's answer is lost."""
+def add(
+    link: socket.socket, placements: Sequence[Placement], keeping: Set[str], number: Numbering | None = None
+) -> Outcome:
+    """`number`: a quicker way to an interface's number than over the socket. Raises OSError when the kernel's answer is
+    lost."""
     if any(asked.interface is None for asked in placements):
         machine = look(link)
         index_of, plumbed = machine.index_of, machine.plumbed
     else:
-        index_of, plumbed = _named(link, placements), ()
+        index_of, plumbed = _named(link, placements, number), ()
 
     places: list[tuple[str, str]] = []  # interface ("" if none is known) and what speaks against it ("" if nothing)
     requests: list[bytes] = []
@@ -106,9 +126,11 @@ def add(link: socket.socket, placements: Sequence[Placement], keeping: Set[str])
     return Outcome(answers=_exchanged(link, placements, places, requests), wants_promotion=wants)
 
 
-def renew(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
+def renew(
+    link: socket.socket, placements: Sequence[Placement], keeping: Set[str], number: Numbering | None = None
+) -> Outcome:
     """Raises OSError when the kernel's answer is lost. Which siblings are kept was settled when they were added."""
-    index_of = _named(link, placements)
+    index_of = _named(link, placements, number)
     _take_off_immortals(link, placements, index_of)
     places: list[tuple[str, str]] = []
     requests: list[bytes] = []
@@ -137,10 +159,10 @@ def _take_off_immortals(link: socket.socket, placements: Sequence[Placement], in
     rtnetlink.exchange(link, requests, not_after=min(asked.not_after for asked in placements))
 
 
-def _named(link: socket.socket, placements: Sequence[Placement]) -> dict[str, int]:
+def _named(link: socket.socket, placements: Sequence[Placement], number: Numbering | None) -> dict[str, int]:
     """The interfaces that are asked for and exist."""
     names = {asked.interface for asked in placements if asked.interface}
-    numbers = {name: rtnetlink.index_of(link, name) for name in names}
+    numbers = {name: number(name) if number is not None else rtnetlink.index_of(link, name) for name in names}
     return {name: index for name, index in numbers.items() if index is not None}
 
 
@@ -165,8 +187,10 @@ def _exchanged(
     return tuple(answers)
 
 
-def remove(link: socket.socket, placements: Sequence[Placement], keeping: Set[str]) -> Outcome:
-    """Raises OSError when the kernel's answer is lost."""
+def remove(
+    link: socket.socket, placements: Sequence[Placement], keeping: Set[str], number: Numbering | None = None
+) -> Outcome:
+    """Wherever they are, so `number` is of no use. Raises OSError when the kernel's answer is lost."""
     machine = look(link)
     spots: dict[Address, list[tuple[str, int]]] = {asked.address: [] for asked in placements}
     for row in machine.plumbed:

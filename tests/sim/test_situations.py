@@ -8,13 +8,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from duravip.cluster.effects import ReleaseAddress, TakeAddress
+from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_IN_FLIGHT
-from duravip.cluster.inputs import AnnounceRequested, MoveRequested
-from duravip.cluster.messages import Assigned, DrainAsked, Leave, Numbered, Propose
+from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
+from duravip.cluster.messages import Assigned, DrainAsked, Heartbeat, Leave, Numbered, Propose, Report
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
+from duravip.sim.host import Host
 from duravip.sim.network import Weather
 from duravip.sim.world import World
 from duravip.testing.situation import VIPS, Situation, entry, table
@@ -518,3 +519,44 @@ def test_a_drain_goes_on_where_it_was_when_a_view_changes_meanwhile() -> None:
     situation["c"].crash()
     situation["c"].kernel.present.clear()
     situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 2.0)
+
+
+def test_what_was_let_go_is_taken_before_anything_is_numbered() -> None:
+    situation = Situation("a", "b", "c").booted()
+    turns: list[tuple[str, Input, tuple[Effect, ...]]] = []
+    judge = situation.diary.handled
+
+    def handled(host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        turns.append((str(host.name), given, effects))
+        judge(host, given, effects)
+
+    situation.diary.handled = handled
+    situation["c"].leave()
+    situation.run(0.5)
+    answers = [
+        effects
+        for name, given, effects in turns
+        if name == "a" and isinstance(given, PacketHeard) and any(isinstance(m, Report) for m in given.messages)
+    ]
+    taking = [effects for effects in answers if any(isinstance(effect, TakeAddress) for effect in effects)]
+    assert taking
+    said = [
+        message for effects in taking for effect in effects if isinstance(effect, Send) for message in effect.messages
+    ]
+    assert not any(isinstance(message, Numbered) for message in said)
+    situation.mend()
+
+
+def test_the_members_of_a_view_beat_when_its_first_one_does() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation.run(1.0)
+    since = situation.now
+    situation.run(2.0)
+    beats = {name: [] for name in "abc"}
+    for at, who, message in situation.diary.said:
+        if at > since and isinstance(message, Heartbeat):
+            beats[str(who)].append(at)
+    for follower in "bc":
+        late_s = [min(at - pace for pace in beats["a"] if pace <= at) for at in beats[follower][1:]]
+        assert max(late_s) < 0.005
+    assert all(19 <= len(said) <= 21 for said in beats.values())
