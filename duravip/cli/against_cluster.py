@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from duravip.cli.between_nodes import FLAG_CODES, listed, place, settings_that_differ, what_differing_does
+from duravip.cli.between_nodes import FLAG_CODES, place, settings_that_differ, what_differing_does
+from duravip.cli.common import listed
 from duravip.cluster.flags import Landscape, survey
 from duravip.config.diagnostics import Diagnostic, Findings, Related
 from duravip.config.node_config import NodeConfig
@@ -47,7 +48,7 @@ def compare_with(running: Running, nodes: Sequence[NodeConfig]) -> tuple[Diagnos
         if node.name not in running.tables:
             findings.info(
                 "DV613",
-                f"{node.name} is no member of the view now: {', '.join(sorted(running.tables)) or 'nobody is'}",
+                f"{node.name} is no member of the view now: {listed(sorted(running.tables), ', ') or 'nobody is'}",
                 node.written.get("nodename", Origin(node.file)),
                 "names are compared whole; a node that is new joins when it is started",
             )

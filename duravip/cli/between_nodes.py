@@ -1,13 +1,15 @@
 """What is wrong between configurations that are each fine: the DV5xx diagnostics of `duravip check`.
 
 The flags themselves come from `cluster.flags`, as in the daemon; this file only puts them into words, and
-adds what a running cluster would notice too late.
+adds what a running cluster would notice too late. What holds for many nodes alike is said once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
+from duravip.cli.common import listed
 from duravip.cluster.flags import Landscape
 from duravip.config.diagnostics import Diagnostic, Findings, Related, shown
 from duravip.config.node_config import NodeConfig
@@ -32,7 +34,7 @@ _MUST_AGREE = {
 }
 """Option -> field of model.Settings."""
 
-_NAMED = 3  # addresses or sentences that a message names before it only counts the rest
+V = TypeVar("V")
 
 
 def compare(nodes: Sequence[NodeConfig], landscape: Landscape) -> tuple[Diagnostic, ...]:
@@ -51,9 +53,16 @@ def compare(nodes: Sequence[NodeConfig], landscape: Landscape) -> tuple[Diagnost
     return findings.as_found()
 
 
-def listed(texts: Sequence[str], separator: str) -> str:
-    more = len(texts) - _NAMED
-    return separator.join(texts[:_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+def _called(nodes: Sequence[NodeConfig]) -> str:
+    return listed([node.name for node in nodes], ", ")
+
+
+def _alike(nodes: Sequence[NodeConfig], of: Callable[[NodeConfig], V]) -> list[tuple[V, list[NodeConfig]]]:
+    """Each value that nodes have, and those that have it."""
+    found: dict[V, list[NodeConfig]] = {}
+    for node in nodes:
+        found.setdefault(of(node), []).append(node)
+    return list(found.items())
 
 
 def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings) -> None:
@@ -81,16 +90,19 @@ def place(evidence: Evidence, entry: VipEntry | None) -> Origin:
 
 
 def _settings(nodes: Sequence[NodeConfig], findings: Findings) -> None:
-    first = nodes[0]
-    for node in nodes[1:]:
-        for option, ours, theirs in settings_that_differ(node.table.settings, first.table.settings):
-            findings.warning(
-                "DV510",
-                f"{option} must be the same on all nodes: {ours} on {node.name}, {theirs} on {first.name}",
-                _written(node, option),
-                what_differing_does(option),
-                Related(_written(first, option), f"{theirs} on {first.name}"),
-            )
+    first, *others = nodes
+    differing: dict[tuple[str, str, str], list[NodeConfig]] = {}
+    for node in others:
+        for found in settings_that_differ(node.table.settings, first.table.settings):
+            differing.setdefault(found, []).append(node)
+    for (option, ours, theirs), where in differing.items():
+        findings.warning(
+            "DV510",
+            f"{option} must be the same on all nodes: {ours} on {_called(where)}, {theirs} on {first.name}",
+            _written(where[0], option),
+            what_differing_does(option),
+            Related(_written(first, option), f"{theirs} on {first.name}"),
+        )
 
 
 def what_differing_does(option: str) -> str:
@@ -120,17 +132,16 @@ def _written(node: NodeConfig, option: str) -> Origin:
 
 
 def _groups(nodes: Sequence[NodeConfig], findings: Findings) -> None:
-    first = nodes[0]
-    for node in nodes[1:]:
-        if node.local.cluster_group != first.local.cluster_group:
-            findings.warning(
-                "DV515",
-                f"{node.name} is in the cluster {shown(node.local.cluster_group)} and {first.name} in "
-                f"{shown(first.local.cluster_group)}: they will ignore each other",
-                _written(node, "cluster_group"),
-                "give both the same cluster_group",
-                Related(_written(first, "cluster_group"), f"{first.name} is in {shown(first.local.cluster_group)}"),
-            )
+    (group, [first, *_]), *others = _alike(nodes, lambda node: node.local.cluster_group)
+    for other, where in others:
+        findings.warning(
+            "DV515",
+            f"{_called(where)}: in the cluster {shown(other)}, and {first.name} in {shown(group)}: "
+            "they will ignore each other",
+            _written(where[0], "cluster_group"),
+            "give all the same cluster_group",
+            Related(_written(first, "cluster_group"), f"{first.name} is in {shown(group)}"),
+        )
 
 
 def _sets(
@@ -139,29 +150,36 @@ def _sets(
     entries: dict[NodeName, dict[Address, VipEntry]],
     findings: Findings,
 ) -> None:
-    for node in nodes:
-        lacking = [address for address in universe if address not in entries[node.name]]
+    for lacking, where in _alike(nodes, lambda node: tuple(a for a in universe if a not in entries[node.name])):
         if lacking:
+            does = "does" if len(where) == 1 else "do"
             findings.info(
                 "DV511",
-                f"{node.name} does not manage {len(lacking)} of {len(universe)} VIPs: {listed(lacking, ', ')}",
-                Origin(node.file),
+                f"{_called(where)} {does} not manage {len(lacking)} of {len(universe)} VIPs: {listed(lacking, ', ')}",
+                Origin(where[0].file),
                 "identical sets on all nodes are easier to understand",
             )
 
 
 def _mentions(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findings) -> None:
+    mentioned: dict[Address, list[tuple[NodeConfig, Origin]]] = {}
     for node in nodes:
         for address, origin in node.mentioned:
-            members = landscape.members.get(address)
-            if members:
-                findings.warning(
-                    "DV512",
-                    f"{address} is a VIP on {listed(members, ', ')}, but on {node.name} it is not enabled",
-                    origin,
-                    f"{node.name} will never own it nor take it off; write enable_duravip = true there too",
-                    *(Related(landscape.entries[one][address].origin, f"a VIP on {one}") for one in members),
-                )
+            if address in landscape.members:
+                mentioned.setdefault(address, []).append((node, origin))
+    for address, where in mentioned.items():
+        members = landscape.members[address]
+        (_, origin), *others = where
+        names = _called([node for node, _ in where])
+        findings.warning(
+            "DV512",
+            f"{address} is a VIP on {listed(members, ', ')}, but on {names} it is not enabled",
+            origin,
+            f"{names} will never own it nor take it off; write enable_duravip = true there too",
+            *(Related(landscape.entries[one][address].origin, f"a VIP on {one}") for one in members[:1]),
+            *(Related(origin, f"not enabled on {node.name}") for node, origin in others),
+            *(Related(landscape.entries[one][address].origin, f"a VIP on {one}") for one in members[1:]),
+        )
 
 
 def _prefixes(
@@ -173,16 +191,18 @@ def _prefixes(
     for address in universe:
         first, *others = landscape.members[address]
         prefix = entries[first][address].prefix
+        differing: dict[int, list[NodeName]] = {}
         for node in others:
-            entry = entries[node][address]
-            if entry.prefix != prefix:
-                findings.warning(
-                    "DV513",
-                    f"{address} has a prefix of {entry.prefix} bits on {node} and of {prefix} bits on {first}",
-                    entry.origin,
-                    "give its Topology the same cidrmask everywhere",
-                    Related(entries[first][address].origin, f"{prefix} bits on {first}"),
-                )
+            if entries[node][address].prefix != prefix:
+                differing.setdefault(entries[node][address].prefix, []).append(node)
+        for other, where in differing.items():
+            findings.warning(
+                "DV513",
+                f"{address} has a prefix of {other} bits on {listed(where, ', ')} and of {prefix} bits on {first}",
+                entries[where[0]][address].origin,
+                "give its Topology the same cidrmask everywhere",
+                Related(entries[first][address].origin, f"{prefix} bits on {first}"),
+            )
 
 
 def _own_addresses(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findings) -> None:

@@ -214,7 +214,7 @@ def check(
     landscape = survey({node.name: node.table for node in usable})
     if usable:
         diagnostics += compare(usable, landscape)
-    return Checked(ordered, tuple(diagnostics), landscape)
+    return Checked(ordered, tuple(dict.fromkeys(diagnostics)), landscape)  # one file may be several nodes'
 
 
 def _second_file(config: NodeConfig, first: str) -> Diagnostic:

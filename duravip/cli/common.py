@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from duravip.config.node_config import NodeConfig
 
 
+_NAMED = 3  # nodes, addresses or sentences that are named before the rest is only counted
+
+
 def split_name(argument: str) -> tuple[NodeName | None, str]:
     """`NAME=FILE` as (NAME, FILE), a mere FILE as (None, FILE). What stands before `=` is a name without
     `/`. Raises UsageError when FILE is empty."""
@@ -25,6 +28,12 @@ def split_name(argument: str) -> tuple[NodeName | None, str]:
     if not argument:
         raise UsageError("the name of a FILE is empty; write FILE or NAME=FILE")
     return None, argument
+
+
+def listed(texts: Sequence[str], separator: str) -> str:
+    """The first few of them, and how many more there are."""
+    more = len(texts) - _NAMED
+    return separator.join(texts[:_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def read_nodes(files: Sequence[str], purpose: str) -> tuple[NodeConfig, ...]:

@@ -1,9 +1,12 @@
-"""Diagnostics for people: the place, what is wrong, the line itself with a mark under it, and what to do."""
+"""Diagnostics for people: the place, what is wrong, the line itself with a mark under it, and what to do. What is said
+of several files alike, as of copies, is said once, with their names.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 
 import click
@@ -16,6 +19,7 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "c
 _WIDTH = 100  # characters of a source line that are shown
 _BEFORE = 60  # of them, at most so many before the place
 _RELATED = 4  # other places that are shown
+_ALIKE = 3  # files of which the same is said that are named
 
 
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
@@ -29,7 +33,7 @@ def text_of(diagnostics: Iterable[Diagnostic], *, coloured: bool = False) -> str
     """Several lines for each, without a newline at the end."""
     sources = SourceLines()
     lines: list[str] = []
-    for found in diagnostics:
+    for found, *alike in _folded(diagnostics):
         severity = found.severity.value
         if coloured:
             severity = click.style(severity, fg=_COLOURS[found.severity], bold=True)
@@ -42,7 +46,22 @@ def text_of(diagnostics: Iterable[Diagnostic], *, coloured: bool = False) -> str
             lines.append(f"    and {len(found.related) - _RELATED} more places")
         if found.hint:
             lines.append(f"    hint: {printable(found.hint)}")
+        if alike:
+            more = len(alike) - _ALIKE
+            named = ", ".join(place(one.origin) for one in alike[:_ALIKE])
+            lines.append(f"    the same: {named}" + (f" and {more} more files" if more > 0 else ""))
     return "\n".join(lines)
+
+
+def _folded(diagnostics: Iterable[Diagnostic]) -> Iterable[list[Diagnostic]]:
+    """Those of different files that say the same, in the order of the first."""
+    found: dict[tuple[object, ...], list[Diagnostic]] = {}
+    nth: Counter[tuple[object, ...]] = Counter()
+    for one in diagnostics:
+        said = one.code, one.severity, one.message, one.hint
+        nth[said, one.origin.file] += 1
+        found.setdefault((said, nth[said, one.origin.file]), []).append(one)
+    return found.values()
 
 
 class SourceLines:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import read_checked
+from duravip.cli.common import listed, read_checked
 from duravip.cli.output import print_json, print_table
 from duravip.errors import UsageError
 from duravip.model import Address, NodeName, address_order, canonical_address
@@ -172,7 +173,19 @@ def _print(result: Mapping[str, Any]) -> None:
         for vip in result["vips"]
     ]
     print_table(("ADDRESS", "OWNER", "FLAGS", "WHY"), rows)
+    click.echo()
+    print_table(("VIPS EACH", "NODES", "WHICH"), _loads(result))
     moves = result["moves"]
-    click.echo(f"members: {', '.join(result['members']) or 'none'}; moves: {len(moves)}")
+    click.echo(f"members: {len(result['members'])}; moves: {len(moves)}")
     for move in moves:
         click.echo(f"  {move['address']}: {move['from']} -> {move['to'] or 'nobody'}")
+
+
+def _loads(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Which nodes would have how many, the most first; last, what nobody would have."""
+    owned = Counter(vip["owner"] for vip in result["vips"])
+    nodes: dict[int, list[NodeName]] = {}
+    for name in result["members"]:
+        nodes.setdefault(owned[name], []).append(name)
+    rows = [(str(vips), str(len(names)), listed(names, ", ")) for vips, names in sorted(nodes.items(), reverse=True)]
+    return rows + [(str(owned[None]), "0", "nobody")] * (None in owned)

@@ -20,7 +20,7 @@ Source: domain.md sections 4 and 5, protocol.md section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
@@ -142,6 +142,7 @@ class _Decisions:
 
 # --- reasons in words ---------------------------------------------------------------------------------------------
 
+_NAMED = 4  # nodes, or sentences, that a reason names before it only counts the rest
 MEND_BROKEN = "Give it the same Binding names everywhere, then `duravip reload --cluster`"
 
 _SHORT: Mapping[Reason, str] = {
@@ -201,14 +202,14 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
     match decision.reason:
         case Reason.BROKEN:
             evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
-            return f"BROKEN: {'; '.join(item.text for item in evidence) or reason_text(decision)}. {MEND_BROKEN}"
+            return f"BROKEN: {_few([item.text for item in evidence], '; ') or reason_text(decision)}. {MEND_BROKEN}"
         case Reason.FOLLOWS:
             return f"follows {followed}, which {owner} owns"
         case Reason.FOLLOWED_UNOWNED:
             return f"follows {followed}, which nobody owns"
         case Reason.CANNOT_FOLLOW:
             able = electorate.eligible(address)
-            why = f"whose owner cannot have it, only {', '.join(able)}" if able else _nobody(electorate, address)
+            why = f"whose owner cannot have it, only {_few(able)}" if able else _nobody(electorate, address)
             return f"follows {followed}, {why}"
         case Reason.PINNED:
             return f"pinned to {owner}"
@@ -239,8 +240,14 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
 
 def _nobody(electorate: Electorate, address: Address) -> str:
     members = electorate.landscape.members.get(address, ())
-    reasons = ", ".join(electorate.why_not(node, address) for node in members)
+    reasons = _few([electorate.why_not(node, address) for node in members])
     return f"no eligible member: {reasons or 'no online table has it'}"
+
+
+def _few(texts: Sequence[str], separator: str = ", ") -> str:
+    """As many as one reads at a glance, and how many more there are."""
+    more = len(texts) - _NAMED
+    return separator.join(texts[:_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def _not_honoured(electorate: Electorate, address: Address, owner: NodeName | None) -> str:
@@ -251,7 +258,7 @@ def _not_honoured(electorate: Electorate, address: Address, owner: NodeName | No
     if preferred is None:
         if not before:
             return ""
-        passed = ", ".join(electorate.why_not(node, address) for node in before)
+        passed = _few([electorate.why_not(node, address) for node in before])
         one, many = ("comes first", "come first") if owner in ranking else ("is preferred", "are preferred")
         return f"; {passed}, which {one if len(before) == 1 else many}"
     fail_back = electorate.given.fail_back

@@ -55,19 +55,47 @@ class _StopError(Exception):
     """Reading stops here; what was found so far stands."""
 
 
+class _Mistakes:
+    """What is wrong in a text: of each kind and place one. `ends_open`: where a string or comment opens that is not
+    closed."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self.found: dict[tuple[str, int], Diagnostic] = {}
+        self.ends_open: int | None = None
+
+    def error(self, code: str, message: str, at: int, hint: str = "") -> None:
+        if (code, at) in self.found:
+            return
+        if len(self.found) >= MAX_DIAGNOSTICS:
+            raise self.stop("DV109", "too many syntax errors: reading stops here", at, "is this a Momentum file?")
+        if code in ("DV101", "DV102"):
+            self.ends_open = at
+        self.add(code, message, at, hint)
+
+    def stop(self, code: str, message: str, at: int, hint: str = "") -> _StopError:
+        self.add(code, message, at, hint)
+        return _StopError()
+
+    def add(self, code: str, message: str, at: int, hint: str) -> None:
+        self.found[code, at] = Diagnostic(
+            severity=Severity.ERROR, code=code, message=message, origin=self._lines.origin(at), hint=hint
+        )
+
+
 class _Parser:
     def __init__(self, text: str, file: str) -> None:
         first = 1 if text.startswith("\ufeff") else 0
         self._text = text
         self._file = file
         self._lines = Lines(text, file, first)
+        self._mistakes = _Mistakes(self._lines)
+        self._error = self._mistakes.error
         self._tokens = Tokens(text, self._error)
         self._tokens.move(first)
         self._root = Stanza("", None, Origin(file, 1, 1))
         self._open: list[Stanza] = []
         self._items = self._root.items
-        self._found: dict[tuple[str, int], Diagnostic] = {}
-        self._ends_open: int | None = None  # where a string or comment opens that is not closed
         self._forgiven = 0  # how many } may close a stanza whose { was forgotten
         self._read = 0  # values and stanzas
 
@@ -79,7 +107,9 @@ class _Parser:
             self._end()
         except _StopError:
             pass
-        return Document(file=self._file, root=self._root, diagnostics=list(self._found.values()), fold_case=True)
+        return Document(
+            file=self._file, root=self._root, diagnostics=list(self._mistakes.found.values()), fold_case=True
+        )
 
     def _quick(self, at: int) -> int:
         """Reads plain items from `at` on; returns where something else begins."""
@@ -133,49 +163,29 @@ class _Parser:
     def _count(self) -> None:
         self._read += 1
         if self._read > MAX_ITEMS:
-            raise self._stop("DV109", f"more than {MAX_ITEMS:,} values and stanzas: reading stops here")
-
-    # --- mistakes
-
-    def _error(self, code: str, message: str, at: int, hint: str = "") -> None:
-        if (code, at) in self._found:
-            return
-        if len(self._found) >= MAX_DIAGNOSTICS:
-            self._tokens.at = at
-            raise self._stop("DV109", "too many syntax errors: reading stops here", "is this a Momentum file?")
-        if code in ("DV101", "DV102"):
-            self._ends_open = at
-        self._add(code, message, at, hint)
-
-    def _stop(self, code: str, message: str, hint: str = "") -> _StopError:
-        self._add(code, message, min(self._tokens.at, len(self._text)), hint)
-        return _StopError()
-
-    def _add(self, code: str, message: str, at: int, hint: str) -> None:
-        self._found[code, at] = Diagnostic(
-            severity=Severity.ERROR, code=code, message=message, origin=self._lines.origin(at), hint=hint
-        )
+            what = f"more than {MAX_ITEMS:,} values and stanzas: reading stops here"
+            raise self._mistakes.stop("DV109", what, self._tokens.at)
 
     def _end(self) -> None:
         """Says what is still open."""
-        if self._ends_open is None:
+        mistakes = self._mistakes
+        if mistakes.ends_open is None:
             for stanza in self._open:
                 title = stanza.keyword + (f' "{stanza.name}"' if stanza.name is not None else "")
                 self._open_at_the_end("DV103", f"the stanza {shown(title)} is not closed", stanza.origin)
             return
-        opened = self._ends_open
+        opened = mistakes.ends_open
         forgotten = forgotten_quote(self._text, self._lines.starts[0]) if self._text[opened] == '"' else None
         if forgotten is not None:
             opened = forgotten
-            self._add("DV101", "this string is not closed where it should be", opened, 'write " where it ends')
+            mistakes.add("DV101", "this string is not closed where it should be", opened, 'write " where it ends')
         line = self._lines.number(opened)
         begin = self._lines.starts[line - 1]
-        self._found = {key: found for key, found in self._found.items() if key[1] < begin or key[1] == opened}
+        mistakes.found = {key: found for key, found in mistakes.found.items() if key[1] < begin or key[1] == opened}
         _cut(self._root, line)
 
     def _open_at_the_end(self, code: str, message: str, origin: Origin) -> None:
-        at = self._lines.starts[origin.line - 1] + origin.column - 1
-        self._error(code, message, at, "a } is missing")
+        self._error(code, message, self._lines.offset(origin), "a } is missing")
 
     # --- stanzas
 
@@ -183,9 +193,8 @@ class _Parser:
         """The { has been read."""
         self._count()
         if len(self._open) >= MAX_DEPTH:
-            origin = stanza.origin
-            self._tokens.at = self._lines.starts[origin.line - 1] + origin.column - 1
-            raise self._stop("DV107", f"more than {MAX_DEPTH} stanzas inside each other")
+            at = self._lines.offset(stanza.origin)
+            raise self._mistakes.stop("DV107", f"more than {MAX_DEPTH} stanzas inside each other", at)
         self._items.append(stanza)
         self._open.append(stanza)
         self._items = stanza.items

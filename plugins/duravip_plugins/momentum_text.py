@@ -138,6 +138,9 @@ class Lines:
         line = self.number(at)
         return Origin(self._file, line, at - self.starts[line - 1] + 1)
 
+    def offset(self, origin: Origin) -> int:
+        return self.starts[origin.line - 1] + origin.column - 1
+
     def number(self, at: int) -> int:
         return bisect_right(self.starts, at)
 

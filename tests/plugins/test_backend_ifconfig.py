@@ -19,7 +19,8 @@ from duravip.plugin.api import Answer, Placement
 from duravip.testing.backend_kit import Place, check_backend
 from duravip.testing.netns import Lan
 from duravip_plugins import ifconfig_work
-from duravip_plugins.backend_ifconfig import IfconfigBackend, duravip_backends
+from duravip_plugins.backend_ifconfig import duravip_backends
+from duravip_plugins.ifconfig_backend import IfconfigBackend
 
 pytestmark = [
     pytest.mark.netns,

@@ -31,7 +31,8 @@ from duravip.plugin.api import (
 )
 from duravip.testing.backend_kit import Place, check_backend
 from duravip.testing.netns import Lan, wait_usable
-from duravip_plugins.backend_netlink import NetlinkBackend, duravip_backends
+from duravip_plugins.backend_netlink import duravip_backends
+from duravip_plugins.netlink_backend import NetlinkBackend
 from duravip_plugins.netlink_watch import NetlinkWatch
 
 pytestmark = pytest.mark.netns
@@ -301,7 +302,7 @@ def test_without_the_capability_entering_says_so_in_one_sentence(lan: Lan) -> No
     script = (
         "import trio\n"
         "from duravip.errors import BackendError\n"
-        "from duravip_plugins.backend_netlink import NetlinkBackend\n"
+        "from duravip_plugins.netlink_backend import NetlinkBackend\n"
         "async def main():\n"
         "    async with NetlinkBackend(): pass\n"
         "try: trio.run(main)\n"

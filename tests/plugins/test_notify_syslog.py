@@ -16,8 +16,9 @@ from duravip.events import LinkUp, OwnerElected
 from duravip.model import Address, NodeName
 from duravip.testing.notifier_kit import Open, check_notifier, stamp
 from duravip.testing.rsyslogd import Rsyslogd
-from duravip_plugins import notify_syslog
-from duravip_plugins.notify_syslog import OPTIONS, SyslogNotifier, Target, default_format, parse_target
+from duravip_plugins import syslog_notifier
+from duravip_plugins.notify_syslog import OPTIONS
+from duravip_plugins.syslog_notifier import SyslogNotifier, Target, default_format, parse_target
 
 needs_rsyslogd = pytest.mark.needs("rsyslogd")
 WAYS = ("unix", "udp", "tcp")
@@ -189,7 +190,7 @@ async def test_a_receiver_that_stays_away_is_given_up_with_its_name(
     with pytest.raises(OSError, match=rf"unix:{tmp_path}/nobody: No such file or directory"):
         async with notifier(f"unix:{tmp_path}/nobody") as told:
             await told.notify(stamp(LinkUp(interface="a"), seq=1))
-    assert notify_syslog.RETRY_LIMIT_S / 2 < trio.current_time() <= notify_syslog.RETRY_LIMIT_S
+    assert syslog_notifier.RETRY_LIMIT_S / 2 < trio.current_time() <= syslog_notifier.RETRY_LIMIT_S
 
 
 # --- targets
@@ -204,7 +205,7 @@ def test_the_format_is_by_default_the_one_that_is_read_right_there(text: str, st
 
 
 async def test_without_a_format_the_default_one_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify_syslog, "OWN_SOCKET", str(tmp_path / "log"))
+    monkeypatch.setattr(syslog_notifier, "OWN_SOCKET", str(tmp_path / "log"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
         own.bind(str(tmp_path / "log"))
         for options in ({}, {"format": "rfc5424"}):

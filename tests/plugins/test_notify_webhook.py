@@ -32,8 +32,9 @@ from duravip.model import Address, NodeName
 from duravip.runtime.notifying import QUEUE_EVENTS, Notifying
 from duravip.testing.hook_receiver import Behaviour, HookReceiver
 from duravip.testing.notifier_kit import Open, check_notifier, stamp
-from duravip_plugins import notify_webhook
-from duravip_plugins.notify_webhook import OPTIONS, WebhookError, WebhookNotifier, cloud_event, retry_after
+from duravip_plugins import webhook_notifier
+from duravip_plugins.notify_webhook import OPTIONS
+from duravip_plugins.webhook_notifier import WebhookError, WebhookNotifier, cloud_event, retry_after
 
 SECRET_PATH = "/hooks/t0psecret?token=abc123"
 VIP = Address("192.0.2.51")
@@ -53,7 +54,7 @@ def url(receiver: HookReceiver, scheme: str = "http") -> str:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real servers take real time: as little as possible."""
-    monkeypatch.setattr(notify_webhook, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(webhook_notifier, "FIRST_PAUSE_S", 0.01)
 
 
 async def failure(told: WebhookNotifier) -> str:
@@ -108,7 +109,7 @@ def test_the_receivers_side_of_the_signature_is_as_the_page_shows_it() -> None:
     page = Path(__file__).parents[2].joinpath("docs", "how-to", "webhook.md").read_text()
     shown: dict[str, Any] = {"hmac": hmac, "hashlib": hashlib}
     exec(page.partition("```python\n")[2].partition("```")[0], shown)
-    header = notify_webhook.signature(b"hush", b"{}", at_s=1_800_000_000)
+    header = webhook_notifier.signature(b"hush", b"{}", at_s=1_800_000_000)
     assert shown["is_genuine"](b"hush", header, b"{}", 1_800_000_001.5)
     assert not shown["is_genuine"](b"hush", header, b"{ }", 1_800_000_001.5)
     assert not shown["is_genuine"](b"hash", header, b"{}", 1_800_000_001.5)
@@ -358,7 +359,7 @@ async def test_pauses_are_jittered_by_up_to_a_half(autojump_clock: trio.testing.
 
 
 async def test_retry_after_is_honoured_with_a_cap(autojump_clock: trio.testing.MockClock) -> None:
-    for asked, waited in (("7", 7), ("86400", notify_webhook.LONGEST_RETRY_AFTER_S), ("soon", 0.5), ("0", 0.5)):
+    for asked, waited in (("7", 7), ("86400", webhook_notifier.LONGEST_RETRY_AFTER_S), ("soon", 0.5), ("0", 0.5)):
         answers = Answers(429, 204, headers=[("Retry-After", asked)])
         async with notifier("http://a.example/", transport=answers.transport, give_up=90) as told:
             await told.notify(UP)

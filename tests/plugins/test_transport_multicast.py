@@ -20,7 +20,8 @@ from duravip.model import Address, NodeName
 from duravip.plugin.api import TransportContext
 from duravip.testing.netns import Lan
 from duravip_plugins.multicast_interface import Interface, choose_interface, choose_source
-from duravip_plugins.transport_multicast import OPTIONS, MulticastTransport, duravip_transports
+from duravip_plugins.multicast_transport import MulticastTransport
+from duravip_plugins.transport_multicast import OPTIONS, duravip_transports
 
 netns = pytest.mark.netns
 VIP = Address("10.77.0.51")

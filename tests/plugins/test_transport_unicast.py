@@ -22,8 +22,10 @@ from duravip.plugin.api import Transport, TransportContext
 from duravip.testing.netns import Lan
 from duravip.testing.transport_kit import Open, check_transport
 from duravip_plugins import transport_multicast
-from duravip_plugins.transport_unicast import OPTIONS, UnicastTransport, duravip_transports
+from duravip_plugins.multicast_transport import MulticastTransport
+from duravip_plugins.transport_unicast import OPTIONS, duravip_transports
 from duravip_plugins.unicast_peers import ASK_AGAIN_S, ASK_AGAIN_UNKNOWN_S, Endpoint, Name, Names, parse_endpoint
+from duravip_plugins.unicast_transport import UnicastTransport
 
 netns = pytest.mark.netns
 ALL = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
@@ -103,7 +105,7 @@ async def test_so_does_multicast(lan: Lan, group: str) -> None:
 
     def opening(name: NodeName) -> AbstractAsyncContextManager[Transport]:
         asked = TransportContext(node=name, options=options)
-        return opened_inside(lan, name, transport_multicast.MulticastTransport(asked))
+        return opened_inside(lan, name, MulticastTransport(asked))
 
     await check_transport(opening)
 
@@ -119,7 +121,7 @@ async def test_an_address_that_the_kernel_still_checks_for_duplicates_is_waited_
     assert lan.run("a", "ip", "-6", "addr", "show", "tentative").stdout.count("inet6") == 2
     options = {option.name: option.default for option in transport_multicast.OPTIONS} | {"group": "ff02::4d77"}
     asked = TransportContext(node=NodeName("a"), options=options)
-    async with opened_inside(lan, "a", transport_multicast.MulticastTransport(asked)) as transport:
+    async with opened_inside(lan, "a", MulticastTransport(asked)) as transport:
         assert transport.source_address().startswith("fe80::")
     assert await own(lan, context(peers=ALL6, listen="[fd77::9]:5000")) == "[fd77::9]:5000"
 
@@ -183,7 +185,7 @@ async def test_what_cannot_work_is_one_clear_sentence(lan: Lan, options: dict[st
 @netns
 async def test_multicast_and_unicast_share_the_port(lan: Lan) -> None:
     options = {option.name: option.default for option in transport_multicast.OPTIONS}
-    multicast = transport_multicast.MulticastTransport(TransportContext(node=NodeName("a"), options=options))
+    multicast = MulticastTransport(TransportContext(node=NodeName("a"), options=options))
     with lan.inside("a"):
         async with multicast, UnicastTransport(context(peers=ALL)) as unicast:
             assert multicast.source_address() == unicast.source_address() == "10.77.0.1"

@@ -178,14 +178,47 @@ def test_text_for_a_pipe_is_a_plain_table(run: Run) -> None:
         "ADDRESS    OWNER  FLAGS  WHY",
         "192.0.2.1  node1  SAFE   node1 is preferred",
         "192.0.2.2  node1  SAFE   node1 is preferred",
-        "members: node1; moves: 0",
+        "",
+        "VIPS EACH  NODES  WHICH",
+        "2          1      node1",
+        "members: 1; moves: 0",
+    ]
+
+
+def test_loads_are_shown_by_size_and_what_nobody_would_have_last(run: Run) -> None:
+    files = write(
+        node1=configuration(*VIPS[:4]), node2=configuration(*VIPS[:4]), node3=configuration(VIPS[4]), node4=""
+    )
+    _, out, _ = run(*files, "--down", "node3")
+    assert out.splitlines()[-5:-2] == [
+        "2          2      node1, node2",
+        "0          1      node4",
+        "1          0      nobody",
+    ]
+
+
+def test_a_hundred_and_twenty_eight_nodes_are_read_at_a_glance(run: Run) -> None:
+    """One line for each address, none of them longer for the many nodes; whatever is the matter with it."""
+    common = configuration(*VIPS[:3])
+    broken = {f"node{n:03}": common.replace("b192-0-2-1 ", f"b{n} ") for n in range(128)}
+    nowhere = configuration("192.0.2.9")
+    files = write(**{node: text + (nowhere if node < "node004" else "") for node, text in broken.items()})
+    code, out, _ = run(*files, *(f"--down=node{n:03}" for n in range(4)))
+    assert code == 0
+    table, _, loads = out.partition("\n\n")
+    assert len(table.splitlines()) == 1 + 4
+    assert max(map(len, out.splitlines())) < 300
+    assert [line.split(maxsplit=2) for line in loads.splitlines()[1:4]] == [
+        ["1", "2", loads.splitlines()[1].split(maxsplit=2)[2]],
+        ["0", "122", "node004, node005, node006, and 119 more"],
+        ["2", "0", "nobody"],
     ]
 
 
 def test_moves_are_listed_for_people(run: Run) -> None:
     files = write(node1=configuration(VIPS[0]), node2=configuration(VIPS[1]))
     _, out, _ = run(*files, "--down", "node2")
-    assert out.splitlines()[-2:] == ["members: node1; moves: 1", "  192.0.2.2: node2 -> nobody"]
+    assert out.splitlines()[-2:] == ["members: 1; moves: 1", "  192.0.2.2: node2 -> nobody"]
 
 
 # --- wrong input
