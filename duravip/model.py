@@ -42,8 +42,10 @@ def canonical_address(text: str) -> Address:
 
 def address_order(address: Address) -> tuple[int, int]:
     """The order in which people expect addresses: IPv4 first, then by number."""
-    ip = ipaddress.ip_address(address)
-    return ip.version, int(ip)
+    if ":" in address:
+        return 6, int(ipaddress.IPv6Address(address))
+    one, two, three, four = address.split(".")
+    return 4, int(one) << 24 | int(two) << 16 | int(three) << 8 | int(four)
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False, array_like=True):

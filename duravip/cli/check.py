@@ -244,7 +244,7 @@ def _place_object(origin: Origin) -> dict[str, Any]:
 
 
 def _bindings(entries: Mapping[NodeName, VipEntry]) -> list[str]:
-    return sorted({name for entry in entries.values() for name in entry.binding_names()})
+    return sorted({use.value for entry in entries.values() for use in entry.bindings})
 
 
 # --- for people ---------------------------------------------------------------------------------------------
@@ -270,7 +270,8 @@ def _print(checked: Checked) -> None:
 
 def _row(checked: Checked, address: Address) -> tuple[str, str, str, str, str]:
     entries = checked.entries(address)
-    preferences = sorted({">".join(use.value for use in entry.preferences()) for entry in entries.values()} - {""})
+    ranked = [entry.preferences() for entry in entries.values() if entry.preference is not None]
+    preferences = sorted({">".join([use.value for use in uses]) for uses in ranked})
     return (
         address,
         ",".join(checked.flags(address)) or "SAFE",

@@ -60,12 +60,9 @@ def print_table(columns: Row, rows: Sequence[Row]) -> None:
 def plain_table(columns: Row, rows: Sequence[Row]) -> str:
     """One line a row, columns two spaces apart, nothing after the last; ends with a newline."""
     lines = (columns, *rows)
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns) - 1)]
-    text = ""
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
-        text += "  ".join((*cells, line[-1])).rstrip() + "\n"
-    return text
+    cells = (f"{{:<{max(len(line[at]) for line in lines)}}}  " for at in range(len(columns) - 1))
+    write = f"{''.join(cells)}{{}}".format
+    return "".join([write(*line).rstrip() + "\n" for line in lines])
 
 
 def _rich_table(columns: Row, rows: Sequence[Row]) -> str:

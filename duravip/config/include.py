@@ -78,10 +78,13 @@ class Includes:
         self._stanza(self._document.root, (_Link(file, _identity(file), Origin(file, 1, 1)),), 0)
 
     def _stanza(self, stanza: Stanza, chain: tuple[_Link, ...], depth: int) -> None:
-        for inner in stanza.stanzas():
-            if inner.items:
-                self._stanza(inner, chain, depth + 1)
-        if not any(isinstance(item, Include) for item in stanza.items):
+        includes = False
+        for item in stanza.items:
+            if isinstance(item, Include):
+                includes = True
+            elif isinstance(item, Stanza) and item.items:
+                self._stanza(item, chain, depth + 1)
+        if not includes:
             return
         written, stanza.items = stanza.items, []
         for item in written:

@@ -19,6 +19,7 @@ from duravip.config.spelling import suggestion
 from duravip.config.values import convert
 from duravip.model import Origin
 
+_NOWHERE = Origin()
 _OF_WORDS = frozenset({Kind.TEXT, Kind.TEXTS, Kind.NODES})
 _BELONGS_TO_SERVICES = {
     "enable_duravip": "a Binding, a binding_group or a Listen",
@@ -26,6 +27,19 @@ _BELONGS_TO_SERVICES = {
     "duravip_follow": "a Listen",
 }
 """Written anywhere else, these would be ignored where somebody counts on them."""
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """What people call a stanza with a name, when they are told of it."""
+
+    keyword: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.keyword} {shown(self.name)}"
+
+
+Title = Named | str
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -95,7 +109,7 @@ class Reader:
 
     def scope(
         self,
-        title: str,
+        title: Title,
         pieces: Iterable[Stanza],
         options: tuple[Option, ...],
         *,
@@ -107,8 +121,8 @@ class Reader:
         declared = self._as_declared(options)
         by_name, word = declared.by_name, self.word
         written: dict[str, Written] = {}
-        mentioned: set[str] = set()
-        origin = Origin()
+        unusable: set[str] = set()
+        origin = _NOWHERE
         for piece in pieces:
             if not origin.line:
                 origin = piece.origin
@@ -117,20 +131,18 @@ class Reader:
                     continue
                 name = word(item.key)
                 option = by_name.get(name)
-                if option is not None:
-                    mentioned.add(name)
-                    self._read(title, option, item, written)
-                elif name in declared.renamed:
+                if option is None and name in declared.renamed:
                     option = declared.renamed[name]
-                    mentioned.add(option.name)
                     self._renamed(name, option, item)
-                    self._read(title, option, item, written)
+                if option is not None:
+                    if not self._read(title, option, item, written):
+                        unusable.add(option.name)
                 elif name not in ignored:
                     self._unknown(title, name, item, by_name, others_are_normal)
         for option in declared.mandatory:
             if option.name in written and written[option.name].content in ("", ()):
                 self.missing(title, option, written[option.name].origin, "is empty")
-            elif option.name not in mentioned:
+            elif option.name not in written and option.name not in unusable:
                 self.missing(title, option, origin, "is missing")
         return Scope(by_name, written, origin)
 
@@ -145,7 +157,7 @@ class Reader:
             )
         return declared
 
-    def missing(self, title: str, option: Option, origin: Origin, what: str = "is missing") -> None:
+    def missing(self, title: Title, option: Option, origin: Origin, what: str = "is missing") -> None:
         """`what` is the matter with the option: an error, if it is required."""
         if option.required:
             self.findings.error("DV427", f"{title} cannot be used: {option.name} {what}", origin, option.doc)
@@ -155,28 +167,31 @@ class Reader:
             "DV437", f"{former} is now called {option.name}", assignment.origin, f"write {option.name} = ..."
         )
 
-    def _read(self, title: str, option: Option, assignment: Assignment, written: dict[str, Written]) -> None:
-        content = convert(option, assignment.value, self.findings)
+    def _read(self, title: Title, option: Option, assignment: Assignment, written: dict[str, Written]) -> bool:
+        """Whether its value is usable."""
+        value = assignment.value
+        content = convert(option, value, self.findings)
         if content is None:
-            return
-        place = assignment.value.origin
-        before = written.get(option.name)
+            return False
+        place, name = value.origin, option.name
+        before = written.get(name)
         if before is not None and before.content != content:
             overrides = before.origin.file != place.file  # as the original has it: what is read later counts
             (self.findings.warning if overrides else self.findings.error)(
                 "DV407",
-                f"{title} gives {option.name} twice: {shown(content)} here, {shown(before.content)} before",
+                f"{title} gives {name} twice: {shown(content)} here, {shown(before.content)} before",
                 place,
                 "the one here counts" if overrides else "keep one of them",
-                Related(before.origin, f"{option.name} is {shown(before.content)} here"),
+                Related(before.origin, f"{name} is {shown(before.content)} here"),
             )
-        if not option.in_force or content in option.idle:
+        if not option.in_force or (option.idle and content in option.idle):
             self.findings.info(
                 "DV404", f"{option.name} is read and has no effect in this version", place, option.instead
             )
-        if content and option.kind in _OF_WORDS and not assignment.value.quoted:
+        if not value.quoted and content and option.kind in _OF_WORDS:
             self._question_end(option, content, place)
-        written[option.name] = Written(content, place)
+        written[name] = Written(content, place)
+        return True
 
     def _question_end(self, option: Option, content: Any, place: Origin) -> None:
         for word in content if isinstance(content, tuple) else (content,):
@@ -191,7 +206,7 @@ class Reader:
 
     def _unknown(
         self,
-        title: str,
+        title: Title,
         name: str,
         assignment: Assignment,
         known: Mapping[str, Option],

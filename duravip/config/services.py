@@ -4,7 +4,7 @@ for."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -12,12 +12,13 @@ from duravip.config import original, schema
 from duravip.config.diagnostics import shown
 from duravip.config.document import Stanza
 from duravip.config.endpoints import ANY, BindAddresses, ListenError, Resolve, parse_listen, unfit_as_vip
-from duravip.config.scope import Reader, Scope, Written
+from duravip.config.scope import Named, Reader, Scope, Written
 from duravip.model import Address, Origin
 
 MULTIVIP = "multivip"
 _LISTENER_ENDING = "_listener"
 _NAME = re.compile(r"[^\s:]+")
+_NOTHING: Mapping[str, Written] = {}
 _CLUSTER_LISTENER = "eccluster"
 """The node's own point-to-point address: no service that could move."""
 
@@ -29,7 +30,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     address: Address
     name: str
-    title: str
+    title: Named
     binding: str | None
     origin: Origin
     enabled: Origin | None
@@ -45,7 +46,7 @@ def read_services(reader: Reader, root: Stanza, global_scope: Scope, resolve: Re
     """In the order of the text, Bindings first. Whatever is switched off with `enable = false` is left
     out."""
     addresses = BindAddresses(resolve, reader.findings)
-    return [*_bindings(reader, root, global_scope, addresses), *_listens(reader, root)]
+    return [*_bindings(reader, root, global_scope, addresses), *_listens(reader)]
 
 
 # --- Bindings -----------------------------------------------------------------------------------------------
@@ -72,16 +73,14 @@ def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: Bind
                         inner.origin,
                         "keep it in one of them",
                     )
+    foreign = reader.foreign(original.IN_BINDING)
     groups = {
-        name: reader.scope(
-            f"binding_group {shown(name)}", same, schema.BINDING_GROUP, ignored=reader.foreign(original.IN_BINDING)
-        )
+        name: reader.scope(Named("binding_group", name), same, schema.BINDING_GROUP, ignored=foreign).written
         for name, same in group_pieces.items()
     }
     for name, same in pieces.items():
-        scope = reader.scope(
-            f"Binding {shown(name)}", same, schema.BINDING, ignored=reader.foreign(original.IN_BINDING)
-        )
+        title = Named("Binding", name)
+        scope = reader.scope(title, same, schema.BINDING, ignored=foreign)
         if not _NAME.fullmatch(name):
             reader.findings.error(
                 "DV308",
@@ -90,12 +89,29 @@ def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: Bind
                 "no space and no colon in it",
             )
             continue
-        fallback = [scope, groups[group_of[name]]] if name in group_of else [scope]
-        if any("enable" in one.written and not one.get("enable") for one in fallback):
+        own, of_group = scope.written, groups[group_of[name]] if name in group_of else _NOTHING
+        if not all(one["enable"].content for one in (own, of_group) if "enable" in one):
             continue
-        service = _binding(reader, name, fallback, global_scope, addresses)
-        if service:
-            yield service
+        bind = own.get("bind_address") or of_group.get("bind_address") or global_scope.written.get("bind_address")
+        address = addresses.find(bind.content, bind.origin) if bind else ANY
+        enable = own.get("enable_duravip") or of_group.get("enable_duravip")
+        if address is None or not _fit(reader, title, address, enable):
+            continue
+        preference = own.get("duravip_preference") or of_group.get("duravip_preference")
+        yield Service(
+            address=address,
+            name=MULTIVIP,
+            title=title,
+            binding=name,
+            origin=scope.origin,
+            enabled=enable.origin if enable and enable.content else None,
+            preference=preference if preference and preference.content else None,
+            own_preference="duravip_preference" in own,
+            follow=None,
+            weight=own.get("weight"),
+            anti_affinity=own.get("anti_affinity"),
+            together=own.get("together"),
+        )
 
 
 def _put(reader: Reader, pieces: dict[str, list[Stanza]], stanza: Stanza) -> bool:
@@ -111,44 +127,7 @@ def _put(reader: Reader, pieces: dict[str, list[Stanza]], stanza: Stanza) -> boo
     return True
 
 
-def _first_written(name: str, scopes: list[Scope]) -> Written | None:
-    for scope in scopes:
-        written = scope.written.get(name)
-        if written is not None:
-            return written
-    return None
-
-
-def _binding(
-    reader: Reader, name: str, fallback: list[Scope], global_scope: Scope, addresses: BindAddresses
-) -> Service | None:
-    origin = fallback[0].origin
-    bind = _first_written("bind_address", [*fallback, global_scope])
-    address = addresses.find(bind.content, bind.origin) if bind else ANY
-    if address is None:
-        return None
-    enable = _first_written("enable_duravip", fallback)
-    title = f"Binding {shown(name)}"
-    if not _fit(reader, title, address, enable):
-        return None
-    preference = _first_written("duravip_preference", fallback)
-    return Service(
-        address=address,
-        name=MULTIVIP,
-        title=title,
-        binding=name,
-        origin=origin,
-        enabled=enable.origin if enable and enable.content else None,
-        preference=preference if preference and preference.content else None,
-        own_preference="duravip_preference" in fallback[0].written,
-        follow=None,
-        weight=fallback[0].written.get("weight"),
-        anti_affinity=fallback[0].written.get("anti_affinity"),
-        together=fallback[0].written.get("together"),
-    )
-
-
-def _fit(reader: Reader, title: str, address: Address, asked: Written | None) -> bool:
+def _fit(reader: Reader, title: Named, address: Address, asked: Written | None) -> bool:
     """Whether the service has an address of its own; an error when it is asked to be a VIP and cannot."""
     wanted = asked is not None and asked.content
     if address == ANY:
@@ -166,12 +145,12 @@ def _fit(reader: Reader, title: str, address: Address, asked: Written | None) ->
 # --- Listens ------------------------------------------------------------------------------------------------
 
 
-def _listens(reader: Reader, root: Stanza) -> Iterator[Service]:
+def _listens(reader: Reader) -> Iterator[Service]:
     listeners: dict[tuple[str, str | None], list[Stanza]] = {}
-    for stanza in root.stanzas():
-        word = reader.word(stanza.keyword)
+    for word, stanzas in reader.keywords().items():
         if word.endswith(_LISTENER_ENDING) and word != _LISTENER_ENDING:
-            listeners.setdefault((word, stanza.name), []).append(stanza)
+            for stanza in stanzas:
+                listeners.setdefault((word, stanza.name), []).append(stanza)
     for (word, _), same in listeners.items():
         kind = word.removesuffix(_LISTENER_ENDING).lower()
         scope = reader.scope(same[0].keyword, same, schema.LISTENER, others_are_normal=True)
@@ -188,7 +167,7 @@ def _listens(reader: Reader, root: Stanza) -> Iterator[Service]:
 
 
 def _listen(reader: Reader, kind: str, text: str, pieces: list[Stanza]) -> Service | None:
-    title = f"Listen {shown(text)}"
+    title = Named("Listen", text)
     scope = reader.scope(title, pieces, schema.LISTEN, ignored=reader.foreign(original.IN_LISTEN))
     if not scope.get("enable"):
         return None

@@ -9,7 +9,7 @@ from duravip.config import schema
 from duravip.config.diagnostics import Related, shown
 from duravip.config.document import Stanza
 from duravip.config.endpoints import packed
-from duravip.config.scope import Reader
+from duravip.config.scope import Named, Reader
 from duravip.model import Address, Origin
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -66,7 +66,7 @@ class Topologies:
         return tuple((str(network), mac) for network, mac in found) if "virtual" in self._macs.values() else ()
 
     def _read(self, reader: Reader, name: str, pieces: list[Stanza]) -> None:
-        scope = reader.scope(f"Topology {shown(name)}", pieces, schema.TOPOLOGY)
+        scope = reader.scope(Named("Topology", name), pieces, schema.TOPOLOGY)
         origin = scope.origin
         try:
             network = ipaddress.ip_network(name, strict=False)

@@ -42,27 +42,30 @@ _EXPECTED = {
 
 def convert(option: Option, value: Value, findings: Findings) -> Any | None:
     """The value as the option's kind has it, or None when it is unusable and `findings` says why."""
-    if option.kind is Kind.TEXTS:
+    kind, scalar = option.kind, value.content
+    if kind is Kind.TEXT and isinstance(scalar, str):
+        return scalar
+    if kind is Kind.TEXTS:
         return _texts(option, value, findings)
-    if option.kind is Kind.NODES:
+    if kind is Kind.NODES:
         return _nodes(option, value, findings)
-    scalar = value.content
     if isinstance(scalar, tuple):
         _wrong_kind(option, value, findings)
         return None
-    match option.kind:
+    converted: Any = None
+    match kind:
         case Kind.TEXT:
-            converted: Any = scalar if isinstance(scalar, str) else None
-        case Kind.CHOICE:
-            return _choice(option, value, scalar, findings)
+            pass
         case Kind.BOOLEAN:
             converted = _boolean(scalar)
+        case Kind.CHOICE:
+            return _choice(option, value, scalar, findings)
         case Kind.ADDRESS:
             return _address(option, value, scalar, findings)
         case _:
             if isinstance(scalar, str) and scalar.lower() in option.words:
                 return scalar.lower()
-            converted = _number(option.kind, scalar)
+            converted = _number(kind, scalar)
             if converted is not None and not _in_range(option, converted):
                 _out_of_range(option, value, findings)
                 return None

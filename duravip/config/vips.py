@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from duravip.config.diagnostics import Findings, Related, shown
-from duravip.config.endpoints import plain_address, unfit_as_vip
+from duravip.config.endpoints import plain_address
 from duravip.config.scope import Written
 from duravip.config.services import Service
 from duravip.config.topology import Topologies
@@ -23,11 +23,14 @@ def make_vips(
     text."""
     by_address: dict[Address, list[Service]] = {}
     enabled: dict[Address, Origin] = {}
+    asked: dict[Address, list[Written]] = {}
     for service in services:
         by_address.setdefault(service.address, []).append(service)
         if service.enabled is not None:
             enabled.setdefault(service.address, service.enabled)
-    follows = _follows(by_address, enabled, findings)
+        if service.follow is not None:
+            asked.setdefault(service.address, []).append(service.follow)
+    follows = _follows(by_address, enabled, asked, findings) if asked else {}
     entries: list[VipEntry] = []
     mentioned: list[tuple[Address, Origin]] = []
     for address in sorted(by_address):
@@ -37,9 +40,6 @@ def make_vips(
         if origin is None:
             mentioned.append((address, same[0].origin))
             _warn_of_idle_preferences(same, findings)
-            continue
-        if unfit := unfit_as_vip(address):
-            findings.error("DV430", f"{address} is {unfit} and can never be a VIP", origin)
             continue
         entries.append(_entry(address, same, origin, follow, topologies, findings))
     return entries, mentioned
@@ -105,6 +105,8 @@ def _agreed(
 ) -> Written | None:
     """The one value that all services on the address which say something give; the first where they
     differ."""
+    if len(written) == 1:
+        return written[0]
     given = [one for one in written if one is not None]
     for one in given[1:]:
         if one.content != given[0].content:
@@ -133,14 +135,12 @@ def _warn_of_idle_preferences(same: list[Service], findings: Findings) -> None:
 
 
 def _follows(
-    by_address: Mapping[Address, list[Service]], enabled: Mapping[Address, Origin], findings: Findings
+    by_address: Mapping[Address, list[Service]],
+    enabled: Mapping[Address, Origin],
+    asked: Mapping[Address, list[Written]],
+    findings: Findings,
 ) -> dict[Address, Use]:
     """Follower -> what it follows directly, as an address. Mistakes are reported and left out."""
-    asked = {
-        address: [service.follow for service in same if service.follow]
-        for address, same in by_address.items()
-        if any(service.follow for service in same)
-    }
     names: dict[str, Address] = {
         service.binding: address
         for address, same in by_address.items()

@@ -30,10 +30,11 @@ STRINGS = (
 )
 _PLAIN = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} (?=[0-9]{2}:))?[^\s,\]}#]+")
 _SIMPLE = re.compile(
-    r"""([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+("[^"\\\n]*+"(?!")|'[^'\n]*+'(?!')|[^\s\[\]{}"'\#]++)"""
-    r"""[ \t]*+(?:\#[^\n]*+)?(?=\r?\n|\Z)"""
+    r"""((?:[ \t\r\n]++|\#[^\n]*+)*+)"""
+    r"""(?:([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+("[^"\\\n]*+"(?!")|'[^'\n]*+'(?!')|[^\s\[\]{}"'\#]++)"""
+    r"""|\[\[([A-Za-z0-9_-]++)\]\])[ \t]*+(?:\#[^\n]*+)?(?=\r?\n|\Z)"""
 )
-"""`key = value` on one line, as nearly all are."""
+"""`key = value` or `[[table]]` on one line, as nearly all are, and what is blank before it."""
 
 
 class _LostError(Exception):
@@ -61,18 +62,33 @@ class _Scanner:
 
     def document(self) -> None:
         text = self._text
-        while self._skip_blank():
+        while self._simple_lines():
             if text.startswith("[", self._at):
                 self._header()
-            elif simple := _SIMPLE.match(text, self._at):
-                line, column = self._here()
-                value = column + simple.start(2) - self._at
-                self._record((*self._table, simple[1]), (line, column), (line, value))
-                self._at = simple.end()
             else:
                 self._pair(self._table)
                 end = text.find("\n", self._at)  # over a comment
                 self._at = len(text) if end < 0 else end
+
+    def _simple_lines(self) -> bool:
+        """Reads all that follow each other; False at the end of the text."""
+        if len(self._table) >= MAX_DEPTH:
+            raise _LostError
+        text, places, arrays, table = self._text, self.places, self._arrays, self._table
+        while found := _SIMPLE.match(text, self._at):
+            self._at = found.end(1)
+            place = line, column = self._here()
+            key, array = found.group(2, 4)
+            if key is not None:
+                places[(*table, key)] = place, (line, column + found.start(3) - self._at)
+            else:
+                number = arrays[(array,)] = arrays.get((array,), -1) + 1
+                table = array, number
+                places.setdefault((array,), (place, place))
+                places[table] = place, place
+            self._at = found.end()
+        self._table = table
+        return self._skip_blank()
 
     def _skip_blank(self) -> bool:
         """False at the end of the text."""
