@@ -14,6 +14,8 @@ from duravip.config.endpoints import plain_address
 from duravip.config.node_config import LocalSettings
 from duravip.model import Address, Origin, VipEntry
 
+_RELATED = 4  # transports that are pointed at for an interface that none of them uses
+
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
@@ -57,7 +59,7 @@ def report_reach(vips: Iterable[VipEntry], local: LocalSettings, findings: Findi
                 "let a transport send there too; several transports are several paths",
                 *(
                     Related(stanza.origin, f"{stanza.title} uses {stanza.options['interface']}")
-                    for stanza in local.transports
+                    for stanza in local.transports[:_RELATED]
                 ),
             )
 
