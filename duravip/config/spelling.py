@@ -12,27 +12,28 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
     """The nearest of `known` within two letters of `word` (one letter for short words), whatever the case;
     None when there is none or the word itself is among them. A letter more, less, other, or two swapped count
     one each."""
-    folded, letters = word.lower(), _letters(word)
+    folded, letters = _folded(word)
     nearest, nearest_distance = None, 3
     for candidate in known:
         if candidate == word:
             return None
         limit = 1 if len(candidate) <= _SHORT_WORD else 2
-        if abs(len(candidate) - len(folded)) > limit or (letters ^ _letters(candidate)).bit_count() > 2 * limit:
+        other, other_letters = _folded(candidate)
+        if abs(len(other) - len(folded)) > limit or (letters ^ other_letters).bit_count() > 2 * limit:
             continue
-        distance = _distance(folded, candidate.lower(), limit)
+        distance = _distance(folded, other, limit)
         if distance <= limit and distance < nearest_distance:
             nearest, nearest_distance = candidate, distance
     return nearest
 
 
 @lru_cache(maxsize=1024)
-def _letters(word: str) -> int:
-    """A bit for each letter in it, more or less: one edit changes two at most."""
-    bits = 0
-    for char in word.lower():
+def _folded(word: str) -> tuple[str, int]:
+    """In small letters, and with a bit for each of them, more or less: one edit changes two at most."""
+    folded, bits = word.lower(), 0
+    for char in folded:
         bits |= 1 << (ord(char) & 63)
-    return bits
+    return folded, bits
 
 
 def _distance(one: str, other: str, limit: int) -> int:
