@@ -6,13 +6,14 @@ A scope may be written in several pieces, which count as one: `binding "x" { ...
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from duravip.config.diagnostics import Findings, Related, shown
+from duravip.config.diagnostics import Findings, Related, Severity, shown
 from duravip.config.document import Assignment, Document, Stanza
 from duravip.config.options import Kind, Option
 from duravip.config.spelling import suggestion
@@ -93,11 +94,22 @@ class Reader:
         for stanza in document.root.stanzas():
             self._top.setdefault(self.word(stanza.keyword), []).append(stanza)
         self._declared: dict[int, _Declared] = {}
+        self._torn = [one.origin for one in document.diagnostics if one.severity is Severity.ERROR]
 
     def stanzas(self, parent: Stanza, keyword: str) -> Iterable[Stanza]:
         if parent is self._root:
             return self._top.get(keyword, ())
         return (stanza for stanza in parent.stanzas() if self.word(stanza.keyword) == keyword)
+
+    def is_torn(self, stanza: Origin) -> bool:
+        """Whether there is a mistake of syntax in the stanza that begins there, as far as can be told: what is missing
+        in it may be what could not be read."""
+        after = [place for place in self._torn if place.file == stanza.file and place.line >= stanza.line]
+        if not after:
+            return False
+        begin = (one.origin for one in self._root.stanzas() if one.origin.file == stanza.file)
+        following = min((place.line for place in begin if place.line > stanza.line), default=math.inf)
+        return any(place.line < following for place in after)
 
     def foreign(self, names: frozenset[str]) -> frozenset[str]:
         """The original's names that are no mistake here: none in a language that is our own."""
@@ -159,7 +171,7 @@ class Reader:
 
     def missing(self, title: Title, option: Option, origin: Origin, what: str = "is missing") -> None:
         """`what` is the matter with the option: an error, if it is required."""
-        if option.required:
+        if option.required and not self.is_torn(origin):
             self.findings.error("DV427", f"{title} cannot be used: {option.name} {what}", origin, option.doc)
 
     def _renamed(self, former: str, option: Option, assignment: Assignment) -> None:

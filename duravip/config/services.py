@@ -93,6 +93,8 @@ def _bindings(reader: Reader, root: Stanza, global_scope: Scope, addresses: Bind
         if not all(one["enable"].content for one in (own, of_group) if "enable" in one):
             continue
         bind = own.get("bind_address") or of_group.get("bind_address") or global_scope.written.get("bind_address")
+        if bind is None and reader.is_torn(scope.origin):
+            continue
         address = addresses.find(bind.content, bind.origin) if bind else ANY
         enable = own.get("enable_duravip") or of_group.get("enable_duravip")
         if address is None or not _fit(reader, title, address, enable):

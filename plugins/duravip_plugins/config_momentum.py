@@ -17,7 +17,7 @@ from duravip.config.diagnostics import Diagnostic, Severity, shown
 from duravip.config.document import Assignment, Document, Include, Stanza, Value
 from duravip.model import Origin
 from duravip.plugin.api import ConfigParser, hookimpl
-from duravip_plugins.momentum_text import ITEM, Lines, Token, Tokens, forgotten_quote, unquoted
+from duravip_plugins.momentum_text import ITEM, Lines, Token, Tokens, forgotten_quote, unclosed_stanzas, unquoted
 from duravip_plugins.momentum_writer import momentum_comments, write_momentum
 
 MAX_DEPTH = 100  # nested stanzas
@@ -96,6 +96,7 @@ class _Parser:
         self._root = Stanza("", None, Origin(file, 1, 1))
         self._open: list[Stanza] = []
         self._items = self._root.items
+        self._assumed = 0  # how many { were forgotten
         self._forgiven = 0  # how many } may close a stanza whose { was forgotten
         self._read = 0  # values and stanzas
 
@@ -170,9 +171,7 @@ class _Parser:
         """Says what is still open."""
         mistakes = self._mistakes
         if mistakes.ends_open is None:
-            for stanza in self._open:
-                title = stanza.keyword + (f' "{stanza.name}"' if stanza.name is not None else "")
-                self._open_at_the_end("DV103", f"the stanza {shown(title)} is not closed", stanza.origin)
+            self._unclosed()
             return
         opened = mistakes.ends_open
         forgotten = forgotten_quote(self._text, self._lines.starts[0]) if self._text[opened] == '"' else None
@@ -181,11 +180,23 @@ class _Parser:
             mistakes.add("DV101", "this string is not closed where it should be", opened, 'write " where it ends')
         line = self._lines.number(opened)
         begin = self._lines.starts[line - 1]
-        mistakes.found = {key: found for key, found in mistakes.found.items() if key[1] < begin or key[1] == opened}
+        mistakes.found = {
+            (code, at): found
+            for (code, at), found in mistakes.found.items()
+            if at < begin or (at == opened and code in ("DV101", "DV102"))
+        }
         _cut(self._root, line)
 
-    def _open_at_the_end(self, code: str, message: str, origin: Origin) -> None:
-        self._error(code, message, self._lines.offset(origin), "a } is missing")
+    def _unclosed(self) -> None:
+        """Says which stanzas are: those that are left open, unless a } closes another one than it was meant for."""
+        if len(self._open) <= self._assumed:
+            return
+        places = unclosed_stanzas(self._text, self._lines)
+        if len(places) != len(self._open):
+            places = [self._lines.offset(stanza.origin) for stanza in self._open]
+        for at in places[: len(places) - self._assumed]:
+            title = shown(" ".join(self._text[at : self._text.index("{", at)].split()))
+            self._error("DV103", f"the stanza {title} is not closed", at, "a } is missing")
 
     # --- stanzas
 
@@ -222,6 +233,10 @@ class _Parser:
             self._error("DV105", f"{shown(first.sign)} stands where an option or a stanza should begin", first.at)
         elif following == "=":
             tokens.take()
+            self._assignment(first)
+        elif following in ("(", "["):
+            hint = f"is = missing? {first.text} = {following} ..."
+            self._error("DV105", f"{shown(first.text)} stands alone: neither = nor {{ follows it", first.at, hint)
             self._assignment(first)
         elif following == "{":
             tokens.take()
@@ -263,6 +278,7 @@ class _Parser:
             hint = f'is {{ missing? {first.text} "{words[1].text}" {{ ... }}'
         self._error("DV105", f"{shown(first.text)} stands alone: neither = nor {{ follows it", first.at, hint)
         if len(words) == 2 and words[1].quoted and not self._tokens.peek().sign and self._tokens.peek(1).sign == "=":
+            self._assumed += 1
             self._enter(Stanza(first.text, words[1].text, self._lines.origin(first.at)))  # as if the { were there
 
     def _begins_nothing(self) -> bool:
@@ -278,7 +294,7 @@ class _Parser:
     # --- values
 
     def _assignment(self, key: Token) -> None:
-        """The = has been taken."""
+        """The = has been taken, or forgotten."""
         first = self._tokens.peek()
         if first.sign == "=":
             self._error("DV104", f"{shown(key.text)} has more than one =", first.at, "leave one")

@@ -44,6 +44,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _STRING, _UNCLOSED = 3, 5  # their groups
+_BLANKS = re.compile(r"[ \t]*+")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -133,6 +134,7 @@ class Lines:
         """`first`: where the first line begins, behind a byte order mark."""
         self.starts = [first, *accumulate(len(line) + 1 for line in text.split("\n"))]
         self._file = file
+        self._indented: dict[int, int] = {}
 
     def origin(self, at: int) -> Origin:
         line = self.number(at)
@@ -143,6 +145,13 @@ class Lines:
 
     def number(self, at: int) -> int:
         return bisect_right(self.starts, at)
+
+    def indented(self, text: str, line: int) -> int:
+        """By how many blanks."""
+        if line not in self._indented:
+            blank = _BLANKS.match(text, self.starts[line - 1])
+            self._indented[line] = len(blank[0]) if blank else 0
+        return self._indented[line]
 
 
 def forgotten_quote(text: str, first: int) -> int | None:
@@ -157,3 +166,37 @@ def forgotten_quote(text: str, first: int) -> int | None:
             return found.start(_STRING)
         at = end
     return None
+
+
+def unclosed_stanzas(text: str, lines: Lines) -> list[int]:
+    """Where the stanzas begin that are not closed, if each } that is the first on its line was meant for one that
+    begins in a line which is not further right, as people indent."""
+    found: list[int] = []
+    open_at: list[int] = []
+    words: list[int] = []  # where those begin that may be a keyword and a name
+
+    def indented(at: int) -> int:
+        return lines.indented(text, lines.number(at))
+
+    at = lines.starts[0]
+    while (piece := _TOKEN.match(text, at)) and piece.lastindex not in (None, _UNCLOSED):
+        start, at = piece.start(piece.lastindex or 0), piece.end()
+        sign = piece[1]
+        if not sign:
+            words.append(start)
+            continue
+        if sign == "{":
+            begin = [*words[-1:], start][0]
+            same_line = len(words) > 1 and lines.number(words[-2]) == lines.number(begin)
+            open_at.append(words[-2] if same_line else begin)
+        elif sign == "}" and open_at:
+            if lines.starts[lines.number(start) - 1] + indented(start) == start and indented(open_at[0]) <= indented(
+                start
+            ):
+                while indented(open_at[-1]) > indented(start):
+                    found.append(open_at.pop())
+            open_at.pop()
+        words.clear()
+        if sign == "=" and (value := _TOKEN.match(text, at)) and not value[1]:
+            at = value.end()
+    return sorted(found + open_at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -201,6 +203,57 @@ def test_what_is_left_open_is_reported_where_it_opens(text: str, found: list[obj
     assert wrong(text) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a {\n  b {\n    x = 1\n}\nc { }\n", [(2, 3, "`b`")]),
+        ('a {\n  b "x" {\n    x = 1\n}\nc { }\n', [(2, 3, '`b "x"`')]),
+        ("a {\n  x = [ y = z ]  b {\n  }\nc { }\n", [(1, 1, "`a`")]),
+        ("a {\n  b {\n  }\nc { }\n", [(1, 1, "`a`")]),
+        ("a {\n  b { c {\n  }\n}\n", [(2, 3, "`b`")]),
+        ("a {\n  b {\n    c {\n  }\n}\nd { }\n", [(3, 5, "`c`")]),
+        ("a {\n  b {\n    c {\nd { }\n", [(1, 1, "`a`"), (2, 3, "`b`"), (3, 5, "`c`")]),
+        ("a {\n  b {\n    c {\n}\nd {", [(2, 3, "`b`"), (3, 5, "`c`"), (5, 1, "`d`")]),
+        ("a {\n\tb {\n}\n", [(2, 2, "`b`")]),
+    ],
+)
+def test_a_stanza_that_is_closed_by_the_brace_of_one_around_it_is_the_one_left_open(
+    text: str, found: list[tuple[int, int, str]]
+) -> None:
+    """As people indent. What is left open at the end otherwise stays what it is."""
+    told = parse(text).diagnostics
+    assert [(one.origin.line, one.origin.column, one.message.split("stanza ")[1][:-14]) for one in told] == found
+    assert {one.code for one in told} == {"DV103"}
+
+
+@pytest.mark.parametrize("sign", ["[ b = c ]", "( b )"])
+def test_a_forgotten_equals_sign_before_a_bracket_is_one_mistake(sign: str) -> None:
+    document = parse(f"a {sign}\nx = 1")
+    (found,) = document.diagnostics
+    assert (found.code, found.hint) == ("DV105", f"is = missing? a = {sign[0]} ...")
+    assert len(document.root.items) == 2
+
+
+def test_a_stanza_whose_braces_were_forgotten_leaves_none_around_it_open() -> None:
+    (found,) = parse('a {\n  b "c"\n  x = 1\n}\n').diagnostics
+    assert (found.code, found.origin.line) == ("DV105", 2)
+
+
+def test_what_is_read_is_freed_at_once() -> None:
+    """Commands that read many files do so without the collector of cycles."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        parser = config_momentum._Parser('a { b = "c" } d = ( e ', "f")
+        alive = weakref.ref(parser)
+        assert parser.document().diagnostics
+        del parser
+        assert alive() is None
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def test_an_option_without_a_value_is_named() -> None:
     document = parse("x =\ny = 1\nz = {")
     assert [found.message for found in document.diagnostics][:2] == ["`x` has no value", "`z` has no value"]
@@ -298,7 +351,10 @@ def test_any_text_gives_a_document_with_places_inside_it(text: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ['Binding "b" {\n a = 1\n}\n', '"', "{", "( a ", "/* ", '\\"', "a = [ b = c\n", "\n", "x ", "'"],
+    [
+        'Binding "b" {\n a = 1\n}\n',
+        *('"', "{", "( a ", "/* ", '\\"', "a = [ b = c\n", "\n", "x ", "'", "a {} b {} {", "  a {\n}\n"),
+    ],
 )
 def test_eight_times_the_text_takes_about_eight_times_as_long(piece: str) -> None:
     """The margin is wide: a quadratic parser would need 64 times as long."""

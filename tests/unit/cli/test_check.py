@@ -159,6 +159,23 @@ def test_settings_that_must_agree_and_differ_are_a_warning(nodes, one, other, wo
     assert words in difference["message"]
 
 
+def test_what_differs_on_many_nodes_alike_is_said_once(nodes) -> None:
+    few = 'Topology "192.0.2.0/24" { cidrmask = 24 }' + binding("192.0.2.1") + binding("192.0.2.2", name="two")
+    many = "cluster { view_mature_time = 9 cluster_group = x }" + binding("192.0.2.1").replace(ENABLED, "")
+    result = nodes(few, *[many + binding("192.0.2.2", name="two")] * 5)
+    said = {
+        code: [one["message"] for one in found(result, code)] for code in ("DV510", "DV511", "DV512", "DV513", "DV515")
+    }
+    names = "node2, node3, node4, and 2 more"
+    assert said == {
+        "DV510": [f"view_mature_time must be the same on all nodes: 9 on {names}, 5 on node1"],
+        "DV511": [f"{names} do not manage 1 of 2 VIPs: 192.0.2.1"],
+        "DV512": [f"192.0.2.1 is a VIP on node1, but on {names} it is not enabled"],
+        "DV513": [f"192.0.2.2 has a prefix of 32 bits on {names} and of 24 bits on node1"],
+        "DV515": [f"{names}: in the cluster `x`, and node1 in `ec_cluster`: they will ignore each other"],
+    }
+
+
 def test_different_groups_ignore_each_other(nodes) -> None:
     assert len(found(nodes("", "cluster { cluster_group = other }"), "DV515")) == 1
 
@@ -304,6 +321,20 @@ def test_a_hundred_and_twenty_eight_nodes_fit_in_one_line_for_each_address(run, 
         "192.0.2.2 UNSAFE other - n000,n001,n002 and 124 more: multivip; n007: esmtp:25 multivip",
         "128 nodes, 2 virtual addresses: 0 errors, 5 warnings",
     ]
+
+
+def test_what_is_said_of_copies_is_said_once_with_their_names(run, tmp_path) -> None:
+    paths = [tmp_path / f"{name}.conf" for name in "abcdef"]
+    for path in paths:
+        path.write_text("cluster { insecure = true }\n" + binding("192.0.2.1"))
+    done = run(*paths)
+    (first,) = [line for line in done.stderr.splitlines() if " DV410: " in line]
+    assert first.startswith(str(paths[0]))
+    at = done.stderr.splitlines().index(first)
+    assert done.stderr.splitlines()[at + 4] == (
+        f"    the same: {', '.join(f'{path}:2:61' for path in paths[1:4])} and 2 more files"
+    )
+    assert len(json.loads(run(*paths, "--format", "json").stdout)["diagnostics"]) == 6
 
 
 def test_an_excerpt_of_a_long_line_keeps_the_mark_under_its_place(tmp_path) -> None:

@@ -507,6 +507,26 @@ def test_a_stanza_without_an_option_that_its_plugin_requires_is_an_error(
     assert (found.code, found.message, found.hint, found.origin.line) == ("DV427", message, hint, line)
 
 
+@pytest.mark.parametrize(
+    "torn",
+    [
+        "Binding a {\n Bind_Address =\n Enable_Duravip = true }",
+        "Binding a {\n Bind_Address 192.0.2.1\n Enable_Duravip = true }",
+        "webhook {\n url https://x }",
+    ],
+)
+def test_what_is_missing_where_something_could_not_be_read_is_no_news(momentum, torn) -> None:
+    other = "\nBinding b {\n Enable_Duravip = true }"
+    found = [(one.code, one.origin.line) for one in momentum(torn + other).errors()]
+    assert found == [(found[0][0], 2), ("DV422", len(torn.splitlines()) + 2)]
+    assert found[0][0] in ("DV104", "DV105")
+
+
+def test_what_is_missing_before_a_mistake_is_told_beside_it(momentum) -> None:
+    found = momentum("Binding a {\n Enable_Duravip = true }\nBinding b {\n Bind_Address =\n }").errors()
+    assert [(one.code, one.origin.line) for one in found] == [("DV422", 2), ("DV104", 4)]
+
+
 def test_a_required_option_that_is_written_in_another_piece_or_badly_is_not_missing_as_well(momentum) -> None:
     assert codes(momentum('webhook "a" { events = ( "*" ) } webhook "a" { url = "u" }')) == []
     assert codes(momentum('webhook "a" { url = ( "u" "v" ) }')) == ["DV301"]
@@ -593,3 +613,11 @@ def test_no_transport_on_the_interface_of_a_vip_is_a_warning_if_it_is_sure(momen
     text = transports + 'Topology "192.0.2.0/24" { interface = eth1 }' + binding("a", A, ENABLED)
     found = momentum(text, plugins={"multicast": (INTERFACE,)}, kinds={"multicast": "transport"})
     assert [one.code for one in found.diagnostics if one.code == "DV439"] == ["DV439"] * warned
+
+
+def test_of_many_transports_few_are_pointed_at_for_each_interface(momentum) -> None:
+    many = "".join(f"multicast m{number} {{ interface = eth{number} }} " for number in range(50))
+    text = many + 'Topology "192.0.2.0/24" { interface = other }' + binding("a", A, ENABLED)
+    found = momentum(text, plugins={"multicast": (INTERFACE,)}, kinds={"multicast": "transport"})
+    (one,) = [one for one in found.diagnostics if one.code == "DV439"]
+    assert len(one.related) == 4
