@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,13 @@ import trio
 import trio.testing
 
 from duravip.config.diagnostics import Diagnostic, Severity
-from duravip.errors import BackendError, DuravipError
+from duravip.errors import BackendError, DuravipError, leaves
 from duravip.model import Address, NodeName, Origin
 from duravip.plugin.api import Plumbed
 from duravip.runtime.life import Life
 
 VIP = Address("192.0.2.50")
 Memory = Any  # of conftest.py
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
 
 
 async def refusal(memory: Memory, name: str = "node1") -> DuravipError:
