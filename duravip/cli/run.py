@@ -80,7 +80,8 @@ def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfi
 
     import trio
 
-    from duravip.runtime.daemon import Daemon, run_daemon
+    from duravip.runtime.daemon import Daemon, Host, run_daemon
+    from duravip.runtime.ending import end_anyway
     from duravip.runtime.log import logging_to
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -88,7 +89,7 @@ def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfi
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with logging_to():
         try:
-            trio.run(run_daemon, Daemon(config, plugins, reread=reread))
+            trio.run(run_daemon, Daemon(config, plugins, reread=reread, host=Host(end_anyway=end_anyway)))
         except BaseException as error:
             known = [leaf for leaf in leaves(error) if isinstance(leaf, DuravipError)]
             if known:

@@ -5,7 +5,8 @@ look like; the transports' sockets; the announcer. Up to here no address has bee
 one sentence, so only here does the log have what the configuration is warned of. Then the clean slate, acknowledged by
 the kernel; a new incarnation, on the disk; and only then the first datagram (protocol rules 6 and 10).
 
-However it ends (asked, cancelled, failed), our addresses are taken off last. Whatever ends it without asking (a signal,
+However it ends (asked, cancelled, failed), our addresses are taken off last; only notifiers may still be at work then,
+and not for long (`ending`). Whatever ends it without asking (a signal,
 the kernel for want of memory), the guard takes them off: it is started before the first datagram. It is dismissed only
 when this node has said LEAVE itself.
 """
@@ -74,13 +75,15 @@ def _real_claim_watch(is_shared: Callable[[Claim], bool]) -> ClaimWatchLike:
 class Host:
     """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations. `announcer`
     also gets a function that names the interface on whose segment another one is, `claim_watch` one that knows the
-    hardware addresses that VIPs share between nodes."""
+    hardware addresses that VIPs share between nodes. `end_anyway` is called when everything is off: with the exit
+    status, and a function that names what still keeps this from ending."""
 
     announcer: Callable[[LocalSettings, Neighbourhood | None, Callable[[str], str]], AnnouncerLike] = _real_announcer
     claim_watch: Callable[[Callable[[Claim], bool]], ClaimWatchLike] = _real_claim_watch
     gateway_watch: Callable[[], GatewayWatchLike] = GatewayWatch
     alarm: Callable[[], AlarmLike] = Alarm
     has_interface: Callable[[str], bool] = machine.has_interface
+    end_anyway: Callable[[int, Callable[[], Sequence[str]]], None] = lambda status, hanging: None
 
 
 class Daemon:
@@ -106,6 +109,11 @@ class Daemon:
     async def run(self, *, task_status: trio.TaskStatus[Life] = trio.TASK_STATUS_IGNORED) -> None:
         """Until it has left. Started, with its life, when ready. Raises DuravipError, perhaps in a group,
         when it cannot start or go on."""
+        async with trio.open_nursery() as telling:
+            await self._run(telling, task_status)
+            telling.cancel_scope.cancel()
+
+    async def _run(self, telling: trio.Nursery, task_status: trio.TaskStatus[Life]) -> None:
         config, local = self._config, self._config.local
         keyring = await trio.to_thread.run_sync(keyring_of, local)
         notifiers = [(stanza, open_notifier(self._plugins, stanza)) for stanza in local.notifiers]
@@ -184,11 +192,12 @@ class Daemon:
             self._life = Life(config, around, drained=state.drained)
             try:
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(self._life.run)
+                    await nursery.start(self._life.run, telling)
                     self._say_ready(around)
                     task_status.started(self._life)
             finally:
                 await _sweep(backend, self._life.table, kernel("cannot clear this machine"))
+                self._host.end_anyway(0 if self._life.left else 1, self._life.telling)
             if guard is not None and self._life.left:
                 guard.dismiss()
             log.info("left")

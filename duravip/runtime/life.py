@@ -185,8 +185,11 @@ class Life:
         """Whether everything was handed over and LEAVE is said."""
         return self._driver.left
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until the node has left. `started` when everything is open and the control socket answers."""
+    async def run(
+        self, telling: trio.Nursery, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Until the node has left. `started` when everything is open and the control socket answers. `telling` is where
+        notifiers run: one may not end when it should."""
         async with trio.open_nursery() as self._nursery:
             with self._bus.subscribe(size=LOG_QUEUE_EVENTS) as to_log:
                 self._nursery.start_soon(_log_events, to_log, self._plumber)
@@ -197,7 +200,7 @@ class Life:
                 self._nursery.start_soon(self._plumber.run)
                 self._nursery.start_soon(self._reloading.run)
                 for notifying in self._notifying:
-                    self._nursery.start_soon(notifying.run)
+                    telling.start_soon(notifying.run)
                 self._nursery.start_soon(self._around.announcer.run)
                 if self._audience is not None:
                     self._nursery.start_soon(self._audience.run)
@@ -208,6 +211,10 @@ class Life:
                 await self._nursery.start(self._serve)
                 task_status.started()
                 await trio.sleep_forever()
+
+    def telling(self) -> list[str]:
+        """The notifiers that have not ended."""
+        return [f"the notifier {one.name}" for one in self._notifying if not one.is_over]
 
     async def leave(self) -> None:
         """Hands over and leaves: `run` returns. May be asked once."""

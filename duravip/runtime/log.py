@@ -35,8 +35,9 @@ class _QueueHandler(logging.Handler):
         except queue.Full:
             self._lost += 1
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Waits a moment for what is left to be written; a reader that does not read is given up."""
+        super().close()
         try:
             self._lines.put(None, timeout=FLUSH_LIMIT_S)
         except queue.Full:
@@ -70,4 +71,4 @@ def logging_to(stream: TextIO | None = None, *, level: int = logging.INFO) -> It
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
-        handler.finish()
+        handler.close()

@@ -116,12 +116,12 @@ class Cluster:
         )
         return self._write(node, text, ".toml")
 
-    def start(self, *nodes: str) -> None:
+    def start(self, *nodes: str, words: Sequence[str] = ()) -> None:
         """All at once; returns when all are ready."""
         for node in nodes:
             with self.log_file(node).open("ab") as log:
                 self._daemons[node] = self.lan.popen(
-                    node, DURAVIP, "run", "-c", str(self.files[node]), stderr=log, stdout=log
+                    node, DURAVIP, "run", "-c", str(self.files[node]), *words, stderr=log, stdout=log
                 )
         for node in nodes:
             self.ask(node, "wait", "--timeout", f"{PATIENCE_S:g}")

@@ -250,13 +250,15 @@ async def test_strict_ownership_needs_a_backend_whose_addresses_end_by_themselve
 
 async def test_a_second_daemon_for_one_node_is_refused(memory: Memory, autojump_clock: trio.testing.MockClock) -> None:
     async with memory.running("node1"):
-        with pytest.raises(DuravipError, match=r"another daemon \(pid \d+\) is running with state_dir"):
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(DuravipError, match=r"another daemon \(pid \d+\) is running with state_dir")
+        ):
             await memory.daemon("node1").run()
         other = str(memory.folder / "elsewhere")
         memory.configs["node1"] = replace(
             memory.configs["node1"], local=replace(memory.configs["node1"].local, state_dir=other)
         )
-        with pytest.raises(DuravipError, match="another daemon answers on the control socket"):
+        with pytest.RaisesGroup(pytest.RaisesExc(DuravipError, match="another daemon answers on the control socket")):
             await memory.daemon("node1").run()
         assert (memory.folder / "run" / "node1.sock").exists()
 
