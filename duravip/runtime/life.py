@@ -157,6 +157,8 @@ class Life:
             plumber=self._plumber,
             table=lambda: self.table,
             feed=self._feed,
+            publish=self._publish,
+            plugin=config.local.backend.title,
             check_interval_s=config.local.if_check_interval,
         )
         self._acting = Acting(

@@ -18,6 +18,7 @@ from typing import assert_never
 import trio
 
 from duravip.cluster.inputs import Input, InterfaceFell, InterfaceRose
+from duravip.events import Event, PluginFailed
 from duravip.model import Address, Table
 from duravip.plugin.api import (
     AddressChanged,
@@ -38,7 +39,8 @@ log = logging.getLogger("duravip")
 
 
 class Watching:
-    """`table` gives the one that was read last; `feed` takes one input for the machine and returns at once.
+    """`table` gives the one that was read last; `feed` takes one input for the machine, and `publish` one event; both
+    return at once. `plugin` names the backend in it.
     `check_interval_s` 0: nothing is compared unasked."""
 
     def __init__(
@@ -48,12 +50,16 @@ class Watching:
         plumber: Plumber,
         table: Callable[[], Table],
         feed: Callable[[Input], None],
+        publish: Callable[[Event], object],
+        plugin: str,
         check_interval_s: float,
     ) -> None:
         self._backend = backend
         self._plumber = plumber
         self._table = table
         self._feed = feed
+        self._publish = publish
+        self._plugin = plugin
         self._check_interval_s = check_interval_s
         self._usual = True  # whether an interface of which nothing was said is up
         self._unusual: set[str] = set()  # those that are otherwise
@@ -79,7 +85,8 @@ class Watching:
                 async for change in self._backend.watch():
                     self._take(change)
             except Exception as error:  # a plugin's: comparing goes on
-                log.error("the interface backend tells of no changes any more: %s", in_words(error))  # noqa: TRY400
+                text = f"it tells of no changes any more: {in_words(error)}"
+                self._publish(PluginFailed(plugin=self._plugin, text=text))
 
     async def _compare(self) -> None:
         while True:

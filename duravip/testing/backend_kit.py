@@ -18,11 +18,12 @@ from ipaddress import ip_address
 import trio
 
 from duravip.model import Address
-from duravip.plugin.api import Answer, Backend, Placement, Plumbed, UndoingBackend
+from duravip.plugin.api import Answer, Backend, Change, Placement, Plumbed, UndoingBackend
 from duravip.runtime import _guard_process
 
 Open = Callable[[], Backend]
 _MANY_CALLS = 20
+_HEARD_S = 0.1  # until a change has been told, if it is
 EXPIRY_SLACK_S = 2.5  # how late Linux may be with the end of a lifetime
 
 
@@ -51,6 +52,7 @@ async def check_backend(open_backend: Open, place: Place) -> None:
         check_siblings_survive,
         check_the_guard_can_undo_additions,
         check_other_tasks_run_meanwhile,
+        check_watching_goes_on,
         check_a_late_order_is_not_carried_out,
         check_lifetimes,
     ):
@@ -210,6 +212,32 @@ async def check_other_tasks_run_meanwhile(open_backend: Open, place: Place) -> N
     _all_well(answers, wanted * len(answers))
     for name, counted in turns_in.items():
         assert counted, f"no other task ran during `{name}`, in {_MANY_CALLS} calls"
+
+
+async def check_watching_goes_on(open_backend: Open, place: Place) -> None:
+    """While addresses come and go, by another hand too. A backend that cannot tell of changes may end it at once; what
+    is told is not compared with what happened, as a backend need not tell of its own doing."""
+    wanted = [_single(address, place.interface) for address in (*place.connected, *place.connected6)]
+    mistakes: list[str] = []
+    async with open_backend() as backend, open_backend() as another, trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            try:
+                async for change in backend.watch():
+                    told: object = change
+                    if not isinstance(told, Change):
+                        mistakes.append(f"watch tells of {told!r}, which is no Change")
+            except Exception as error:  # a backend's; said in a sentence below
+                mistakes.append(f"watch raised {error!r}")
+
+        nursery.start_soon(watch)
+        for changing in (backend, another):
+            _all_well(await changing.add(wanted), wanted)
+            await trio.sleep(_HEARD_S)
+            _all_well(await changing.remove(wanted), wanted)
+            await trio.sleep(_HEARD_S)
+        nursery.cancel_scope.cancel()
+    assert not mistakes, mistakes[0]
 
 
 async def check_a_late_order_is_not_carried_out(open_backend: Open, place: Place) -> None:

@@ -9,6 +9,7 @@ import trio.testing
 
 from duravip.cluster.effects import ReleaseAddress, TakeAddress
 from duravip.cluster.inputs import AddressesLost, AddressesStray, Input, InterfaceFell, InterfaceRose, Spot
+from duravip.events import Event, PluginFailed
 from duravip.model import Address, Table
 from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged, LinksListed, Plumbed
 from duravip.runtime.plumber import Plumber
@@ -26,6 +27,7 @@ class Rig:
     def __init__(self, table: Table, *, check_interval_s: float = 30.0, own: tuple[Plumbed, ...] = ()) -> None:
         self.backend = MemoryBackend(interface="eth0", own=own)
         self.heard: list[Input] = []
+        self.published: list[Event] = []
         self.plumber = Plumber(backend=self.backend, announcer=RecordingAnnouncer(), answer=self._hear)
         self.table = table
         self.watching = Watching(
@@ -33,6 +35,8 @@ class Rig:
             plumber=self.plumber,
             table=lambda: self.table,
             feed=self._hear,
+            publish=self.published.append,
+            plugin="memory",
             check_interval_s=check_interval_s,
         )
 
@@ -180,7 +184,7 @@ async def test_a_new_table_is_compared_when_it_is_told_and_an_interval_of_0_is_n
 
 
 async def test_a_backend_whose_watch_fails_is_compared_with_all_the_same(
-    table: MakeTable, autojump_clock: Clock, caplog: pytest.LogCaptureFixture
+    table: MakeTable, autojump_clock: Clock
 ) -> None:
     class Broken(MemoryBackend):
         def watch(self) -> AsyncIterator[Change]:
@@ -193,7 +197,10 @@ async def test_a_backend_whose_watch_fails_is_compared_with_all_the_same(
         del rig.backend.on[A]
         await trio.sleep(31)
     assert rig.heard == [AddressesLost(addresses=(A,))]
-    assert "tells of no changes any more" in caplog.text
+    [failed] = rig.published
+    assert isinstance(failed, PluginFailed)
+    assert failed.plugin == "memory"
+    assert failed.text.startswith("it tells of no changes any more: OSError: no more sockets (test_watching.py, line ")
 
 
 async def test_a_backend_whose_list_fails_is_asked_again(

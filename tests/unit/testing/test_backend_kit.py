@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -202,6 +202,18 @@ async def test_a_backend_in_memory_passes(autojump_clock: trio.testing.MockClock
     assert machine.rows == FakeMachine().rows
 
 
+class WatchesBadly(FakeBackend):
+    async def watch(self) -> AsyncIterator[Change]:
+        await trio.sleep(0.05)
+        raise OSError("no such socket")
+        yield
+
+
+class TellsNonsense(FakeBackend):
+    async def watch(self) -> AsyncIterator[Change]:
+        yield "eth0"  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
@@ -220,6 +232,8 @@ async def test_a_backend_in_memory_passes(autojump_clock: trio.testing.MockClock
         (Immortal, "still there without renewal"),
         (RenewsNothing, "renewed all the time and is gone|its lifetime was ended"),
         (Backwards, "its lifetime was ended"),
+        (WatchesBadly, r"watch raised OSError\('no such socket'\)"),
+        (TellsNonsense, "watch tells of 'eth0', which is no Change"),
     ],
 )
 async def test_a_broken_backend_is_found_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -81,6 +82,13 @@ class Refuses(Good):
         await super().notify(stamped)
 
 
+class WaitsInAThread(Good):
+    async def notify(self, stamped: Stamped) -> None:
+        if stamped.event.fields().get("interface") == "cancelled":
+            await trio.to_thread.run_sync(threading.Event().wait, 30)
+        await super().notify(stamped)
+
+
 class Once(Good):
     """Cannot be entered twice."""
 
@@ -110,6 +118,7 @@ async def test_a_good_notifier_passes(autojump_clock: trio.testing.MockClock) ->
         (LeavesOutTheAddress, "without its address"),
         (Blocks, "it blocks the event loop"),
         (Refuses, "after it was cancelled"),
+        (WaitsInAThread, "after it was cancelled"),
         (Once, "a second time"),
     ],
 )
