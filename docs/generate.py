@@ -193,7 +193,8 @@ def hooks_page() -> str:
         + code.one_line(api.connected_interface.__doc__),
         "## What those are made of",
         "`Address` and `NodeName` (`duravip.model`) are `str`: a canonical IP address, as "
-        "`str(ipaddress.ip_address(text))` gives it, and a node's whole name.",
+        "`str(ipaddress.ip_address(text))` gives it, and a node's whole name. "
+        f"`Scalar` (`duravip.config.document`) is `{code.type_text(document.Scalar)}`.",
         *(part for kind in VALUES for part in _value(kind)),
         "## What may be raised",
         "From `open`, and from entering what it gives, these (`duravip.errors`) end the start with their one sentence. "
@@ -207,6 +208,9 @@ def hooks_page() -> str:
                 for error in (errors.ConfigurationError, errors.TransportError, errors.BackendError)
             ],
         ),
+        "A notifier that raises while it is entered ends nothing: that is an event `plugin.failed`, and it is entered "
+        f"again. `ConfigWriter.write` may raise `{errors.UnsayableError.__name__}`: "
+        + code.one_line(errors.UnsayableError.__doc__),
         "## The conformance kits",
         "In `duravip.testing`, for your tests; none needs a test framework. Each raises AssertionError, with a "
         "sentence, when the contract is broken, and is made of smaller checks that can be called one by one "
@@ -239,15 +243,29 @@ def _members(kind: type) -> list[str]:
         star = "async " if inspect.iscoroutinefunction(member) else ""
         found.append(f"- `{star}{name}{_signature(member)}` {code.one_line(member.__doc__)}".rstrip())
     defaults = _defaults(kind)
+    only = ["Made with keywords alone.\n"] if _is_keyword_only(kind) else []
     fields = [
         f"- `{name}: {hint}{defaults.get(name, '')}`" for name, hint in vars(kind).get("__annotations__", {}).items()
     ]
     members = [f"- `{member.name}`" for member in kind] if issubclass(kind, enum.Enum) else []
-    return ["\n".join([*members, *fields, *found])] if members or fields or found else []
+    return ["\n".join([*only, *members, *fields, *found])] if members or fields or found else []
+
+
+def _is_keyword_only(kind: type) -> bool:
+    if not dataclasses.is_dataclass(kind):
+        return False
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    return bool(fields) and all(field.kw_only for field in fields)
 
 
 def _defaults(kind: type) -> dict[str, str]:
     """Field -> ` = default`, of those that need not be given."""
+    if issubclass(kind, msgspec.Struct):
+        return {
+            field.name: f" = {field.default_factory() if field.default is msgspec.NODEFAULT else field.default!r}"
+            for field in msgspec.structs.fields(kind)
+            if not field.required
+        }
     if not dataclasses.is_dataclass(kind):
         return {}
     return {

@@ -39,7 +39,11 @@ def explain(word: str, plugin_options: Mapping[str, tuple[Option, ...]]) -> str:
     near = suggestion(asked, sorted(names)) or suggestion(word.upper(), sorted(CODES))
     raise UsageError(
         f"--explain {word}: there is no such option or code"
-        + (f"; did you mean {near}?" if near else "; docs/reference/options.md and diagnostics.md have them all")
+        + (
+            f"; did you mean {near}?"
+            if near
+            else "; docs/reference/options.md and diagnostics.md have all but codes of plugins' own"
+        )
     )
 
 

@@ -125,7 +125,8 @@ class ReadableTransport(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farewell:
     """How a process that knows nothing of transports sends one last datagram: the descriptor of a datagram socket, the
-    same for as long as the transport is open, and the addresses to send to, as the socket module writes them."""
+    same for as long as the transport is open, and the addresses to send to, as the socket module writes them. It goes
+    out bare, past whatever `Transport.send` puts around a payload."""
 
     descriptor: int
     destinations: tuple[tuple[str, int], ...]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, EntryPoint
@@ -26,6 +27,9 @@ from duravip.plugin.api import BackendKind, ConfigParser, NotifierKind, Transpor
 
 GROUP = "duravip"
 COMMAND_LINE = "--plugin"  # in place of a distribution, of a plugin that the command line names
+OWN = "duravip"  # the distribution whose plugins come first: no other takes a name from them
+
+log = logging.getLogger("duravip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class PluginSet:
         self._transports: dict[str, TransportKind] = {}
         self._backends: dict[str, BackendKind] = {}
         self._notifiers: dict[str, NotifierKind] = {}
+        self._namers: list[str] = []  # the plugins that may name the node
         self._providers: dict[str, str] = {}  # transport, backend or notifier -> the plugin that offers it
 
     def __repr__(self) -> str:
@@ -134,12 +139,15 @@ class PluginSet:
             )
 
     def nodename(self) -> NodeName | None:
-        """The first plugin's answer. A plugin that raises is recorded and passed over."""
+        """The first plugin's answer. A plugin that has none, or raises, is passed over; the log says so."""
         for name, answer in self._answers("duravip_nodename"):
             if isinstance(answer, str) and answer:
                 return NodeName(answer)
             if answer is not None:
                 self._fail(name, f"duravip_nodename returned {answer!r}, which is no name")
+        for name in self._namers:
+            if error := self._records[name].error:
+                log.warning("the plugin %s does not name this node: %s", name, error)
         return None
 
     # --- what the configuration names
@@ -198,6 +206,8 @@ class PluginSet:
             plugin = found.load()
         except (Exception, SystemExit) as error:  # whatever a module does at import
             self._records[found.name] = replace(record, error=_words(error), file=_origin(found.module))
+            if found.distribution == COMMAND_LINE:
+                log.exception("the plugin %s cannot be imported", found.name)
             return
         record = replace(record, file=getattr(plugin, "__file__", None) or _origin(found.module), loaded=True)
         self._records[found.name] = record
@@ -242,10 +252,12 @@ class PluginSet:
         taken = {*self._transports, *self._backends, *self._notifiers}
         for kind in (*transports, *backends, *notifiers):
             if kind.name in taken:
-                self._fail(name, f"offers {kind.name!r}, which is offered already")
+                first = self._records[self._providers.get(kind.name, name)]
+                self._fail(name, f"offers {kind.name!r}, which {first.distribution} {first.version} offers already")
                 return
             taken.add(kind.name)
         self._providers |= dict.fromkeys((kind.name for kind in (*transports, *backends, *notifiers)), name)
+        self._namers += [name] if namers else []
         self._parsers += parsers
         self._transports |= {kind.name: kind for kind in transports}
         self._backends |= {kind.name: kind for kind in backends}
@@ -258,7 +270,7 @@ class PluginSet:
         offered: list[object] = []
         for plugin, answer in self._answers(hook, only=name):
             if not isinstance(answer, Sequence) or isinstance(answer, str):
-                self._fail(plugin, f"{hook} returned {answer!r}, not a list (is it an `async def`?)")
+                self._fail(plugin, f"{hook} returned {answer!r}, not a list")
                 continue
             for item in answer:
                 missing = [attribute for attribute in ("name", *needed) if not hasattr(item, attribute)]
@@ -312,9 +324,9 @@ def plugin_at(place: str) -> Found:
 
 
 def find_plugins(distributions: Iterable[Distribution] | None = None) -> tuple[Found, ...]:
-    """Every entry point of our group, sorted by name. A distribution whose metadata cannot be read is passed
-    over with a record of its own; one that is shadowed by an earlier one of the same name on sys.path does
-    not count."""
+    """Every entry point of our group: duravip's own, then the others, each sorted by name. A distribution whose
+    metadata cannot be read is passed over with a record of its own; one that is shadowed by an earlier one of the same
+    name on sys.path does not count."""
     seen: set[str] = set()
     found: list[Found] = []
     for distribution in importlib.metadata.distributions() if distributions is None else distributions:
@@ -334,7 +346,7 @@ def find_plugins(distributions: Iterable[Distribution] | None = None) -> tuple[F
             found.append(_unreadable(name, version, error))
             continue
         found += [_found(point, name, version) for point in points]
-    return tuple(sorted(found, key=lambda one: (one.name, one.distribution)))
+    return tuple(sorted(found, key=lambda one: (one.distribution != OWN, one.name, one.distribution)))
 
 
 def _found(point: EntryPoint, distribution: str, version: str) -> Found:
@@ -389,4 +401,5 @@ def _origin(module: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -175,13 +175,14 @@ def main(lock: int) -> None:
             return
     count = len(orders.known)
     left = take_off(kernel, orders.known)
-    if not left and orders.leave:
+    told = not left and orders.leave and orders.paths
+    if told:
         say(orders.leave, orders.paths)
     posix.close(lock)
     if left:
         tell_people(f"the daemon has died, and these cannot be taken off: {b', '.join(left).decode()}")
     else:
-        tell_people(f"the daemon has died: {count} addresses taken off, the other nodes told")
+        tell_people(f"the daemon has died: {count} addresses taken off, the other nodes {'' if told else 'not '}told")
 
 
 if __name__ == "__main__":

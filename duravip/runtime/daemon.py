@@ -26,7 +26,7 @@ import trio
 
 from duravip.config.diagnostics import Severity
 from duravip.config.node_config import LocalSettings, NodeConfig
-from duravip.errors import ConfigurationError, DuravipError
+from duravip.errors import BackendError, ConfigurationError, DuravipError
 from duravip.model import Address, Claim, Member, Table
 from duravip.net.announce import Announcer, everybody
 from duravip.net.neighbourhood import Neighbourhood
@@ -196,10 +196,12 @@ class Daemon:
                     self._say_ready(around)
                     task_status.started(self._life)
             finally:
-                await _sweep(backend, self._life.table, kernel("cannot clear this machine"))
+                swept = await _sweep(backend, self._life.table, kernel("cannot clear this machine"))
                 self._host.end_anyway(0 if self._life.left else 1, self._life.telling)
             if guard is not None and self._life.left:
                 guard.dismiss()
+            if not swept:
+                raise BackendError("ended, and addresses of this node may still be on its interfaces: see the log")
             log.info("left")
 
     def _sources(self, transports: Mapping[str, Transport]) -> dict[str, str]:
@@ -277,8 +279,9 @@ def virtual_macs(backend: Backend, local: LocalSettings) -> VirtualMacs:
     return VirtualMacs(backend, cluster_group=local.cluster_group, macs=local.macs)
 
 
-async def _sweep(backend: Backend, table: Table, blame: AbstractContextManager[None]) -> None:
-    """The last thing of every life: nothing of ours stays on. Tried for some seconds, whatever else ends."""
+async def _sweep(backend: Backend, table: Table, blame: AbstractContextManager[None]) -> bool:
+    """The last thing of every life: nothing of ours stays on. Tried for some seconds, whatever else ends. Whether that
+    is known to be so."""
     with trio.move_on_after(SWEEP_LIMIT_S, shield=True) as patience:
         try:
             with blame:
@@ -286,5 +289,7 @@ async def _sweep(backend: Backend, table: Table, blame: AbstractContextManager[N
                     log.info("took off %s", address)
         except DuravipError as error:
             log.error("%s", error)  # noqa: TRY400 (its one sentence says it all)
+            return False
     if patience.cancelled_caught:
         log.error("the kernel does not answer: addresses of this node may still be on its interfaces")
+    return not patience.cancelled_caught

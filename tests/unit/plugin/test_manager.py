@@ -129,7 +129,10 @@ def test_a_plugin_is_offered_under_the_name_of_its_stanza_with_its_options() -> 
         (Offering(SimpleNamespace(name="x", options=("port",), open=None)), "its options are no tuple of Option"),
         (Offering(Transport("binding").kind), "the stanza binding has a meaning already"),
         (Offering(Transport("smtp_listener").kind), "the stanza smtp_listener has a meaning already"),
-        (Offering(Transport("twice").kind, Transport("twice").kind), "offers 'twice', which is offered already"),
+        (
+            Offering(Transport("twice").kind, Transport("twice").kind),
+            "offers 'twice', which broken-dist 1.2 offers already",
+        ),
         (Listing(), "its suffixes are no tuple of texts"),
     ],
 )
@@ -198,7 +201,7 @@ def test_a_plugin_can_be_named_by_module_and_object(monkeypatch: pytest.MonkeyPa
 
 def test_of_two_plugins_that_offer_one_name_the_second_is_refused() -> None:
     plugins = load(first=Transport("pigeons"), second=Transport("pigeons"))
-    assert plugins.records()[1].error == "offers 'pigeons', which is offered already"
+    assert plugins.records()[1].error == "offers 'pigeons', which first-dist 1.2 offers already"
     assert list(plugins.transports()) == ["pigeons"]
 
 
@@ -213,6 +216,26 @@ def test_a_plugin_may_name_the_node() -> None:
     assert load(cloud=Namer()).nodename() == "from-the-cloud"
     assert load().nodename() is None
     assert [record.kind for record in load(cloud=Namer()).records()] == ["node name"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(42, "duravip_nodename returned 42, which is no name"), (None, "duravip_nodename failed: OSError: no such file")],
+)
+def test_that_a_plugin_could_not_name_the_node_is_logged(
+    answer: object, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fails:
+        @hookimpl
+        def duravip_nodename(self) -> object:
+            if answer is None:
+                raise OSError("no such file")
+            return answer
+
+    assert load(cloud=Fails(), later=Namer()).nodename() == "from-the-cloud"
+    assert not caplog.text
+    assert load(cloud=Fails()).nodename() is None
+    assert f"the plugin cloud does not name this node: {why}" in caplog.text
 
 
 def distribution(folder: Path, name: str, entry_points: bytes) -> None:
@@ -233,6 +256,15 @@ def test_installed_distributions_are_searched_one_by_one(tmp_path: Path) -> None
     assert [(one.name, one.distribution, one.version) for one in find_plugins(distributions(path=where))] == [
         ("pigeons", "good", "3.1")
     ]
+
+
+def test_nobody_takes_a_name_from_duravips_own_plugins(tmp_path: Path) -> None:
+    from importlib.metadata import distributions
+
+    distribution(tmp_path, "another", b"[duravip]\na_syslog = json\n")
+    distribution(tmp_path, "duravip", b"[duravip]\nsyslog = json\n")
+    points = find_plugins(distributions(path=[str(tmp_path)]))
+    assert [one.distribution for one in points] == ["duravip", "another"]
 
 
 def test_a_distribution_that_cannot_be_imported_is_recorded_with_its_file(tmp_path: Path) -> None:
