@@ -208,9 +208,9 @@ def hooks_page() -> str:
                 for error in (errors.ConfigurationError, errors.TransportError, errors.BackendError)
             ],
         ),
-        "A notifier that raises while it is entered ends nothing: that is an event `plugin.failed`, and it is entered "
-        f"again. `ConfigWriter.write` may raise `{errors.UnsayableError.__name__}`: "
-        + code.one_line(errors.UnsayableError.__doc__),
+        "A notifier that raises while it is entered, or while it tells, ends nothing: that is an event "
+        f"`plugin.failed`, with what it said if that is a `{errors.NotifierError.__name__}`. `ConfigWriter.write` may "
+        f"raise `{errors.UnsayableError.__name__}`: " + code.one_line(errors.UnsayableError.__doc__),
         "## The conformance kits",
         "In `duravip.testing`, for your tests; none needs a test framework. Each raises AssertionError, with a "
         "sentence, when the contract is broken, and is made of smaller checks that can be called one by one "

@@ -56,6 +56,10 @@ class TransportError(DuravipError):
         super().__init__(message)
 
 
+class NotifierError(DuravipError):
+    """A notifier could not tell somebody of an event (no connection, no answer, a refusal)."""
+
+
 class ControlError(DuravipError):
     """The daemon's control socket cannot be reached, or refused the request."""
 

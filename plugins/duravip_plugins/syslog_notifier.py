@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import trio
 
-from duravip.errors import PluginError
+from duravip.errors import NotifierError, PluginError
 from duravip.events import Stamped
 from duravip_plugins.notify_syslog import OWN_SOCKET
 from duravip_plugins.syslog_format import FACILITIES, rfc3164, rfc5424
@@ -97,7 +97,7 @@ class SyslogNotifier:
         self._close()
 
     async def notify(self, stamped: Stamped) -> None:
-        """Raises OSError when it could not be told within RETRY_LIMIT_S."""
+        """Raises NotifierError when it could not be told within RETRY_LIMIT_S."""
         write = rfc3164 if self._old else rfc5424
         message = write(stamped, facility=self._facility, host=self._host, pid=os.getpid())
         give_up = trio.current_time() + RETRY_LIMIT_S
@@ -107,7 +107,7 @@ class SyslogNotifier:
                 await self._send(message)
             except (OSError, trio.TooSlowError) as error:
                 if trio.current_time() + pause_s >= give_up:
-                    raise OSError(f"{self._target}: {_words(error)}") from error
+                    raise NotifierError(f"{self._target}: {_words(error)}") from error
             else:
                 return
             await trio.sleep(pause_s)

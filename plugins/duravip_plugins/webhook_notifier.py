@@ -31,7 +31,7 @@ from urllib.parse import quote
 
 import trio
 
-from duravip.errors import PluginError
+from duravip.errors import NotifierError, PluginError
 from duravip.events import Stamped
 from duravip_plugins.notify_webhook import SIGNATURE_HEADER
 
@@ -47,7 +47,7 @@ _TOO_MANY_REQUESTS = 429
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-class WebhookError(Exception):
+class WebhookError(NotifierError):
     """An event was not told. `retry_after_s`: None when trying again would change nothing."""
 
     def __init__(self, message: str, *, retry_after_s: float | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from duravip.errors import PluginError
+from duravip.errors import NotifierError, PluginError
 from duravip.events import LinkUp, OwnerElected
 from duravip.model import Address, NodeName
 from duravip.testing.notifier_kit import Open, check_notifier, stamp
@@ -187,7 +187,7 @@ async def test_a_unix_stream_gets_lines(tmp_path: Path) -> None:
 async def test_a_receiver_that_stays_away_is_given_up_with_its_name(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    with pytest.raises(OSError, match=rf"unix:{tmp_path}/nobody: No such file or directory"):
+    with pytest.raises(NotifierError, match=rf"unix:{tmp_path}/nobody: No such file or directory"):
         async with notifier(f"unix:{tmp_path}/nobody") as told:
             await told.notify(stamp(LinkUp(interface="a"), seq=1))
     assert syslog_notifier.RETRY_LIMIT_S / 2 < trio.current_time() <= syslog_notifier.RETRY_LIMIT_S

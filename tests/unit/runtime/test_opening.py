@@ -211,5 +211,6 @@ async def test_a_backend_that_cannot_list_ends_the_start_by_name(memory: Memory)
         raise ValueError("an abacus with no beads")
 
     memory.backends["node1"].list = broken
-    with pytest.raises(PluginError, match=r"^the backend memory-kernel \(test 0\) cannot list .*no beads"):
+    told = pytest.RaisesExc(PluginError, match=r"^the backend memory-kernel \(test 0\) cannot list .*no beads")
+    with pytest.RaisesGroup(told):
         await memory.daemon("node1").run()
