@@ -50,6 +50,7 @@ from duravip.model import Address, Decision, Member, NodeName, TableDigest, View
 
 PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
+PAUSE_S = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
 OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
 ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
 
@@ -86,6 +87,8 @@ class Coordinator:
         self._elected_at = -1
         self._released = False  # something was, in this turn
         self._postponed = False  # the election, to the next one
+        self._rested_at = now  # when there may be another hand-over
+        self._held_back = False  # one, until then
         self._flying_since: dict[Address, float] = {}
         self._flights_of = -1  # the number that this follows from
         self._chartered_at = now
@@ -139,7 +142,8 @@ class Coordinator:
         """The next thing to number, or None."""
         if self._reports:
             report = self._reports.pop(0)
-            self._released |= len(report.released) > 0
+            if report.released:
+                self._released, self._rested_at = True, now + PAUSE_S
             return report
         if self._wishes:
             wish = self._wishes.pop(0)
@@ -162,7 +166,7 @@ class Coordinator:
             or self._age(now)
             or self._unpin()
             or self._wait_no_longer(now)
-            or self._elect()
+            or self._elect(now)
             or self._balance(now)
         )
         self._idle_as_of = basis
@@ -180,6 +184,7 @@ class Coordinator:
         settings = self._agreed.settings()
         times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
         times += [since + OVERDUE_S for since in self._flying_since.values()]
+        times += [self._rested_at] if self._held_back else []
         if set(self._agreed.names()) - self._agreed.mature:
             times += [since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)]
             times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
@@ -333,12 +338,20 @@ class Coordinator:
         late = [address for address, since in self._flying_since.items() if now >= since + OVERDUE_S]
         return Overdue(addresses=AddressSet(late)) if late else None
 
-    def _elect(self) -> AnyBody | None:
+    def _can_wait(self, address: Address) -> bool:
+        """Whether somebody serves it meanwhile."""
+        holders = self._agreed.holders.get(address, ())
+        return len(holders) == 1 and holders[0] in self._agreed.claims.get(address, {})
+
+    def _elect(self, now: float) -> AnyBody | None:
         agreed = self._agreed
-        if self._elected_at == agreed.number or not agreed.informed:
+        if not agreed.informed or (
+            self._elected_at == agreed.number and not (self._held_back and now >= self._rested_at)
+        ):
             return None
         changed = agreed.election().answer()
-        if not changed:
+        self._held_back = now < self._rested_at and len(changed) > 0 and all(map(self._can_wait, changed))
+        if not changed or self._held_back:
             self._elected_at = agreed.number
             return None
         if not agreed.view_mature:  # nothing goes back: whoever is assigned a VIP is its holder, and stays that

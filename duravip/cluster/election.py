@@ -30,11 +30,9 @@ from duravip.model import Address, Decision, Flag, NodeName, Reason
 
 __all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "wording", "words"]
 
-HANDOVERS_IN_FLIGHT = 16
-"""VIPs on their way from nodes that are drained or leave, at one time; or a 64th of all, if that is more. So each is
-away for as long as a few take, not as long as all."""
-PREFERENCE_MOVES_IN_FLIGHT = 32
-"""Held VIPs on their way to their preferred owners at one time."""
+HANDOVERS_AT_ONCE = 16
+"""Held VIPs that change hands together, from nodes that are drained or leave and to nodes that are preferred; or a 32nd
+of all, if that is more. The next few wait until these have been let go. So each is away for as long as a few take."""
 
 
 def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]:
@@ -42,8 +40,8 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     electorate = Electorate(landscape, given)
     decided: dict[Address, Decision] = {}
     unheld: list[Address] = []
-    allowed = max(0, PREFERENCE_MOVES_IN_FLIGHT - given.moving) if electorate.may_fail_back() else 0
-    handovers = max(0, max(HANDOVERS_IN_FLIGHT, len(landscape.universe) // 64) - given.moving)
+    may_fail_back = electorate.may_fail_back()
+    handovers = max(HANDOVERS_AT_ONCE, len(landscape.universe) // 32) if not given.moving else 0
     flags, pins = landscape.flags, given.pins
     say = _Decisions()
     for address in landscape.universe:
@@ -75,8 +73,8 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
             if not holders or preferred in holders:
                 decided[address] = say(preferred, Reason.PREFERRED)
                 continue
-            if allowed:
-                allowed -= 1
+            if may_fail_back and handovers:
+                handovers -= 1
                 decided[address] = say(preferred, Reason.PREFERRED)
                 continue
         if len(holders) == 1:

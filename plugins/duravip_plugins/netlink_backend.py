@@ -32,8 +32,8 @@ from duravip_plugins.netlink_watch import NetlinkWatch
 _T = TypeVar("_T")
 _IPV4_CONF = Path("/proc/sys/net/ipv4/conf")
 _MAX_WORKERS = 4  # calls that run side by side; further ones queue
-_FEW_PLACEMENTS = 8
-_SMALL_MACHINE = 100  # interfaces and addresses together: what a request may have to list, some 5 µs each
+_FEW_PLACEMENTS = 16
+_SMALL_MACHINE = 300  # interfaces and addresses together: what a request may have to list, some 5 µs each
 _LOOP_ANSWER_LIMIT_S = 0.1
 
 

@@ -41,14 +41,16 @@ def main() -> None:
         next_round = max(next_round + interval_s, time.monotonic())
         while True:
             left = next_round - time.monotonic()
-            if not select.select([asking], [], [], max(0.0, left))[0]:
-                break
-            data, (source, _) = asking.recvfrom(256)
+            try:
+                data, (source, _) = asking.recvfrom(256)
+            except BlockingIOError:
+                if left <= 0:
+                    break
+                select.select([asking], [], [], left)
+                continue
             at = 4 * (data[0] & 15)
             if data[at] == _ECHO_REPLY and data[at + 4 : at + 6] == header[4:6] and source in answered:
                 answered[source].append(time.monotonic())
-            if left <= 0:
-                break
     for address, times in answered.items():
         print(address, *(f"{at:.6f}" for at in times))
 

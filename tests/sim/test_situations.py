@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
-from duravip.cluster.election import HANDOVERS_IN_FLIGHT
+from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
 from duravip.cluster.messages import Assigned, DrainAsked, Heartbeat, Leave, Numbered, Propose, Report
 from duravip.cluster.node import Node
@@ -492,7 +492,7 @@ def test_sixteen_removals_that_hang_keep_no_other_address_from_being_handed_over
     carry_out = kernel.order
 
     def hang(order: TakeAddress | ReleaseAddress) -> None:
-        if isinstance(order, ReleaseAddress) and (order.address in stuck or len(stuck) < HANDOVERS_IN_FLIGHT):
+        if isinstance(order, ReleaseAddress) and (order.address in stuck or len(stuck) < HANDOVERS_AT_ONCE):
             stuck.add(order.address)
         else:
             carry_out(order)
@@ -500,7 +500,7 @@ def test_sixteen_removals_that_hang_keep_no_other_address_from_being_handed_over
     kernel.order = hang  # type: ignore[method-assign]
     situation["a"].drain(True)
     situation.until(lambda: all(situation.holders(vip) == ["b"] for vip in many if vip not in stuck), 3.0)
-    assert len(stuck) == HANDOVERS_IN_FLIGHT
+    assert len(stuck) == HANDOVERS_AT_ONCE
     assert all(situation.holders(vip) == ["a"] for vip in stuck), "nobody takes what has not been let go"
     assert situation.diary.violations == []
 

@@ -6,8 +6,8 @@ import msgspec
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
-from duravip.cluster.coordinator import OVERDUE_S, Coordinator
-from duravip.cluster.election import HANDOVERS_IN_FLIGHT
+from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, Coordinator
+from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
     AnyBody,
@@ -340,7 +340,7 @@ def test_sixteen_removals_that_hang_keep_no_other_address_from_being_handed_over
     drained(desk, B)
     desk.work(1.0)
     stuck = sorted(desk.agreed.in_flight)
-    assert len(stuck) == HANDOVERS_IN_FLIGHT
+    assert len(stuck) == HANDOVERS_AT_ONCE
     now = 1.0
     for sequence in range(10, 30):
         now += OVERDUE_S
@@ -365,3 +365,24 @@ def test_balancing_many_vips_is_a_question_whose_answer_counts_only_for_the_stat
     [moved] = desk.work(5.2)
     assert isinstance(moved, Assigned)
     assert moved.balancing
+
+
+def test_the_next_few_change_hands_a_moment_after_the_last_and_who_serves_nobody_does_not_wait() -> None:
+    many = tuple(Address(f"10.0.1.{number}") for number in range(40))
+    table = make_table(map(entry, many))
+    desk = Desk(*(state(m, table=table, has=(table,), held=many if m == B else ()) for m in (A, B)), table=table)
+    desk.work(0.0)
+    drained(desk, B)
+    desk.work(1.0)
+    first = desk.agreed.in_flight.copy()
+    assert len(first) == HANDOVERS_AT_ONCE
+    desk.report(B, 10, released=tuple(sorted(first)), as_of=desk.agreed.number)
+    desk.work(1.1)
+    assert not desk.agreed.in_flight
+    assert desk.coordinator.deadline(1.1) == 1.1 + PAUSE_S
+    desk.work(1.1 + PAUSE_S)
+    second = sorted(desk.agreed.in_flight)
+    assert len(second) == HANDOVERS_AT_ONCE
+    desk.report(B, 11, released=(*second, *sorted(set(many) - first - set(second))), as_of=desk.agreed.number)
+    desk.work(1.2)
+    assert {desk.agreed.owner(address) for address in many} == {A.name}, "B has let go of everything: nobody waits"
