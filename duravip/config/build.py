@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from duravip.config import original, schema
 from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings, strict_rules
-from duravip.config.diagnostics import Findings, shown
+from duravip.config.diagnostics import Findings, Severity, shown
 from duravip.config.document import Document, Stanza
 from duravip.config.endpoints import Resolve
 from duravip.config.node_config import LocalSettings, NodeConfig
@@ -22,7 +22,7 @@ from duravip.config.plugin_stanzas import PluginOptions, choose_plugins
 from duravip.config.reach import report_reach
 from duravip.config.scope import Reader, Scope
 from duravip.config.services import read_services
-from duravip.config.stanza_names import report_odd_stanzas
+from duravip.config.stanza_names import report_odd_stanzas, report_vain_stanzas
 from duravip.config.topology import Topologies
 from duravip.config.vips import make_vips
 from duravip.model import NodeName, VipEntry, make_table
@@ -72,6 +72,8 @@ def build(
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     local = replace(local, macs=topologies.macs())
     report_reach(vips, local, findings)
+    if not any(found.severity is Severity.ERROR for found in document.diagnostics):
+        report_vain_stanzas(reader, plugin_options.keys())
     settings = shared_settings(cluster)
     strict_rules(cluster, node, settings, failure_timeout=local.failure_timeout, findings=findings)
     return NodeConfig(

@@ -90,6 +90,9 @@ class Reader:
         """A keyword or option name as it compares."""
         self._strict = document.strict
         self._root = document.root
+        self.nested: list[tuple[Stanza, Stanza]] = []
+        """What stands inside the stanzas that were read: (the one around it, the stanza)."""
+        self.misspelt: list[Stanza] = []
         self._top: dict[str, list[Stanza]] = {}
         for stanza in document.root.stanzas():
             self._top.setdefault(self.word(stanza.keyword), []).append(stanza)
@@ -100,6 +103,9 @@ class Reader:
         if parent is self._root:
             return self._top.get(keyword, ())
         return (stanza for stanza in parent.stanzas() if self.word(stanza.keyword) == keyword)
+
+    def is_misspelt(self, stanza: Stanza) -> bool:
+        return any(stanza is one for one in self.misspelt)
 
     def is_torn(self, stanza: Origin) -> bool:
         """Whether there is a mistake of syntax in the stanza that begins there, as far as can be told: what is missing
@@ -140,6 +146,8 @@ class Reader:
                 origin = piece.origin
             for item in piece.items:
                 if not isinstance(item, Assignment):
+                    if isinstance(item, Stanza) and piece is not self._root:
+                        self.nested.append((piece, item))
                     continue
                 name = word(item.key)
                 option = by_name.get(name)

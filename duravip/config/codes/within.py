@@ -288,6 +288,14 @@ CODES = (
         example='multicast { interface = eth0 }\nTopology "10.1.1.0/24" { interface = eth1 }\n' + _VIP,
     ),
     warning(
+        "DV440",
+        "A stanza that enables DuraVIP stands where it is not read.",
+        why="Bindings are read at the top and in binding groups, Listens in listeners. Anywhere else they are another "
+        "module's, or in the wrong place by a brace too few: somebody believes that an address is managed.",
+        mend="Put it where it is read, or take enable_duravip out.",
+        example='syslog "ops" {\n  Binding "mail" { Bind_Address = 10.1.1.51 Enable_Duravip = true }\n}\n',
+    ),
+    warning(
         "DV445",
         "seal = receive-only is for rolling out a first key, and protects nothing.",
         why="Datagrams without a seal count too, so that nodes with and without the key understand each other.",

@@ -621,3 +621,25 @@ def test_of_many_transports_few_are_pointed_at_for_each_interface(momentum) -> N
     found = momentum(text, plugins={"multicast": (INTERFACE,)}, kinds={"multicast": "transport"})
     (one,) = [one for one in found.diagnostics if one.code == "DV439"]
     assert len(one.related) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('syslog "x" {\n Binding "a" {\n  Enable_Duravip = true } }', 3, "`Binding` enables DuraVIP inside `syslog`"),
+        ('Binding "a" {\n Binding "b" { enable_duravip = true } }', 2, "inside `Binding`"),
+        ('foo { bar {\n Listen "10.1.1.1:25" { ENABLE_DURAVIP = on } } }', 2, "inside `bar`"),
+        ('esmtp_listener { Listen "10.1.1.1:25" { y { x { \nenable_duravip = on } } } }', 2, "`x` enables DuraVIP"),
+    ],
+)
+def test_what_enables_duravip_where_nobody_reads_it_is_a_warning(momentum, text, line, words) -> None:
+    (found,) = [found for found in momentum(text).diagnostics if found.code == "DV440"]
+    assert found.origin.line == line
+    assert words in found.message
+
+
+def test_what_enables_duravip_in_its_place_is_no_warning(momentum) -> None:
+    text = """binding_group "g" { Binding "a" { enable_duravip = true bind_address = 10.1.1.1 } }
+    esmtp_listener { Listen "10.1.1.2:25" { enable_duravip = true } }
+    foo { Binding "b" { bind_address = 10.1.1.3 } }"""
+    assert not [found for found in momentum(text).diagnostics if found.code == "DV440"]
