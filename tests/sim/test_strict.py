@@ -13,7 +13,7 @@ from duravip.sim.parallel import spread
 from duravip.sim.run import Outcome, run_schedule
 from duravip.sim.strict_bugs import STRICT_BUGS
 
-SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "1000")) // 5
+SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "2000")) // 10
 FEW = 6
 SEEDS_TRIED = 60
 
