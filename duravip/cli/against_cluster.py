@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from duravip.cli.between_nodes import FLAG_CODES, place, settings_that_differ, what_differing_does
+from duravip.cli.between_nodes import FLAG_CODES, place, settings_that_differ, telling, what_differing_does
 from duravip.cli.common import listed
 from duravip.cluster.flags import Landscape, survey
 from duravip.config.diagnostics import Diagnostic, Findings, Related
@@ -79,7 +79,7 @@ def _flags(before: Landscape, after: Landscape, changed: set[NodeName], findings
         had, has = before.flags.get(address, {}), after.flags.get(address, {})
         for flag in sorted({*had, *has}, key=lambda flag: flag.value):
             if flag in has and flag not in had:
-                evidence = sorted(has[flag], key=lambda one: one.node not in changed)
+                evidence = sorted(telling(has[flag]), key=lambda one: one.node not in changed)
                 first, *others = ((place(one, after.entries[one.node].get(address)), one.text) for one in evidence)
                 hint = f"{FLAG_CODES[flag][1]}; `duravip reload --cluster` changes all nodes at once"
                 findings.warning(

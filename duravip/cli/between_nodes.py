@@ -6,11 +6,11 @@ adds what a running cluster would notice too late. What holds for many nodes ali
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from duravip.cli.common import listed
-from duravip.cluster.flags import Landscape
+from duravip.cluster.flags import Landscape, alike, in_words
 from duravip.config.diagnostics import Diagnostic, Findings, Related, shown
 from duravip.config.node_config import NodeConfig
 from duravip.config.reach import NodeAddress, node_addresses
@@ -70,11 +70,17 @@ def _flags(universe: Sequence[Address], landscape: Landscape, findings: Findings
         raised = landscape.flags.get(address, {})
         for flag in sorted(raised, key=lambda flag: flag.value):
             code, hint = FLAG_CODES[flag]
-            evidence = raised[flag]
+            said = listed(in_words(raised[flag]), "; ")
+            evidence = telling(raised[flag])
             places = [place(one, landscape.entries[one.node].get(address)) for one in evidence]
-            said = listed([one.text for one in evidence], "; ")
             others = (Related(origin, one.text) for origin, one in zip(places[1:], evidence[1:], strict=True))
             findings.warning(code, f"{address} is {flag.value}: {said}", places[0], hint, *others)
+
+
+def telling(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """One of each that say the same, and only then the others."""
+    groups = alike(evidence)
+    return [*(first for first, *_ in groups), *(one for _, *others in groups for one in others)]
 
 
 def place(evidence: Evidence, entry: VipEntry | None) -> Origin:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import environment_of_all, split_name
+from duravip.cli.common import environment_of_all, split_name, without_collector
 from duravip.cli.output import control_option, print_table
 from duravip.cli.with_plugins import plugin_option, plugins_for
 from duravip.config.diagnostics import Diagnostic, Severity
@@ -47,6 +47,7 @@ Examples:
 @control_option
 @click.option("--explain", "word", metavar="OPTION|CODE", help="Say all about an option, or a diagnostic's code.")
 @plugin_option
+@without_collector()
 def command(
     files: tuple[str, ...],
     style: str,

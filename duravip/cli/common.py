@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from duravip.errors import UsageError
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
 
 
 _NAMED = 3  # nodes, addresses or sentences that are named before the rest is only counted
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """For what has hundreds of thousands of objects at once, no cycle among them, and ends soon: looking for cycles is
+    time lost."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def split_name(argument: str) -> tuple[NodeName | None, str]:

@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Row = Sequence[str]
 
+_MANY = 1_000  # rows: to lay out and colour one takes a third of a millisecond
 _COLOURS = {"BROKEN": "red", "CONFLICT": "yellow", "UNSAFE": "yellow", "SAFE": "green", "nobody": "red"}
 
 
@@ -53,8 +54,9 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Row, rows: Sequence[Row]) -> None:
-    """The last column may be long: it is not padded, and wraps on a terminal."""
-    click.echo(_rich_table(columns, rows) if fancy() else plain_table(columns, rows), nl=False)
+    """The last column may be long: it is not padded, and wraps on a terminal. What nobody looks through is plain."""
+    looks = fancy() and len(rows) <= _MANY
+    click.echo(_rich_table(columns, rows) if looks else plain_table(columns, rows), nl=False)
 
 
 def plain_table(columns: Row, rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duravip.cli.common import listed, read_checked
+from duravip.cli.common import listed, read_checked, without_collector
 from duravip.cli.output import print_json, print_table
 from duravip.errors import UsageError
 from duravip.model import Address, NodeName, address_order, canonical_address
@@ -39,6 +39,7 @@ Examples:
     help="Start from the present owners: a control socket, or a file as `show --format json` prints it.",
 )
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@without_collector()
 def command(files: tuple[str, ...], down: tuple[str, ...], current: str | None, style: str) -> None:
     """Show who would own each virtual address, and why, once the cluster of these configurations has settled.
 

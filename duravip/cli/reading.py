@@ -7,14 +7,14 @@ cannot read or tell is read here.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from duravip.cli.common import without_collector
 from duravip.config.node_config import NodeConfig
 from duravip.model import Table
 
@@ -26,7 +26,7 @@ _Told = list[tuple[NodeConfig, bytes]]
 
 def read_all(files: Sequence[str], read: Callable[[int], NodeConfig]) -> list[NodeConfig]:
     """`read` reads the file with this number."""
-    with _no_collector():
+    with without_collector():
         processes = min(len(os.sched_getaffinity(0)), len(files))
         if processes < 2 or sum(map(_size, files)) < WORTH_BYTES:
             return [read(number) for number in range(len(files))]
@@ -71,15 +71,3 @@ def _size(file: str) -> int:
         return os.stat(file).st_size
     except (OSError, ValueError):
         return 0
-
-
-@contextlib.contextmanager
-def _no_collector() -> Iterator[None]:
-    """Tables are hundreds of thousands of objects and no cycle: looking for some is time lost."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
-from duravip.cluster.flags import Landscape
+from duravip.cluster.flags import Landscape, in_words
 from duravip.cluster.placement import join, place
 from duravip.model import Address, Decision, Flag, NodeName, Reason
 
@@ -200,7 +200,7 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
     match decision.reason:
         case Reason.BROKEN:
             evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
-            return f"BROKEN: {_few([item.text for item in evidence], '; ') or reason_text(decision)}. {MEND_BROKEN}"
+            return f"BROKEN: {_few(in_words(evidence), '; ') or reason_text(decision)}. {MEND_BROKEN}"
         case Reason.FOLLOWS:
             return f"follows {followed}, which {owner} owns"
         case Reason.FOLLOWED_UNOWNED:

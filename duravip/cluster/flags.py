@@ -382,5 +382,21 @@ def _reverse(pointing: Mapping[Address, Named]) -> dict[Named, tuple[Address, ..
     return {end: tuple(addresses) for end, addresses in sorted(found.items())}
 
 
+def alike(evidence: Iterable[Evidence]) -> list[tuple[Evidence, ...]]:
+    """Those that say the same of different nodes are together; what is said of the fewest, which is probably the
+    mistake, comes first."""
+    groups: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        groups.setdefault(one.text.replace(one.node, "", 1), []).append(one)
+    return sorted(map(tuple, groups.values()), key=len)
+
+
+def in_words(evidence: Iterable[Evidence]) -> list[str]:
+    """A sentence for all that say the same."""
+    return [
+        first.text + (f" ({len(others)} more nodes likewise)" if others else "") for first, *others in alike(evidence)
+    ]
+
+
 def _evidence(flag: Flag, node: NodeName, origin: Origin, value: str, text: str) -> Evidence:
     return Evidence(flag=flag.value, node=node, file=origin.file, line=origin.line, value=value, text=text)

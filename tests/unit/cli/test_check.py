@@ -323,6 +323,18 @@ def test_a_hundred_and_twenty_eight_nodes_fit_in_one_line_for_each_address(run, 
     ]
 
 
+def test_the_one_of_many_nodes_that_differs_is_named_first_and_pointed_at(run, tmp_path) -> None:
+    agree, differ = tmp_path / "agree.conf", tmp_path / "differ.conf"
+    agree.write_text("cluster { insecure = true }\n" + binding("192.0.2.1"))
+    differ.write_text("cluster { insecure = true }\n\n" + binding("192.0.2.1", name="odd"))
+    done = run(*[f"n{number:03}={differ if number == 99 else agree}" for number in range(128)])
+    (line,) = [line for line in done.stderr.splitlines() if " DV503: " in line]
+    assert line == (
+        f"{differ}:3:1: warning DV503: 192.0.2.1 is BROKEN: n099 binds 192.0.2.1 under the name odd; "
+        "n000 binds 192.0.2.1 under the name example (126 more nodes likewise)"
+    )
+
+
 def test_what_is_said_of_copies_is_said_once_with_their_names(run, tmp_path) -> None:
     paths = [tmp_path / f"{name}.conf" for name in "abcdef"]
     for path in paths:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import Landscape, alike, in_words, survey
 from duravip.model import Address, Flag, NodeName, Origin, Table, Use, VipEntry, make_table
 
 A, B, C, D = (Address(f"192.0.2.{number}") for number in (1, 2, 3, 4))
@@ -198,6 +198,16 @@ def test_what_follows_is_in_no_group_of_its_own(other_weight: float) -> None:
 def test_weights_has_only_what_is_not_one(nodes: tuple[str, ...]) -> None:
     entries = [vip(A), vip(B, weight=3.0)]
     assert survey(tables(**dict.fromkeys(nodes, entries))).weights == {B: 3.0}
+
+
+def test_evidence_is_told_by_what_it_says_the_rarest_first() -> None:
+    same, other = vip(A, names="a"), vip(A, names="b")
+    found = survey(tables(n1=[same], n2=[same], n3=[other], n4=[same])).flags[A][Flag.BROKEN]
+    assert [[one.node for one in group] for group in alike(found)] == [["n3"], ["n1", "n2", "n4"]]
+    assert in_words(found) == [
+        f"n3 binds {A} under the name b",
+        f"n1 binds {A} under the name a (2 more nodes likewise)",
+    ]
 
 
 def test_a_member_without_any_service_is_said_to_run_none() -> None:
