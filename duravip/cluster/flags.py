@@ -68,7 +68,7 @@ def survey(tables: Mapping[NodeName, Table]) -> Landscape:
         return _survey_alike(tables)
     distinct = _distinct(tables)
     members, lines = _line_up(distinct)
-    universe = tuple(sorted(members))
+    universe = tuple(members)
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
     preferences: dict[Address, tuple[NodeName, ...]] = {}
     direct: dict[Address, Address] = {}

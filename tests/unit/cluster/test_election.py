@@ -311,6 +311,37 @@ def test_a_holder_that_may_not_own_takes_no_part_in_a_merge() -> None:
 # --- eligibility and load
 
 
+def test_a_follower_that_nobody_may_own_says_so_and_why() -> None:
+    """Not only that the owner of what it follows may not."""
+    landscape = survey(tables(n1=[vip(A), vip(B, follow=A)], n2=[vip(A), vip(B, follow=A)]))
+    blocked = Blocked(addresses=AddressSet([B]))
+    given = circumstances(Candidate(name=N1, blocked=blocked), Candidate(name=N2, blocked=blocked))
+    made = elect(landscape, given)[B]
+    assert made == Decision(None, Reason.CANNOT_FOLLOW)
+    assert words(B, made, landscape, given) == (
+        "follows 192.0.2.1, no eligible member: n1 blocked for this address, n2 blocked for this address"
+    )
+
+
+def test_what_no_table_has_is_said_to_be_in_none() -> None:
+    landscape, given = survey(tables(n1=[vip(A)])), circumstances(N1)
+    assert words(B, Decision(None, Reason.NOBODY_ELIGIBLE), landscape, given) == (
+        "no eligible member: no online table has it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"), [(4, "n4 drained"), (5, "n4 drained, and 1 more"), (9, "n4 drained, and 5 more")]
+)
+def test_a_reason_names_four_nodes_and_counts_the_rest(nodes: int, told: str) -> None:
+    names = [NodeName(f"n{number}") for number in range(1, nodes + 1)]
+    landscape = survey(tables(**{name: [vip(A)] for name in names}))
+    given = circumstances(*(Candidate(name=name, drained=True) for name in names))
+    assert words(A, Decision(None, Reason.NOBODY_ELIGIBLE), landscape, given) == (
+        f"no eligible member: n1 drained, n2 drained, n3 drained, {told}"
+    )
+
+
 def test_nobody_owns_what_nobody_may() -> None:
     landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
     given = circumstances(Candidate(name=N1, mature=False), Candidate(name=N2, drained=True), holders={A: (N1,)})

@@ -200,6 +200,48 @@ def test_weights_has_only_what_is_not_one(nodes: tuple[str, ...]) -> None:
     assert survey(tables(**dict.fromkeys(nodes, entries))).weights == {B: 3.0}
 
 
+def test_every_evidence_is_a_sentence_of_its_own() -> None:
+    found = survey(
+        tables(
+            n1=[vip(A, prefer="n1"), vip(B, "esmtp:25 multivip"), vip(C, follow=A), vip(D, names="a b")],
+            n2=[vip(A, prefer="n9 n2"), vip(B, ""), vip(C), vip(D, names="a")],
+        )
+    ).flags
+    assert {flag: [(one.value, one.text) for one in said[flag]] for said in found.values() for flag in said} == {
+        Flag.CONFLICT: [
+            ("n1", f"n1 names n1 as the preferred owner of {A}"),
+            ("n2", f"n2 names n2 as the preferred owner of {A}"),
+        ],
+        Flag.UNSAFE: [
+            (f"follows {A}", f"on n1, {C} follows {A}: the members disagree, so it follows nothing"),
+            ("follows nothing", f"on n2, {C} follows nothing: the members disagree, so it follows nothing"),
+        ],
+        Flag.BROKEN: [
+            ("a, b", f"n1 binds {D} under the names a, b"),
+            ("a", f"n2 binds {D} under the name a"),
+        ],
+    }
+    assert [one.text for one in found[B][Flag.UNSAFE]] == [
+        f"n1 runs esmtp:25, multivip on {B}",
+        f"n2 runs no service on {B}",
+    ]
+
+
+def test_a_name_that_two_members_bind_to_different_addresses_is_told_with_every_place() -> None:
+    found = survey(tables(n1=[vip(A, names="x y")], n2=[vip(B, names="x y")])).flags
+    assert [one.text for one in found[A][Flag.BROKEN]] == [
+        f"n1 binds {A} under the names x, y",
+        f"n2 binds the name x to {B}",
+        f"n2 binds the name y to {B}",
+    ]
+    assert [one.node for one in found[B][Flag.BROKEN]] == ["n2", "n1", "n1"]
+
+
+def test_behind_a_place_where_rankings_differ_nobody_is_preferred() -> None:
+    found = survey(tables(n1=[vip(A, prefer="n1 n2 n4")], n2=[vip(A, prefer="n1 n3 n4")], n3=[vip(A)], n4=[vip(A)]))
+    assert found.preferences == {A: ("n1",)}
+
+
 def test_evidence_is_told_by_what_it_says_the_rarest_first() -> None:
     same, other = vip(A, names="a"), vip(A, names="b")
     found = survey(tables(n1=[same], n2=[same], n3=[other], n4=[same])).flags[A][Flag.BROKEN]
