@@ -5,13 +5,18 @@ To look at one: `python -m duravip.sim --ownership strict --seeds SEED --trace`.
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec import structs
 
 from duravip.sim.parallel import spread
+from duravip.sim.rehearsal import rehearse
 from duravip.sim.run import Outcome, run_schedule
+from duravip.sim.setup import Setup
 from duravip.sim.strict_bugs import STRICT_BUGS
+from tests.bench import simulator as bench
 
 SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "2000")) // 10
 FEW = 6
@@ -33,6 +38,18 @@ def test_a_few_schedules_never_have_two_holders() -> None:
     outcomes = list(map(strictly, range(FEW)))
     assert not overlaps(outcomes)
     assert sum(outcome.orders for outcome in outcomes) > 20 * FEW, "the schedules have become tame"
+
+
+def test_a_users_cluster_that_owns_strictly_breaks_no_promise_when_rehearsed() -> None:
+    """As `duravip rehearse` has it: overlapping memberships, preferences and a follower."""
+    plain = bench.setup()
+    settings = structs.replace(
+        bench.SETTINGS, ownership="strict", members=plain.names(), address_lifetime=18.0, view_mature_time=2.0
+    )
+    tables = {node.name: structs.replace(node.table, settings=settings) for node in plain.nodes}
+    cluster = Setup(nodes=tuple(replace(node, table=tables[node.name]) for node in plain.nodes))
+    for seed in range(FEW):
+        assert rehearse(seed, setup=cluster).violations == ()
 
 
 @pytest.mark.long
