@@ -13,6 +13,10 @@ Theory of operation
     before its deadline, so the walk is left out. So it is at a tick for this node's own heartbeat alone, when nothing
     followed from the last walk and everybody around is a well member of this node's view, or has been silent for long.
 
+    A walk ends early where it would keep others from their turn: when an order follows from what was heard, since
+    clients wait for it, and when very much was decided. The rest is due at once, in a turn of its own; what is to be
+    given up is never put off.
+
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
     own table. It takes an address when the assignment names it and no other claim stands, and only under a view that
@@ -65,6 +69,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.parts import Parts
 from duravip.model import Table
 
+ENOUGH_EFFECTS = 400  # of one turn; with so many addresses a view, its assignment, and taking them are a turn each
 WALK_BEATS = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
 HOLDINGS_ONLY = frozenset(
     {
@@ -158,6 +163,9 @@ class Node(Inspection):
                 beat_at = parts.pulse.next_at
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
+                if len(self._out.effects) >= ENOUGH_EFFECTS:
+                    self._put_off(now)
+                    return self._out.empty()
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
                     self._out.effects += parts.possession.confirm(now)
                     if parts.possession.goes_on(now):
@@ -229,10 +237,17 @@ class Node(Inspection):
                 assert_never(given)
         if type(given) not in HOLDINGS_ONLY and not (isinstance(given, Ticked) and self._leaves_peers_alone(now)):
             change = Change.EVERYTHING
-        self._step(now, change)
-        self._rest_due_at = self._look_ahead()
-        self._is_calm, self._beats_alone = self._has_calmed(now), 0
+        if self._step(now, change):
+            self._rest_due_at = self._look_ahead()
+            self._is_calm, self._beats_alone = self._has_calmed(now), 0
+        else:
+            self._put_off(now)
         return self._out.empty()
+
+    def _put_off(self, now: float) -> None:
+        """So much was decided that the rest is for another turn; all but what is to be given up."""
+        self._out.effects += self._parts.possession.follow(now, takes=False)
+        self._is_calm, self._rest_due_at = False, now
 
     def _gives_orders(self, now: float) -> bool:
         """Whether what was heard lets this node take or give up something. Clients wait for that: the rest of the walk,
@@ -302,21 +317,27 @@ class Node(Inspection):
 
     # --- the path of the data, once for each input -----------------------------------------------------------------
 
-    def _step(self, now: float, change: Change) -> None:
+    def _step(self, now: float, change: Change) -> bool:
+        """Whether it was walked to its end."""
         parts, out = self._parts, self._out
         if change is Change.EVERYTHING or now >= self._views_due_at or parts.lookout.is_troubled():
             self._look(now)
             out.messages += parts.leadership.act(self._member_state, now)
             out.messages += parts.agreement.tick(now)
-            self._finish_proposal(now)
+            began = self._finish_proposal(now)
             self._views_due_at = self._look_ahead_at_views()
+            if began and self._has_many():
+                return False
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
         self._coordinate(now)
+        if len(out.effects) >= ENOUGH_EFFECTS:
+            return False
         out.effects += parts.possession.follow(now)
         out.effects += parts.kernel.renewals(now)
         self._tell(now)
         self._depart(now)
         self._beat(now)
+        return True
 
     def _look(self, now: float) -> None:
         lookout, agreed = self._parts.lookout, self._parts.succession.agreed
@@ -328,13 +349,19 @@ class Node(Inspection):
         self._out.effects += lookout.watch_rivals(now)
         self._parts.standing.gone = self._parts.mandate.gone()
 
-    def _finish_proposal(self, now: float) -> None:
-        """Everybody has promised what this node proposed."""
+    def _finish_proposal(self, now: float) -> bool:
+        """Whether everybody has promised what this node proposed: a view begins."""
         install = self._parts.agreement.complete()
-        if install is not None:
-            self._out.messages.append(install)
-            self._out.effects += self._parts.succession.install(install, now)
-            self._parts.pulse.soon(now)
+        if install is None:
+            return False
+        self._out.messages.append(install)
+        self._out.effects += self._parts.succession.install(install, now)
+        self._parts.pulse.soon(now)
+        return True
+
+    def _has_many(self) -> bool:
+        agreed = self._parts.succession.agreed
+        return agreed is not None and len(agreed.landscape.universe) >= ENOUGH_EFFECTS
 
     def _coordinate(self, now: float) -> None:
         parts, term = self._parts, self._parts.succession.term

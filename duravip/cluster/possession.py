@@ -65,20 +65,20 @@ class Possession:
         self._tenure.lease.until = self._mandate.not_after()
         return self._mandate.arm(holds=len(self._tenure.holdings) > 0, now=now)
 
-    def follow(self, now: float) -> list[Effect]:
-        """The orders and announcements that make the holdings what they should be."""
+    def follow(self, now: float, *, takes: bool = True) -> list[Effect]:
+        """The orders and announcements that make the holdings what they should be. `takes`: not only by giving up."""
         armed = self.confirm(now)
-        orders = self._follow(now)
+        orders = self._follow(now, takes=takes)
         if not self._mandate.is_strict:
             return [*armed, *orders]
         return [*armed, *self._mandate.arm(holds=len(self._tenure.holdings) > 0, now=now), *orders]
 
-    def _follow(self, now: float) -> list[Effect]:
+    def _follow(self, now: float, *, takes: bool) -> list[Effect]:
         agreed = self._succession.agreed
         if agreed is None:
             return []
         standing, tenure = self._standing, self._tenure
-        may_take = self._agreement.may_take() and not standing.drained and not standing.leaving
+        may_take = takes and self._agreement.may_take() and not standing.drained and not standing.leaving
         may_take = may_take and not standing.gateways.is_unasked()
         blocked = standing.blocked(tenure.refused(), now)
         mandated = self._may_hold_before = self._mandate.may_hold(now)

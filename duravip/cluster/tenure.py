@@ -10,6 +10,8 @@ Rules of this file
 
 from __future__ import annotations
 
+import math
+
 from duravip.cluster.addresses import NOTHING, AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import AnnounceAddress, Effect, ReleaseAddress
@@ -22,6 +24,7 @@ from duravip.model import Address, Flag, NodeName, VipEntry
 
 BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
 MAX_BLOCK_S = 3600.0
+TAKEN_AT_ONCE = 256  # more in the next turn: nothing keeps the event loop busy for long
 
 
 def is_broken(agreed: AgreedState, address: Address) -> bool:
@@ -46,6 +49,7 @@ class Tenure:
         self._released: dict[tuple[Address, NodeName], int] = {}
         self._rivalled: set[Address] = set()
         self.waiting: set[Address] = set()
+        self._has_more = False  # to take than was taken
         self.revision = 0
 
     def renew(self) -> None:
@@ -107,6 +111,8 @@ class Tenure:
         return self.holdings.revision, self.revision
 
     def deadline(self) -> float:
+        if self._has_more:
+            return -math.inf
         earliest = min(self.holdings.deadline(), self._flapping.deadline())
         return min(earliest, *self._refused.values()) if self._refused else earliest
 
@@ -130,6 +136,7 @@ class Tenure:
         entries = agreed.landscape.entries.get(me, {})
         broken = {address for address in agreed.landscape.flags if is_broken(agreed, address)}
         barred = broken.union(blocked.addresses, blocked.claimed, self._refused)
+        self._has_more = False
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
         for address in holdings if may_hold else ():
@@ -140,10 +147,10 @@ class Tenure:
             mine = {address for address, decision in decisions.items() if decision.owner == me}
             self.waiting = mine - agreed.brought if waits else set()
             mine -= self.waiting
-            for address in mine.difference(holdings, barred, avoided, self._flapping.waiting()):
-                entry = entries.get(address)
-                if entry is not None and not self._has_rival(agreed, address):
-                    take[address] = entry
+            absent = mine.difference(holdings, barred, avoided, self._flapping.waiting())
+            free = sorted(address for address in absent if address in entries and not self._has_rival(agreed, address))
+            self._has_more = len(free) > TAKEN_AT_ONCE
+            take = {address: entries[address] for address in free[:TAKEN_AT_ONCE]}
         self.former |= {a for a in broken if holdings.has(a)}
         lease = self.lease
         lease.settle(agreed.lifetime_s(), now, is_strict=agreed.is_strict())

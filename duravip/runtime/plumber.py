@@ -1,7 +1,7 @@
 """Carries the machine's kernel orders to the backend, in batches, and says what became of each.
 
 Rules of this file
-- Orders for one address are carried out in the order given, each answered once; a batch is answered together.
+- Orders for one address are carried out in the order given, each answered once; a batch is answered before the next.
 - Of what may be done next, removals come first: somebody else is waiting for them.
 - An address is no longer announced from the moment its removal is ordered, and is announced as soon as the
   kernel has acknowledged it, before the machine hears of it.
@@ -50,6 +50,7 @@ from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
 LARGEST_BATCH = 512
+PIECE = 128  # addresses of a batch that are announced, or that the machine hears of, at once: some 3 ms
 ANSWER_LIMIT_S = 10.0  # a kernel that takes longer is not coming back, and nobody knows what it has done
 
 log = logging.getLogger("duravip")
@@ -165,12 +166,12 @@ class Plumber:
         if self._removals:
             batch = _take(self._removals, LARGEST_BATCH)
             answers = await self._call(self._backend.remove, batch)
-            self._settle(batch, answers, self._removed)
+            await self._settle(batch, answers, self._removed)
         elif self._additions:
             batch = _take(self._additions, self._batch_size)
             self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
             answers = await self._call(self._backend.add, batch)
-            self._settle(batch, answers, self._added)
+            await self._settle(batch, answers, self._added)
         elif self._doubted or self._managed:
             await self._look_up()
         else:
@@ -274,15 +275,17 @@ class Plumber:
             address=asked[0].address,
         )
 
-    def _settle(
+    async def _settle(
         self,
         batch: Sequence[Address],
         answers: dict[Address, Answer],
         outcome: Callable[[Order, Answer], KernelAnswer],
     ) -> None:
-        """All announcements leave before the machine hears of the first, and it hears of them together."""
+        """All announcements leave before the machine hears of the first. Others have their turn after each piece."""
         inputs: list[KernelAnswer] = []
-        for address in batch:
+        for number, address in enumerate(batch):
+            if number and not number % PIECE:
+                await trio.lowlevel.cancel_shielded_checkpoint()
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
             inputs.append(outcome(orders.popleft(), answer))
@@ -290,7 +293,11 @@ class Plumber:
                 self._make_ready(orders[0])
             else:
                 del self._orders[address]
-        self._answer(inputs[0] if len(inputs) == 1 else KernelAnswered(answers=tuple(inputs)))
+        for start in range(0, len(inputs), PIECE):
+            if start:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            piece = inputs[start : start + PIECE]
+            self._answer(piece[0] if len(piece) == 1 else KernelAnswered(answers=tuple(piece)))
 
     def _added(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.late:

@@ -12,7 +12,8 @@ from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
 from duravip.cluster.messages import Assigned, DrainAsked, Heartbeat, Leave, Numbered, Propose, Report
-from duravip.cluster.node import Node
+from duravip.cluster.node import ENOUGH_EFFECTS, Node
+from duravip.cluster.tenure import TAKEN_AT_ONCE
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
 from duravip.sim.host import Host
@@ -560,3 +561,27 @@ def test_the_members_of_a_view_beat_when_its_first_one_does() -> None:
         late_s = [min(at - pace for pace in beats["a"] if pace <= at) for at in beats[follower][1:]]
         assert max(late_s) < 0.005
     assert all(19 <= len(said) <= 21 for said in beats.values())
+
+
+def test_many_addresses_are_taken_over_in_several_turns_and_given_back() -> None:
+    many = [
+        canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS + 200)
+    ]
+    situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
+    longest: dict[str, int] = {}
+    judge = situation.diary.handled
+
+    def handled(host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        taken = sum(isinstance(effect, TakeAddress) for effect in effects)
+        longest[host.name] = max(longest.get(host.name, 0), taken)
+        judge(host, given, effects)
+
+    situation.diary.handled = handled
+    situation["b"].crash()
+    situation["b"].kernel.present.clear()
+    situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 3.0)
+    assert longest["a"] == TAKEN_AT_ONCE
+    situation["b"].start()
+    situation.run(4.0)  # it comes back, and is given some
+    assert sum(situation.holders(vip) == ["b"] for vip in many) > 10
+    assert situation.diary.violations == []
