@@ -323,6 +323,25 @@ def test_a_follower_that_nobody_may_own_says_so_and_why() -> None:
     )
 
 
+def test_a_broken_follower_is_owned_by_nobody_whoever_owns_what_it_follows() -> None:
+    landscape = survey(tables(n1=[vip(A), vip(B, names="a", follow=A)], n2=[vip(A), vip(B, names="b", follow=A)]))
+    made = elect(landscape, circumstances(N1, N2, holders={A: (N1,), B: (N1,)}))
+    assert made == {A: Decision(N1, Reason.HOLDER), B: Decision(None, Reason.BROKEN)}
+
+
+def test_of_two_holders_the_one_that_is_not_drained_keeps_it_however_many_are_on_their_way() -> None:
+    landscape = survey(tables(n1=[vip(A)], n2=[vip(A)]))
+    given = circumstances(Candidate(name=N1, drained=True), N2, holders={A: (N1, N2)}, moving=1)
+    assert elect(landscape, given) == {A: Decision(N2, Reason.HOLDER)}
+
+
+def test_a_decision_about_what_follows_no_more_can_still_be_told() -> None:
+    landscape, given = survey(tables(n1=[vip(A)])), circumstances(N1)
+    assert words(A, Decision(None, Reason.FOLLOWED_UNOWNED), landscape, given) == (
+        "follows another address, which nobody owns"
+    )
+
+
 def test_what_no_table_has_is_said_to_be_in_none() -> None:
     landscape, given = survey(tables(n1=[vip(A)])), circumstances(N1)
     assert words(B, Decision(None, Reason.NOBODY_ELIGIBLE), landscape, given) == (
