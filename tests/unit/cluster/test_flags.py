@@ -69,6 +69,14 @@ def test_virtual_members_are_the_online_nodes_whose_table_has_the_address() -> N
     assert found.entries[NodeName("n1")] == {B: vip(B)}
 
 
+def test_members_are_sorted_by_name_however_their_tables_come() -> None:
+    same = survey(tables(n3=[vip(A)], n1=[vip(A)], n2=[vip(A)]))
+    differ = survey(tables(n3=[vip(A)], n1=[vip(A), vip(B)], n2=[vip(A)]))
+    assert same.members[A] == differ.members[A] == ("n1", "n2", "n3")
+    assert list(same.entries) == ["n1", "n2", "n3"]
+    assert list(differ.entries) == ["n1", "n2", "n3"]
+
+
 def test_the_universe_is_in_text_order() -> None:
     found = survey(tables(n1=[vip("192.0.2.9"), vip("192.0.2.10"), vip("2001:db8::1")]))
     assert found.universe == ("192.0.2.10", "192.0.2.9", "2001:db8::1")
