@@ -71,10 +71,9 @@ def test_virtual_members_are_the_online_nodes_whose_table_has_the_address() -> N
 
 def test_members_are_sorted_by_name_however_their_tables_come() -> None:
     same = survey(tables(n3=[vip(A)], n1=[vip(A)], n2=[vip(A)]))
-    differ = survey(tables(n3=[vip(A)], n1=[vip(A), vip(B)], n2=[vip(A)]))
+    differ = survey(tables(n3=[vip(A)], n2=[vip(A), vip(B)], n1=[vip(A)]))
     assert same.members[A] == differ.members[A] == ("n1", "n2", "n3")
     assert list(same.entries) == ["n1", "n2", "n3"]
-    assert list(differ.entries) == ["n1", "n2", "n3"]
 
 
 def test_the_universe_is_in_text_order() -> None:
@@ -236,13 +235,31 @@ def test_every_evidence_is_a_sentence_of_its_own() -> None:
 
 
 def test_a_name_that_two_members_bind_to_different_addresses_is_told_with_every_place() -> None:
-    found = survey(tables(n1=[vip(A, names="x y")], n2=[vip(B, names="x y")])).flags
+    names = [*"abcdefgh"]
+    here, there = vip(A, names=" ".join(names)), vip(B, names=" ".join(names))
+    found = survey(tables(n1=[here], n2=[there], n3=[here])).flags
+    under = f"under the names {', '.join(names)}"
     assert [one.text for one in found[A][Flag.BROKEN]] == [
-        f"n1 binds {A} under the names x, y",
-        f"n2 binds the name x to {B}",
-        f"n2 binds the name y to {B}",
+        f"n1 binds {A} {under}",
+        f"n3 binds {A} {under}",
+        *(f"n2 binds the name {name} to {B}" for name in names),
     ]
-    assert [one.node for one in found[B][Flag.BROKEN]] == ["n2", "n1", "n1"]
+    assert [one.text for one in found[B][Flag.BROKEN]] == [
+        f"n2 binds {B} {under}",
+        *(f"{node} binds the name {name} to {A}" for name in names for node in ("n1", "n3")),
+    ]
+
+
+def test_a_names_places_are_told_in_the_order_of_the_nodes() -> None:
+    found = survey(
+        tables(n1=[vip(A, names="x")], n2=[vip(B, names="x")], n3=[vip(A, names="x")], n4=[vip(C, names="x")])
+    )
+    assert [one.node for one in found.flags[C][Flag.BROKEN]] == ["n4", "n1", "n2", "n3"]
+
+
+def test_whom_it_follows_is_told_with_its_place_and_that_it_follows_nothing_with_the_entrys() -> None:
+    found = survey(tables(n1=[vip(A), vip(C, follow=A)], n2=[vip(A), vip(C)])).flags
+    assert [one.line for one in found[C][Flag.UNSAFE]] == [40, 1]
 
 
 def test_behind_a_place_where_rankings_differ_nobody_is_preferred() -> None:
