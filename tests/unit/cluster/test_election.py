@@ -342,6 +342,38 @@ def test_a_decision_about_what_follows_no_more_can_still_be_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "reason", "sentence"),
+    [
+        (B, Reason.FOLLOWS, "follows 192.0.2.1, which n1 owns"),
+        (A, Reason.PINNED, "pinned to n1"),
+        (A, Reason.MERGE, "n1 keeps it: of several holders, more share its past, or its name is smaller"),
+        (A, Reason.BALANCED, "n1 was given it to even out the loads"),
+        (A, Reason.TOGETHER, "n1 is where `its group` is kept together"),
+        (C, Reason.TOGETHER, "n1 is where `g` is kept together"),
+    ],
+)
+def test_each_reason_has_a_sentence(address: Address, reason: Reason, sentence: str) -> None:
+    entries = [vip(A), vip(B, follow=A), msgspec.structs.replace(vip(C), together="g")]
+    landscape, given = survey(tables(n1=entries, n2=entries)), circumstances(N1, N2)
+    assert words(address, Decision(N1, reason), landscape, given) == sentence
+
+
+@pytest.mark.parametrize(
+    ("prefer", "clause"),
+    [
+        ("n2", "n2 drained, which is preferred"),
+        ("n2 n3", "n2 drained, n3 drained, which are preferred"),
+        ("n2 n1", "n2 drained, which comes first"),
+        ("n2 n3 n1", "n2 drained, n3 drained, which come first"),
+    ],
+)
+def test_why_those_before_the_owner_are_passed_over_is_said(prefer: str, clause: str) -> None:
+    landscape = survey(tables(**dict.fromkeys(("n1", "n2", "n3"), [vip(A, prefer=prefer)])))
+    given = circumstances(N1, Candidate(name=N2, drained=True), Candidate(name=N3, drained=True))
+    assert words(A, Decision(N1, Reason.HOLDER), landscape, given) == f"n1 holds it already; {clause}"
+
+
 def test_what_no_table_has_is_said_to_be_in_none() -> None:
     landscape, given = survey(tables(n1=[vip(A)])), circumstances(N1)
     assert words(B, Decision(None, Reason.NOBODY_ELIGIBLE), landscape, given) == (
