@@ -369,9 +369,23 @@ def test_each_reason_has_a_sentence(address: Address, reason: Reason, sentence: 
     ],
 )
 def test_why_those_before_the_owner_are_passed_over_is_said(prefer: str, clause: str) -> None:
-    landscape = survey(tables(**dict.fromkeys(("n1", "n2", "n3"), [vip(A, prefer=prefer)])))
+    landscape = survey(tables(**{node: [vip(A, prefer=prefer)] for node in ("n1", "n2", "n3")}))
     given = circumstances(N1, Candidate(name=N2, drained=True), Candidate(name=N3, drained=True))
     assert words(A, Decision(N1, Reason.HOLDER), landscape, given) == f"n1 holds it already; {clause}"
+
+
+def test_what_is_blocked_somewhere_is_told_by_itself() -> None:
+    entries = [vip(A, prefer="n2 n3"), vip(B, prefer="n2 n3")]
+    landscape = survey(tables(**dict.fromkeys(("n1", "n2", "n3"), entries)))
+    given = circumstances(
+        N1,
+        Candidate(name=N2, blocked=Blocked(addresses=AddressSet([A]))),
+        Candidate(name=N3, blocked=Blocked(addresses=AddressSet([B]))),
+    )
+    say = wording(landscape, given)
+    told = {address: say(address, Decision(N1, Reason.HOLDER)) for address in (A, B)}
+    assert "; n3 is preferred" in told[A]
+    assert "; n2 is preferred" in told[B]
 
 
 def test_what_no_table_has_is_said_to_be_in_none() -> None:
