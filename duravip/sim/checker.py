@@ -98,7 +98,7 @@ class Checker(Observer):
         self._timeout_s = 3.5
         self._let_go_s = LET_GO_S
         self._lag_s = LAG_INTERVALS
-        self._behind: dict[NodeName, tuple[int, float]] = {}  # at which number, since when
+        self._behind: dict[NodeName, tuple[ViewId, int, float]] = {}  # at which number, since when
         self._tables: dict[TableDigest, Table] = {}
         self._installed: dict[NodeName, deque[float]] = {}
         self._clock: Clock
@@ -261,11 +261,12 @@ class Checker(Observer):
         if coordinator is None or coordinator.node is None or _view_id(coordinator.node) != view:
             self._behind.pop(host.name, None)
             return
-        number, since = self._behind.get(host.name, (-1, 0.0))
-        if coordinator.node.number <= node.number:
+        number = node.number
+        *at, since = self._behind.get(host.name, (None, -1, 0.0))
+        if coordinator.node.number <= number:
             self._behind.pop(host.name, None)
-        elif number != node.number:
-            self._behind[host.name] = (node.number, self._clock.now)
+        elif at != [view, number]:
+            self._behind[host.name] = (view, number, self._clock.now)
         else:
             well_since = max(since, host.well_since, coordinator.well_since)
             if min(self._clock.now - well_since, self._network.fair_for_s()) > self._lag_s:

@@ -280,6 +280,15 @@ def test_who_is_behind_and_comes_on_is_well() -> None:
     assert stage.rules() == set()
 
 
+def test_who_was_behind_in_an_earlier_view_is_no_later_for_that_in_the_next() -> None:
+    stage = Stage()
+    stage.node(A).number = 2
+    stage.world.clock.run_until(stage.world.clock.now + LAG_INTERVALS - 1)
+    stage.in_view(2)
+    stage.world.clock.run_until(stage.world.clock.now + LAG_INTERVALS - 1)
+    assert stage.rules() == set()
+
+
 def test_who_is_behind_on_a_bad_network_has_time() -> None:
     stage = Stage()
     stage.node(A).number = 2
