@@ -58,8 +58,8 @@ ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
 class Coordinator:
     """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
     `added_at`: when somebody was last added. `delivered`: the number that each other member is known to have delivered
-    in this view. `many_vips`: how many make balancing a question to be put outside; `question` is one that is to be.
-    Times are this node's monotonic seconds."""
+    in this view. `many_vips`: how many make a question that is put outside; `question`: one that is to be, and whose
+    state's number. Times are this node's monotonic seconds."""
 
     DERIVED: ClassVar = ("_idle_as_of", "_idle_until")  # from the rest: no part of the state
 
@@ -94,9 +94,11 @@ class Coordinator:
         self._chartered_at = now
         self._chartered_by = 0
         self._many_vips = many_vips
-        self._answer: tuple[int, Mapping[Address, Decision]] = (-1, {})
+        self._open: tuple[int, bool] | None = None  # the question that is not answered: of which number, of balancing
+        self._election_waits = False  # for an answer
+        self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
         self._even_at = -1  # the number of a state in which balancing had nothing to change
-        self.question: Question | None = None
+        self.question: tuple[int, Question] | None = None
         self._idle_as_of: object = None  # of the agreed state, when there was nothing to do last
         self._idle_until = -math.inf
         self.delivered: dict[NodeName, int] = {}
@@ -134,9 +136,13 @@ class Coordinator:
         self._wishes.append(body)
 
     def on_deliberated(self, number: int, answer: Mapping[Address, Decision]) -> None:
-        """What one balancing round would change in the state of that number."""
-        self._answer = number, answer
-        self._idle_as_of = None
+        """What was asked in the state of that number is answered."""
+        if self._open is None or self._open[0] != number:
+            return
+        self._answer = *self._open, answer
+        self._open = self._idle_as_of = None
+        if self._answer[:2] != (self._agreed.number, False) and self._election_waits:
+            self._elected_at = -1
 
     def duty(self, now: float) -> AnyBody | None:
         """The next thing to number, or None."""
@@ -270,6 +276,10 @@ class Coordinator:
         wanted = roll_of(agreed.settings())
         if not agreed.informed or charter.rolls == (() if wanted is None else (wanted,)):
             return None
+        if (
+            charter.generation and not agreed.is_carried()
+        ):  # who has forgotten the old rolls cannot vote for the new one
+            return None
         voters = agreed.voters(wanted)
         rolls: tuple[Roll, ...]
         if wanted is not None and wanted in charter.rolls:
@@ -343,13 +353,34 @@ class Coordinator:
         holders = self._agreed.holders.get(address, ())
         return len(holders) == 1 and holders[0] in self._agreed.claims.get(address, {})
 
+    def _put(self, question: Question) -> None:
+        self._open = self._agreed.number, question.limit is not None
+        self.question = self._agreed.number, question.kept()
+
+    def _answered(self, *, balancing: bool) -> Mapping[Address, Decision] | None:
+        """What was asked of this in the present state, and has been answered."""
+        if self._answer is None or self._answer[:2] != (self._agreed.number, balancing):
+            return None
+        _, _, changed = self._answer
+        self._answer = None
+        return changed
+
     def _elect(self, now: float) -> AnyBody | None:
         agreed = self._agreed
-        if not agreed.informed or (
-            self._elected_at == agreed.number and not (self._held_back and now >= self._rested_at)
-        ):
-            return None
-        changed = agreed.election().answer()
+        changed = self._answered(balancing=False)
+        if changed is None:
+            if not agreed.informed or (
+                self._elected_at == agreed.number and not (self._held_back and now >= self._rested_at)
+            ):
+                return None
+            question = agreed.election()
+            if question.is_long(self._many_vips):
+                self._elected_at, self._election_waits = agreed.number, True
+                if self._open is None:
+                    self._put(question)
+                return None
+            self._election_waits = False
+            changed = question.answer()
         self._held_back = now < self._rested_at and len(changed) > 0 and all(map(self._can_wait, changed))
         if not changed or self._held_back:
             self._elected_at = agreed.number
@@ -360,12 +391,12 @@ class Coordinator:
 
     def _balance(self, now: float) -> AnyBody | None:
         agreed = self._agreed
-        (number, changed), self._answer = self._answer, (-1, {})
+        changed = self._answered(balancing=True)
         if not agreed.view_mature:
             self._balance_at = math.inf
             return None
-        if number != agreed.number:
-            if now < self._balance_at or not agreed.informed:
+        if changed is None:
+            if now < self._balance_at or not agreed.informed or self._open is not None:
                 return None
             self._balance_at = now + agreed.settings().view_balance_interval
             if self._even_at == agreed.number or agreed.in_flight - agreed.overdue:
@@ -374,7 +405,7 @@ class Coordinator:
             if question is None:
                 return None
             if len(agreed.landscape.universe) >= self._many_vips:
-                self.question = question.kept()
+                self._put(question)
                 return None
             changed = question.answer()
         if not changed:

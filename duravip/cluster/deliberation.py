@@ -5,8 +5,8 @@ outside is `kept` first, and then nothing that it refers to changes any more.
 
 Theory of operation. What takes long (with many VIPs, or many classes of them) is not worked out within a turn: a node
 hands the question out (`effects.Deliberate`), goes on, and hears the answer (`inputs.Deliberated`) when there is one.
-Balancing waits for it, and begins anew if anything agreed has changed meanwhile; a member obeys an assignment at once,
-and learns afterwards whether its own answer would have been the same.
+The coordinator waits for it, and asks anew if anything agreed has changed meanwhile; a member obeys an assignment at
+once, and learns afterwards whether its own answer would have been the same.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class Question:
             given=replace(given, holders=dict(given.holders), claims=claims, pins=dict(given.pins)),
             decisions=dict(self.decisions),
         )
+
+    def is_long(self, many: int) -> bool:
+        """Whether an election would take long: so many have no holder, and may be owned by so many sets of nodes."""
+        unheld = [address for address in self.landscape.universe if address not in self.given.holders]
+        return len(unheld) >= many and len({self.landscape.members.get(address) for address in unheld}) >= many
 
     def answer(self) -> dict[Address, Decision]:
         """The decisions that change: an election's where the owner differs, or that say anew why nobody owns."""

@@ -148,9 +148,10 @@ class Term:
                 coordinator.on_wish(me, wish)
             body = coordinator.duty(now)
             if body is None:
-                question, coordinator.question = coordinator.question, None
-                if question is not None:
-                    effects.append(Deliberate(view=self.view.id, number=self.agreed.number, question=question))
+                if coordinator.question is not None:
+                    number, question = coordinator.question
+                    coordinator.question = None
+                    effects.append(Deliberate(view=self.view.id, number=number, question=question))
                 return said, effects
             said.append(self._sequencer.give(body))
             effects += self._deliver(self._sequencer.number, body, now)

@@ -24,6 +24,7 @@ from duravip.sim.world import World
 
 LEAST_MEMBERS = 3  # so that one that stays down for good takes nobody's majority away
 ASK_EVERY_S = 1.0
+ENDING_S = 3.7
 
 
 class MembersChange:
@@ -35,6 +36,7 @@ class MembersChange:
         self._names = names
         self._let_go_s = let_go_s
         self._under_way = False
+        self._looked = False
         self._started: set[NodeName] = set()
 
     def begin(self, members: tuple[NodeName, ...]) -> None:
@@ -48,8 +50,14 @@ class MembersChange:
         self._ask()
 
     def rescue(self) -> None:
-        """All links are whole, and everybody runs that may: if the change cannot come about so, begin anew."""
-        if not self._under_way or self._can_go_on():
+        """All links are whole, and everybody runs that may: if the change cannot come about so, begin anew. Looked at
+        now and once more, when those have ended that were about to: told to leave, or by their alarm."""
+        if not self._under_way:
+            return
+        if self._can_go_on():
+            if not self._looked:
+                self._looked = True
+                self._world.clock.after(ENDING_S, self.rescue)
             return
         stopped = [host for host in self._hosts() if host.process is not None or host.waits_to_start]
         for host in stopped:

@@ -18,6 +18,7 @@ from duravip.cluster.tenure import BLOCK_S
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
 from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
 from duravip.sim.kernel import CALM
+from duravip.sim.members import ENDING_S
 from duravip.sim.network import FAIR
 from duravip.sim.setup import Setup
 from duravip.sim.world import World
@@ -107,7 +108,7 @@ class Schedule:
             troubles.append(self._planned())
         if maker.has("reload") and self._setup.is_strict():
             maker.members(MEND_AT_S)
-            self.end_at_s += self._setup.let_go_s if maker.planned else 0.0
+            self.end_at_s += ENDING_S + self._setup.let_go_s if maker.planned else 0.0
             troubles.append(self._planned())
         if maker.has("gateway"):
             maker.gateways(MEND_AT_S)

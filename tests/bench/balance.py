@@ -3,8 +3,9 @@
 python -m tests.bench.balance [--vips 10240] [--nodes 64] [--format text|json]
 
 Clusters in which the addresses fall into 1, into 256, and each into a class of its own (addresses that different nodes
-may own). Measured are: an election with everything held; one after a node has died; and a balancing round (320 moves)
-when all is even, when a node has joined, and when every address is on the first node that may own it.
+may own). Measured are: an election when nothing is held, one with everything held, one after a node has died; and a
+balancing round (320 moves) when all is even, when a node has joined, and when every address is on the first node that
+may own it.
 
 Exit status 1 when one of them takes more than 100 ms with up to 256 classes, or more than 5 s with more.
 """
@@ -87,6 +88,7 @@ def measure(vips: int, nodes: int, classes: int) -> list[Result]:
     owners = {a: made.owner for a, made in even_decisions.items() if made.owner not in (None, names[-1])}
     dead = held({address: owner for address, owner in owners.items() if owner is not None}, rest)
     jobs: list[tuple[str, Callable[[], object]]] = [
+        ("election, nothing held", lambda: elect(landscape, held({}, everybody))),
         ("election, all held", lambda: elect(landscape, even)),
         ("election, a node has died", lambda: elect(landscape, dead)),
         ("balancing, all even", lambda: balance(landscape, even, even_decisions, MOVES)),

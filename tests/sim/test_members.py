@@ -146,3 +146,39 @@ def test_who_missed_a_change_goes_over_to_it_with_the_next_view() -> None:
     situation.until(lambda: charters(situation, "bc") == [(3, [OLD])] * 2, 20.0)
     situation.until(situation.all_held_once, 20.0)
     unbroken(situation)
+
+
+def test_a_takeover_after_a_crash_of_everything_takes_at_most_seven_seconds_with_a_lifetime_of_two() -> None:
+    """Issue 6: takeover after a crash of everything <= 7 s with `address_lifetime = 2`. The kernel of the machine keeps
+    the addresses for as long as it may."""
+    situation = running(*"abc")
+    mine = [vip for vip in VIPS if situation.holders(vip) == ["b"]]
+    assert mine
+    situation["b"].crash()
+    began = situation.now
+    while not all(set(situation.holders(vip)) & {"a", "c"} for vip in mine):
+        assert situation.now - began < 7.0
+        situation.run(0.01)
+    assert situation.now - began > WAIT_S - 1.0, "too soon: nobody can have known that they were gone"
+    unbroken(situation)
+
+
+def test_who_was_cut_off_when_the_others_went_back_to_available_owns_nothing_and_follows_when_it_is_back() -> None:
+    situation = running(*"abc")
+    available = {name: Situation("x")["x"].table for name in "abc"}
+    situation.world.network.split([["a", "b"], ["c"]])
+    situation.run(WAIT_S + 2)
+    for name in "abc":
+        situation[name].table = available[name]
+    situation["a"].switch()
+    situation.until(lambda: charters(situation, "ab") == [(2, [])] * 2, 2.0)
+    situation.run(3)
+    assert charter(situation["c"]) == (1, [OLD])
+    assert not any("c" in situation.holders(vip) for vip in VIPS)
+    situation.world.network.heal()
+    situation["c"].reload(available["c"])
+    situation.until(lambda: charter(situation["c"]) == (2, []), 3.0)
+    situation.run(5)
+    assert situation.all_held_once()
+    assert any("c" in situation.holders(vip) for vip in VIPS)
+    unbroken(situation)

@@ -7,6 +7,7 @@ import msgspec
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
 from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, Coordinator
+from duravip.cluster.deliberation import Question
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
@@ -352,17 +353,42 @@ def test_sixteen_removals_that_hang_keep_no_other_address_from_being_handed_over
     assert {desk.agreed.owner(address) for address in many} == {A.name}
 
 
+def put(desk: Desk) -> Question:
+    """What the coordinator asks in the present state."""
+    assert desk.coordinator.question is not None
+    number, question = desk.coordinator.question
+    desk.coordinator.question = None
+    assert number == desk.agreed.number
+    return question
+
+
+def test_an_election_of_many_kinds_is_a_question_too_and_asked_again_when_something_has_changed() -> None:
+    desk = Desk(state(A), state(B), many_vips=1)
+    assert not any(isinstance(body, Assigned) for body in desk.work(0.0))
+    question, asked_at = put(desk), desk.agreed.number
+    desk.report(B, 1)
+    desk.work(0.1)
+    assert desk.coordinator.question is None, "one at a time"
+    desk.coordinator.on_deliberated(asked_at, question.answer())
+    desk.work(0.2)
+    desk.coordinator.on_deliberated(desk.agreed.number, put(desk).answer())
+    [assigned] = desk.work(0.3)
+    assert isinstance(assigned, Assigned)
+    assert sum(len(group.addresses) for group in assigned.groups) == 2
+
+
 def test_balancing_many_vips_is_a_question_whose_answer_counts_only_for_the_state_it_was_asked_in() -> None:
     desk = Desk(state(A, held=(X, Y)), state(B), many_vips=1)
     assert not any(isinstance(body, Assigned) and body.balancing for body in desk.work(5.0))
-    question, desk.coordinator.question = desk.coordinator.question, None
-    assert question is not None
-    answer = question.answer()
+    answer = put(desk).answer()
     assert {decision.owner for decision in answer.values()} == {B.name}
+    desk.report(B, 1)
+    assert len(desk.work(5.1)) == 1
     desk.coordinator.on_deliberated(desk.agreed.number - 1, answer)
-    assert desk.work(5.1) == []  # it has changed since
+    assert desk.work(5.2) == []  # it has changed since
+    assert not any(isinstance(body, Assigned) for body in desk.work(20.0))  # asked again
     desk.coordinator.on_deliberated(desk.agreed.number, answer)
-    [moved] = desk.work(5.2)
+    [moved] = desk.work(20.1)
     assert isinstance(moved, Assigned)
     assert moved.balancing
 
