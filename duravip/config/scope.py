@@ -6,7 +6,7 @@ A scope may be written in several pieces, which count as one: `binding "x" { ...
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +81,23 @@ class _Declared:
     mandatory: tuple[Option, ...]
 
 
+def _torn(document: Document) -> Mapping[str, Sequence[tuple[int, int]]]:
+    """File -> the line of each mistake of syntax, behind the line where the stanza begins at the top in which it is."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    places = [one.origin for one in document.diagnostics if one.severity is Severity.ERROR and one.origin.line]
+    begins: dict[str, list[int]] = {place.file: [] for place in places}
+    for stanza in document.root.stanzas() if places else ():
+        if stanza.origin.file in begins:
+            begins[stanza.origin.file].append(stanza.origin.line)
+    for lines in begins.values():
+        lines.sort()
+    for place in places:
+        lines = begins[place.file]
+        nearest = bisect_right(lines, place.line) - 1
+        found.setdefault(place.file, []).append((lines[nearest] if nearest >= 0 else 1, place.line))
+    return found
+
+
 class Reader:
     """Reads scopes of one document; `findings` gets what is wrong with them."""
 
@@ -92,30 +109,28 @@ class Reader:
         self._root = document.root
         self.nested: list[tuple[Stanza, Stanza]] = []
         """What stands inside the stanzas that were read: (the one around it, the stanza)."""
-        self.misspelt: list[Stanza] = []
+        self._misspelt: set[int] = set()  # ids of stanzas, which the document keeps
         self._top: dict[str, list[Stanza]] = {}
         for stanza in document.root.stanzas():
             self._top.setdefault(self.word(stanza.keyword), []).append(stanza)
         self._declared: dict[int, _Declared] = {}
-        self._torn = [one.origin for one in document.diagnostics if one.severity is Severity.ERROR]
+        self._torn = _torn(document)
 
     def stanzas(self, parent: Stanza, keyword: str) -> Iterable[Stanza]:
         if parent is self._root:
             return self._top.get(keyword, ())
         return (stanza for stanza in parent.stanzas() if self.word(stanza.keyword) == keyword)
 
+    def note_misspelt(self, stanza: Stanza) -> None:
+        self._misspelt.add(id(stanza))
+
     def is_misspelt(self, stanza: Stanza) -> bool:
-        return any(stanza is one for one in self.misspelt)
+        return id(stanza) in self._misspelt
 
     def is_torn(self, stanza: Origin) -> bool:
         """Whether there is a mistake of syntax in the stanza that begins there, as far as can be told: what is missing
         in it may be what could not be read."""
-        after = [place for place in self._torn if place.file == stanza.file and place.line >= stanza.line]
-        if not after:
-            return False
-        begin = (one.origin for one in self._root.stanzas() if one.origin.file == stanza.file)
-        following = min((place.line for place in begin if place.line > stanza.line), default=math.inf)
-        return any(place.line < following for place in after)
+        return any(begin <= stanza.line <= line for begin, line in self._torn.get(stanza.file, ()))
 
     def foreign(self, names: frozenset[str]) -> frozenset[str]:
         """The original's names that are no mistake here: none in a language that is our own."""

@@ -90,7 +90,7 @@ def _near_listener(word: str) -> str | None:
 
 
 def _misspelt(reader: Reader, stanza: Stanza, near: str) -> None:
-    reader.misspelt.append(stanza)
+    reader.note_misspelt(stanza)
     reader.findings.warning(
         "DV403",
         f"the stanza {shown(stanza.keyword)} is not known and has no effect",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from duravip.config.diagnostics import Severity
@@ -643,3 +645,30 @@ def test_what_enables_duravip_in_its_place_is_no_warning(momentum) -> None:
     esmtp_listener { Listen "10.1.1.2:25" { enable_duravip = true } }
     foo { Binding "b" { bind_address = 10.1.1.3 } }"""
     assert not [found for found in momentum(text).diagnostics if found.code == "DV440"]
+
+
+# --- hostile input
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece", "end"),
+    [
+        ("", "Binding b{0} {{ Enable_Duravip = true }}\n", "x ="),
+        ("", "webhook w{0} {{ }}\n", "x ="),
+        ("cluster {", "topolog n{0} {{ Binding c{0} {{ Enable_Duravip = true }} }}\n", "}"),
+        ("x_listener {", 'liste "192.0.2.1:{0}" {{ Enable_Duravip = true }}\n', "}"),
+        ("", "multicast m{0} {{ }} Topology 10.{0}.0.0/16 {{ interface = e{0} }}\n", ""),
+        ("cluster {", "view_mature_tim{0} = 1\n", "}"),
+    ],
+)
+def test_eight_times_the_items_take_about_eight_times_as_long(momentum, begin, piece, end) -> None:
+    """The margin is wide: what is quadratic would need 64 times as long."""
+
+    def seconds(count: int) -> float:
+        text = begin + "".join(piece.format(number) for number in range(count)) + end
+        before = time.process_time()
+        momentum(text)
+        return time.process_time() - before
+
+    short = min(seconds(250) for _ in range(3))
+    assert min(seconds(2_000) for _ in range(3)) < 24 * short + 0.05
