@@ -40,14 +40,13 @@ V = TypeVar("V")
 def compare(nodes: Sequence[NodeConfig], landscape: Landscape) -> tuple[Diagnostic, ...]:
     """`nodes` have different names and no errors; `landscape` is the survey of their tables."""
     findings = Findings()
-    entries = {node.name: {vip.address: vip for vip in node.table.vips} for node in nodes}
     universe = sorted(landscape.members, key=address_order)
     _flags(universe, landscape, findings)
     _settings(nodes, findings)
     _groups(nodes, findings)
-    _sets(nodes, universe, entries, findings)
+    _sets(nodes, universe, landscape, findings)
     _mentions(nodes, landscape, findings)
-    _prefixes(universe, landscape, entries, findings)
+    _prefixes(universe, landscape, findings)
     _own_addresses(nodes, landscape, findings)
     _names(nodes, findings)
     return findings.as_found()
@@ -150,13 +149,12 @@ def _groups(nodes: Sequence[NodeConfig], findings: Findings) -> None:
         )
 
 
-def _sets(
-    nodes: Sequence[NodeConfig],
-    universe: Sequence[Address],
-    entries: dict[NodeName, dict[Address, VipEntry]],
-    findings: Findings,
-) -> None:
-    for lacking, where in _alike(nodes, lambda node: tuple(a for a in universe if a not in entries[node.name])):
+def _sets(nodes: Sequence[NodeConfig], universe: Sequence[Address], landscape: Landscape, findings: Findings) -> None:
+    def lacking_on(node: NodeConfig) -> tuple[Address, ...]:
+        own = landscape.entries[node.name]
+        return tuple(a for a in universe if a not in own) if len(own) < len(universe) else ()
+
+    for lacking, where in _alike(nodes, lacking_on):
         if lacking:
             does = "does" if len(where) == 1 else "do"
             findings.info(
@@ -188,12 +186,8 @@ def _mentions(nodes: Sequence[NodeConfig], landscape: Landscape, findings: Findi
         )
 
 
-def _prefixes(
-    universe: Sequence[Address],
-    landscape: Landscape,
-    entries: dict[NodeName, dict[Address, VipEntry]],
-    findings: Findings,
-) -> None:
+def _prefixes(universe: Sequence[Address], landscape: Landscape, findings: Findings) -> None:
+    entries = landscape.entries
     for address in universe:
         first, *others = landscape.members[address]
         prefix = entries[first][address].prefix
@@ -260,7 +254,7 @@ def _unknown_preferences(nodes: Sequence[NodeConfig], known: set[NodeName], find
     by_short_name = {_short(name): name for name in sorted(known)}
     for node in nodes:
         for vip in node.table.vips:
-            for wanted in vip.preferences():
+            for wanted in vip.preferences() if vip.preference is not None else ():
                 if wanted.value in known or wanted.value in said:
                     continue
                 said.add(wanted.value)
