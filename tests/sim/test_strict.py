@@ -25,7 +25,7 @@ SEEDS_TRIED = 60
 strictly = partial(run_schedule, ownership="strict")
 
 # The first seed in which each deliberate bug is found.
-FOUND_AT = {**dict.fromkeys(STRICT_BUGS, 0), "strict-mandate-from-the-answer": 67}
+FOUND_AT = {**dict.fromkeys(STRICT_BUGS, 0), "strict-mandate-from-the-answer": 67, "strict-no-alarm": 25}
 
 
 def overlaps(outcomes: Iterable[Outcome]) -> list[str]:
