@@ -26,7 +26,7 @@ import trio
 
 from duravip.config.diagnostics import Severity
 from duravip.config.node_config import LocalSettings, NodeConfig
-from duravip.errors import BackendError, ConfigurationError, DuravipError
+from duravip.errors import BackendError, ConfigurationError, DuravipError, leaves
 from duravip.model import Address, Claim, Member, Table
 from duravip.net.announce import Announcer, everybody
 from duravip.net.neighbourhood import Neighbourhood
@@ -197,7 +197,9 @@ class Daemon:
                     task_status.started(self._life)
             finally:
                 swept = await _sweep(backend, self._life.table, kernel("cannot clear this machine"))
-                self._host.end_anyway(0 if self._life.left else 1, self._life.telling)
+                ended = sys.exception()
+                failed = ended is not None and any(isinstance(leaf, Exception) for leaf in leaves(ended))
+                self._host.end_anyway(1 if failed or not swept else 0, self._life.telling)
             if guard is not None and self._life.left:
                 guard.dismiss()
             if not swept:

@@ -33,6 +33,9 @@ COMMAND_LIMIT_S = 3.0
 TOO_LATE = "the order came too late to be carried out"
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 _PROC = Path("/proc/sys/net")
+_ADDRESSES = Path("/proc/thread-self/net/if_inet6")
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE, linux/if_addr.h
+USABLE_LIMIT_S = 0.1
 
 
 class HangsError(Exception):
@@ -191,8 +194,10 @@ def _put_on(
     """The label taken ("" for IPv6), and the complaint, if any."""
     if ":" in asked.address:
         marks.add(interface, asked.address)
-        with _without_detection(interface):
+        with _without_detection(interface) as undetected:
             _, complaint = command.run(interface, "add", f"{asked.address}/{asked.prefix}")
+            if undetected and not complaint:
+                _await_usable(asked.address)
         return "", _about(asked, interface, complaint)
     label = free_label(interface, labels)
     if label is None:
@@ -239,18 +244,29 @@ def _keeps_siblings(interface: str) -> bool:
 
 
 @contextmanager
-def _without_detection(interface: str) -> Iterator[None]:
+def _without_detection(interface: str) -> Iterator[bool]:
     """For this moment the kernel does not ask the network whether it may use a new IPv6 address: the cluster has
     settled that, and asking takes a second or two. ifconfig has no word for it. Where the setting cannot be
-    written, the address comes so much later."""
+    written, the address comes so much later. Whether it is so."""
     setting = _PROC / "ipv6/conf" / interface / "accept_dad"
     before = _read(setting)
     changed = before not in ("", "0") and _write(setting, "0")
     try:
-        yield
+        yield changed
     finally:
         if changed:
             _write(setting, before)
+
+
+def _await_usable(address: Address) -> None:
+    """The kernel looks at the setting after it has acknowledged the address, in a worker of its own."""
+    number = ipaddress.IPv6Address(address).packed.hex()
+    until = time.monotonic() + USABLE_LIMIT_S
+    while time.monotonic() < until:
+        rows = [line.split() for line in _read(_ADDRESSES).splitlines()]
+        if not any(row[0] == number and int(row[4], 16) & _TENTATIVE for row in rows):
+            return
+        time.sleep(USABLE_LIMIT_S / 100)
 
 
 def _read(path: Path) -> str:
