@@ -393,9 +393,11 @@ def alike(evidence: Iterable[Evidence]) -> list[tuple[Evidence, ...]]:
 
 def in_words(evidence: Iterable[Evidence]) -> list[str]:
     """A sentence for all that say the same."""
-    return [
-        first.text + (f" ({len(others)} more nodes likewise)" if others else "") for first, *others in alike(evidence)
-    ]
+    return [first.text + _likewise(len(others)) for first, *others in alike(evidence)]
+
+
+def _likewise(count: int) -> str:
+    return f" ({count} more node{'s' if count > 1 else ''} likewise)" if count else ""
 
 
 def _evidence(flag: Flag, node: NodeName, origin: Origin, value: str, text: str) -> Evidence:
