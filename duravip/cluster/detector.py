@@ -62,7 +62,7 @@ class Peer:
     names: frozenset[Member] = frozenset()  # whom it takes for alive
     companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
     unheard: tuple[Member, ...] = ()  # of those, whom this node does not hear, in whatever life
-    unheard_of: object = None  # the live peers that this follows from
+    unheard_of: object | None = None  # the live peers that this follows from
     alive: bool = False
     heard_since: float = -math.inf  # without a gap longer than the cap
     probed_at: float = -math.inf

@@ -33,7 +33,7 @@ class _Isolation:
     ask_at: float = -math.inf
     heard_at: dict[str, float] = field(default_factory=dict)
     unplaced: dict[str, frozenset[Address]] = field(default_factory=dict)
-    judged: object = None
+    judged: object | None = None
 
     def is_over(self, now: float) -> bool:
         """Whether who has not answered does not answer."""

@@ -23,6 +23,7 @@ cycles).
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ class _Leveling:
 
     def improve(self) -> None:
         totals, weights = self._totals, self._weights
-        mean = sum(totals) / sum(weights)
+        mean = sum(totals) / math.fsum(weights)
         done = 0
         while True:
             sources = [node for node in range(len(totals)) if self._here[node] and not done >> node & 1]
@@ -233,7 +234,7 @@ class _Leveling:
         totals, weights = self._totals, self._weights
         over = totals[source] - mean * weights[source]
         under = mean * weights[target] - totals[target]
-        between = (totals[source] * weights[target] - totals[target] * weights[source]) / sum(
+        between = (totals[source] * weights[target] - totals[target] * weights[source]) / math.fsum(
             weights[node] for node in (source, target)
         )
         most = min(over, under) if min(over, under) >= UNIT else between / 2

@@ -590,8 +590,11 @@ class Host:
             return
         process.timer_at = process.timer_for = math.inf
         self._tick_if_due()
-        if process is self.process:
+        if self._runs(process):
             self._set_timer(process)
+
+    def _runs(self, process: Process) -> bool:
+        return process is self.process
 
     def _plumbed(self, address: Address, present: bool) -> None:
         self._clock.note(b"%s %d %s" % (self.name.encode(), present, address.encode()))
