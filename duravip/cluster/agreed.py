@@ -317,7 +317,7 @@ class AgreedState:
         old ones count on, until the next view."""
         self.charter = body.charter
         for roll in body.charter.rolls:
-            self.backers.setdefault(roll, frozenset(body.voters) & self.status.keys())
+            self.backers.setdefault(roll, frozenset(body.voters).intersection(self.status))
 
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision

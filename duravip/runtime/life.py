@@ -17,6 +17,7 @@ import trio
 
 from duravip import __version__
 from duravip.bus import Bus, Subscription
+from duravip.cluster import is_compiled
 from duravip.cluster.departure import LEAVE_LIMIT_S
 from duravip.cluster.effects import AskGateways, ProbeAddress
 from duravip.cluster.inputs import Input, LeaveRequested
@@ -244,6 +245,7 @@ class Life:
         return {
             "node": self._config.name,
             "version": __version__,
+            "core": "compiled" if is_compiled() else "interpreted",
             "incarnation": str(self._around.link.me.incarnation),
             "pid": os.getpid(),
             "uptime_s": round(trio.current_time() - self._began, 3),

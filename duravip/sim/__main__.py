@@ -23,7 +23,8 @@ from itertools import islice
 from pathlib import Path
 
 import duravip
-from duravip.sim.bugs import BUGS
+from duravip.cluster import is_compiled
+from duravip.sim.bugs import BUGS, NEEDS_SOURCES
 from duravip.sim.parallel import spread
 from duravip.sim.run import run_schedule, shrink
 from duravip.sim.soak import core_digest, load, save
@@ -53,6 +54,8 @@ def main() -> int:
     parser.add_argument("--soak", type=Path, metavar="FILE", help="count in this file, and go on from there")
     parser.add_argument("--until", type=int, default=100_000, metavar="N", help="schedules in all for --soak")
     options = parser.parse_args()
+    if options.bug and is_compiled():
+        parser.error(f"--bug: {NEEDS_SOURCES}")
     if options.soak:
         return _soak(options.soak, options.until, options.jobs, ownership=options.ownership)
     return _run(options)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from duravip.cluster import deliberation, election, tenure
+from duravip.cluster import deliberation, election, is_compiled, tenure
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement, Phase
@@ -49,6 +49,8 @@ from duravip.wire.dropped import DropReason
 from duravip.wire.seal import _Life
 
 Patch = tuple[object, str, object]
+
+NEEDS_SOURCES = "this core is compiled, and cannot be changed or looked into while it runs; use `pip install -e .`"
 
 
 def _no_release_before_a_move() -> list[Patch]:
@@ -272,7 +274,10 @@ BUGS: Mapping[str, Callable[[], list[Patch]]] = {
 
 @contextmanager
 def planted(bug: str | None) -> Iterator[None]:
-    """The process has the bug inside the `with`; None: no bug."""
+    """The process has the bug inside the `with`; None: no bug. Raises `NotImplementedError` where the core is compiled:
+    what is planted would not be called."""
+    if bug is not None and is_compiled():
+        raise NotImplementedError(NEEDS_SOURCES)
     patches = {**BUGS, **STRICT_BUGS}[bug]() if bug is not None else []
     originals = [getattr(owner, name) for owner, name, _ in patches]
     for owner, name, replacement in patches:

@@ -40,6 +40,7 @@ from typing import TypeVar
 
 import msgspec
 
+from duravip.cluster import is_compiled
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import Left, Publish, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.holdings import HoldState
@@ -70,7 +71,7 @@ from duravip.model import (
     VipEntry,
     make_table,
 )
-from duravip.sim.bugs import BUGS, planted
+from duravip.sim.bugs import BUGS, NEEDS_SOURCES, planted
 from duravip.wire.codec import encode_message
 
 NAMES = (NodeName("a"), NodeName("b"), NodeName("c"))
@@ -592,6 +593,8 @@ def main() -> int:
     for one in dataclasses.fields(Bounds):
         parser.add_argument(f"--{one.name}", type=int, default=0, metavar="N")
     options = parser.parse_args()
+    if is_compiled():
+        parser.error(NEEDS_SOURCES)
     bounds = Bounds(**{one.name: getattr(options, one.name) for one in dataclasses.fields(Bounds)})
     found = explore(options.situation, bounds, horizon_s=options.horizon, limit=options.limit, bug=options.bug)
     print(*found.trace, f"{options.situation}, {options.horizon:g} s, {bounds}", found, sep="\n")
