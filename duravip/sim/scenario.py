@@ -127,8 +127,8 @@ def play(scenario: Scenario) -> Scenario:
             stage.obey(words)
         except ScenarioError as error:
             raise ScenarioError(f"line {number}: {line.strip()}: {error}") from None
-        except (KeyError, ValueError, IndexError) as error:
-            raise ScenarioError(f"line {number}: cannot understand: {line.strip()} ({error})") from error
+        except (KeyError, ValueError, IndexError) as wrong:
+            raise ScenarioError(f"line {number}: cannot understand: {line.strip()} ({wrong})") from wrong
     return replace(scenario, trace=tuple(stage.finished()))
 
 
