@@ -211,6 +211,8 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 class Reason(enum.Enum):
     """Why a VIP has the owner it has, or none. The value goes over the wire; words are in `cluster.election`."""
 
+    __hash__ = object.__hash__  # each is one object; Enum's own is in Python, and elections ask for it all the time
+
     BROKEN = 1
     FOLLOWS = 2
     FOLLOWED_UNOWNED = 3

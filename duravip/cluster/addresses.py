@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from duravip.model import Address
+from duravip.model import Address, canonical_address
 
 _MAX_VARINT_BYTES = 19  # 128 bits in groups of seven
 
@@ -95,6 +95,15 @@ class AddressSet:
 
 
 NOTHING = AddressSet()
+
+
+def is_canonical(text: str) -> bool:
+    """Whether the text is an address as `canonical_address` writes it. Raises ValueError for what is no address, or
+    says False."""
+    if ":" in text:
+        return canonical_address(text) == text
+    number = _number(4, Address(text))  # five times as fast as ipaddress
+    return 0 <= number < 1 << 32 and _text(4, number) == text
 
 
 def _number(family: int, address: Address) -> int:

@@ -1,4 +1,4 @@
-"""When each of many is due: the earliest time is found without looking at all of them.
+"""When each of many is due: the earliest time is found without looking at all of them; and the first of a few times.
 
 Rules of this file: what was planned before and counts no more stays in the heap until it comes to its top, or until
 there is too much of it.
@@ -7,11 +7,21 @@ there is too much of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from duravip.model import NodeName
 
 SLACK = 16  # entries that count no more, beside four for each name
+
+
+def first_after(now: float, times: Iterable[float]) -> float:
+    """The earliest of `times` that is still to come; infinity when none is."""
+    first = math.inf
+    for at in times:
+        if now < at < first:
+            first = at
+    return first
 
 
 class Agenda:

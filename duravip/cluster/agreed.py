@@ -65,7 +65,8 @@ class AgreedState:
     satisfy to its end; `missing`, for how long each node that may have something, and is not here, has been in no view
     of a majority; `brought`, what members had when the view began, so that nobody else had it."""
 
-    DERIVED: ClassVar = ("_circumstances",)  # from the rest: no part of the state
+    # From the rest: no part of the state.
+    DERIVED: ClassVar = ("_assigned", "_candidates", "_circumstances", "_declared", "_named")
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
@@ -77,10 +78,13 @@ class AgreedState:
         self.mature: set[NodeName] = {s.member.name for s in states if s.mature}
         self._switched = rounds_switched(states)
         self.tables = tables_at_install(states)
-        self._named: tuple[int, frozenset[TableDigest]] | None = None
+        self._declared = 0  # grows with every change of a status, of who is mature, and of the charter
+        self._named: tuple[object, frozenset[TableDigest]] = (None, frozenset())
+        self._candidates: tuple[object, tuple[Candidate, ...]] = (None, ())
         self.view_mature = False
         self.round: Round | None = None
         self.decisions: dict[Address, Decision] = {}
+        self._assigned: dict[Address, str] = {}  # the same in a few letters each, for the digest
         self.claims: dict[Address, dict[NodeName, int]] = {}
         self.holders: dict[Address, tuple[NodeName, ...]] = {}
         former: dict[Address, tuple[NodeName, ...]] = {}
@@ -159,17 +163,12 @@ class AgreedState:
 
     def tables_named(self) -> frozenset[TableDigest]:
         """Every table of a member that counts, or may come to count."""
-        if self._named is None or self._named[0] != self.number:
-            self._named = (
-                self.number,
-                frozenset(
-                    (
-                        *(digest for digest in self.tables.values() if digest is not None),
-                        *(status.table for status in self.status.values()),
-                        *(digest for digest, _ in self.tables_prepared()),
-                    )
-                ),
-            )
+        basis = self.basis_of_members()
+        if basis != self._named[0]:
+            named = {digest for digest in self.tables.values() if digest is not None}
+            named.update(status.table for status in self.status.values())
+            named.update(digest for digest, _ in self.tables_prepared())
+            self._named = basis, frozenset(named)
         return self._named[1]
 
     def tables_prepared(self) -> list[tuple[TableDigest, NodeName]]:
@@ -189,20 +188,11 @@ class AgreedState:
         return self._circumstances[1]
 
     def _circumstances_now(self) -> Circumstances:
+        basis = self.basis_of_members()
+        if basis != self._candidates[0]:
+            self._candidates = basis, tuple(self._candidate(name) for name in self.names())
         return Circumstances(
-            candidates=tuple(
-                Candidate(
-                    name=name,
-                    mature=name in self.mature,
-                    drained=self.status[name].drained,
-                    leaving=self.status[name].leaving,
-                    blocked=self.status[name].blocked,
-                    weight=self.status[name].weight,
-                    previous=self.previous[name],
-                    barred=self.barred(name),
-                )
-                for name in self.names()
-            ),
+            candidates=self._candidates[1],
             holders=self.holders,
             claims=self.claims,
             pins={address: pin.node for address, pin in self.pins.items() if pin.node is not None},
@@ -210,6 +200,19 @@ class AgreedState:
             moving=len(self.in_flight) - len(self.overdue),
             fail_back=self.settings().fail_back,
             no_majority="" if self.is_carried() else no_majority_words(self.backers),
+        )
+
+    def _candidate(self, name: NodeName) -> Candidate:
+        status = self.status[name]
+        return Candidate(
+            name=name,
+            mature=name in self.mature,
+            drained=status.drained,
+            leaving=status.leaving,
+            blocked=status.blocked,
+            weight=status.weight,
+            previous=self.previous[name],
+            barred=self.barred(name),
         )
 
     def why_not_pin(self, wish: Pinned) -> str:
@@ -242,10 +245,14 @@ class AgreedState:
         """Equal as long as nothing here has changed."""
         return self.view.id, self.number, self._surveys
 
+    def basis_of_members(self) -> object:
+        """Equal as long as nothing has changed that is agreed of members and their tables; of addresses it may have."""
+        return self.view.id, self._declared, self._surveys
+
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
-        decided = [f"{address}={made.owner}/{made.reason.value}" for address, made in sorted(self.decisions.items())]
-        state = "|".join((str(self.view.id), str(self.number), *decided))
+        assigned = [self._assigned[address] for address in sorted(self._assigned)]
+        state = "|".join((str(self.view.id), str(self.number), *assigned))
         return hashlib.blake2b(state.encode(), digest_size=8).digest()
 
     # --- change ----------------------------------------------------------------------------------------------------
@@ -257,7 +264,9 @@ class AgreedState:
             case Reported():
                 if body.name not in self.status:
                     return
-                self.status[body.name] = body.status
+                if body.status != self.status[body.name]:
+                    self.status[body.name] = body.status
+                    self._declared += 1
                 for address in body.released:
                     claims = self.claims.get(address)
                     if claims is not None and claims.get(body.name, number) <= body.as_of:
@@ -272,6 +281,7 @@ class AgreedState:
                     self._survey()
             case MaturedBody():
                 self.mature.update(name for name in body.names if name in self.status)
+                self._declared += 1
             case ViewAged():
                 self.view_mature = True
             case Pinned():
@@ -316,11 +326,13 @@ class AgreedState:
         """A new roll has the voices that the coordinator counted, also where a table is not known that names it; the
         old ones count on, until the next view."""
         self.charter = body.charter
+        self._declared += 1
         for roll in body.charter.rolls:
             self.backers.setdefault(roll, frozenset(body.voters).intersection(self.status))
 
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision
+        self._assigned[address] = f"{address}={decision.owner}/{decision.reason.value}"
         if decision.owner is not None:
             self.claims.setdefault(address, {})[decision.owner] = number
             self.holders[address] = (decision.owner,)

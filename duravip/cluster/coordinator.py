@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from duravip.cluster.addresses import AddressSet
+from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import is_majority, roll_of, wait_s
 from duravip.cluster.deliberation import Question
@@ -200,7 +201,7 @@ class Coordinator:
             times.append(self._changed_at + settings.view_mature_time)
         if len(self._agreed.charter.rolls) > 1:
             times.append(self._chartered_at + wait_s(self._agreed.charter.rolls))
-        return min((at for at in (*times, self._balance_at) if at > now), default=math.inf)
+        return first_after(now, [*times, self._balance_at])
 
     # --- tables ----------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,10 @@ class Delivery:
         if isinstance(body, Assigned):
             return self._assigned(agreed, number, body)
         agreed.apply(number, body)
-        match body:
+        match body:  # the frequent first
+            case Reported():
+                self._wishes.declared(agreed.status)
+                return []
             case Matured():
                 return [Publish(event=events.NodeMatured(name=name)) for name in body.names]
             case ViewAged():
@@ -113,9 +116,6 @@ class Delivery:
                 return [*self._tenure.announcements()]
             case Chartered():
                 self._mandate.chartered(agreed.charter)
-                return []
-            case Reported():
-                self._wishes.declared(agreed.status)
                 return []
             case Overdue():
                 return []

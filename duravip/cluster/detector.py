@@ -32,7 +32,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
-from duravip.cluster.agenda import Agenda
+from duravip.cluster.agenda import Agenda, first_after
 from duravip.cluster.clique import partition
 from duravip.cluster.links import Links
 from duravip.cluster.messages import Heard, Heartbeat
@@ -58,6 +58,7 @@ class Peer:
     mean_s: float
     deviation_s: float
     echoed_at: float = -math.inf  # when we said the newest of our beats that it echoed
+    news: object | None = None  # of its heartbeat: whether the next one says the same
     place: int = -1  # of this node among those that its heartbeat lists
     names: frozenset[Member] = frozenset()  # whom it takes for alive
     companions: frozenset[Member] = frozenset()  # of those, whom it has in its view
@@ -145,8 +146,9 @@ class Detector:
             self._changed()
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
-        repeated = not fresh_face and heartbeat.repeats(peer.heartbeat)
-        if not repeated:
+        news = heartbeat.news()
+        if news != peer.news:
+            peer.news = news
             self._read(peer, heartbeat.heard)
         echoed = self._echoed_at(heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
         unheard = min(now - echoed, now - peer.echoed_at) > self._echo_limit
@@ -281,7 +283,8 @@ class Detector:
         self._hearsay_since = hearsay
         # Whoever was stopped takes the dead for alive for a time-out: that revives nobody, nor does one after another.
         believed = {m.name: m for (_, m), since in sorted(hearsay.items()) if now - since >= self._hearsay_limit}
-        rows = {self.me: self._here, **{peer.member: peer.names for peer in live}}
+        rows = {peer.member: peer.names for peer in live}
+        rows[self.me] = self._here
         rows.update(dict.fromkeys(believed.values(), self._here))  # one whom we do not hear is taken to agree with us
         self._links.update(rows, now)
         self._vertices = sorted(rows)
@@ -290,8 +293,8 @@ class Detector:
         else:
             self._cliques = (tuple(self._vertices),)
         self._cliques_of = self.revision
-        due = [at for since in hearsay.values() if (at := since + self._hearsay_limit) > now]
-        self._cliques_until = min((self._links.next_at(self._cap, now), *due))
+        believed_at = first_after(now, [since + self._hearsay_limit for since in hearsay.values()])
+        self._cliques_until = min(self._links.next_at(self._cap, now), believed_at)
         return self._cliques
 
     def clique_without(self, left_out: Collection[Member], now: float) -> tuple[Member, ...]:
@@ -302,13 +305,13 @@ class Detector:
     def foreign(self) -> tuple[Peer, ...]:
         """Peers that are in a view without this very life of this node, as far as was heard of them."""
         if self._foreign_of != self.revision:
+            foreign: list[Peer] = []
             for peer in self.peers.values():
                 if peer.left or peer.heartbeat.view is None or lists_us(peer):
                     peer.foreign_since = None
-            self._foreign = tuple(
-                peer for peer in self.peers.values() if not (peer.left or peer.heartbeat.view is None or lists_us(peer))
-            )
-            self._foreign_of = self.revision
+                else:
+                    foreign.append(peer)
+            self._foreign, self._foreign_of = tuple(foreign), self.revision
         return self._foreign
 
     def is_calm(self, view: View, now: float) -> bool:
@@ -344,11 +347,18 @@ class Detector:
 
     def _read(self, peer: Peer, heard: Collection[Heard]) -> None:
         """Its heartbeat says something new of the peers; a name may be there in two lives."""
-        listed = [heard_member(entry) for entry in heard]
-        peer.place = listed.index(self.me) if self.me in listed else -1
-        peer.names = frozenset(member for member, entry in zip(listed, heard, strict=True) if entry.alive)
-        companions = [m for m, entry in zip(listed, heard, strict=True) if entry.alive and entry.in_view]
-        peer.companions, peer.unheard_of = frozenset(companions), None
+        peer.place = -1
+        names: list[Member] = []
+        companions: list[Member] = []
+        for place, entry in enumerate(heard):
+            member = heard_member(entry)
+            if peer.place < 0 and member == self.me:
+                peer.place = place
+            if entry.alive:
+                names.append(member)
+                if entry.in_view:
+                    companions.append(member)
+        peer.names, peer.companions, peer.unheard_of = frozenset(names), frozenset(companions), None
         self.revision += 1
 
     def _note_unheard(self, peer: Peer, live: tuple[Peer, ...]) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from duravip.cluster.addresses import NOTHING, AddressSet
+from duravip.cluster.agenda import first_after
 from duravip.cluster.effects import AskGateways
 from duravip.model import Address, VipEntry
 
@@ -58,6 +59,10 @@ class Gateways:
         elif self._isolation is None:
             self._isolation = _Isolation()
 
+    def matter(self) -> bool:
+        """Whether the node is alone, under the policy that goes by them."""
+        return self._isolation is not None
+
     def is_unasked(self) -> bool:
         """Whether the node is alone, and has not asked yet: nothing may be taken."""
         return self._isolation is not None and self._isolation.since == math.inf
@@ -88,8 +93,8 @@ class Gateways:
             return math.inf
         if self.is_unasked():
             return now
-        silences = (isolation.since, *isolation.heard_at.values())
-        return min((at for at in (isolation.ask_at, *(s + SILENT_S for s in silences)) if at > now), default=math.inf)
+        silences = [at + SILENT_S for at in (isolation.since, *isolation.heard_at.values())]
+        return first_after(now, [isolation.ask_at, *silences])
 
     def _judge(self, isolation: _Isolation, vips: Iterable[VipEntry], now: float, basis: object) -> None:
         reached = {interface for interface, at in isolation.heard_at.items() if now < at + SILENT_S}

@@ -62,45 +62,14 @@ class Hearing:
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.member != sender or peer.left:
             return Change.NOTHING
-        match message:
-            case Leave():
-                # What the leaver has let go may still be taken under the view that its leaving ends.
-                self._out.effects += parts.possession.follow(now)
-                if parts.detector.on_leave(sender):
-                    parts.pulse.soon(now)
+        match message:  # the frequent first
+            case Numbered():
+                return self._on_numbered(sender, message, now)
+            case Report():
+                return self._on_report(sender, message)
             case Probe():
                 if message.to == me:
                     parts.pulse.answer(now)
-                return Change.NOTHING
-            case Propose():
-                self._on_propose(sender, message, now)
-            case Promise():
-                if message.to != me:
-                    return Change.NOTHING
-                parts.agreement.on_promise(sender, message)
-            case Refuse():
-                if message.to != me:
-                    return Change.NOTHING
-                parts.agreement.on_refuse(sender, message, now)
-            case Install():
-                if not parts.agreement.accepts(sender, message):
-                    return Change.NOTHING
-                self._out.effects += parts.succession.install(message, now)
-                parts.pulse.soon(now)
-            case Report():
-                return self._on_report(sender, message)
-            case Wish():
-                term = parts.succession.term
-                if term is None or term.coordinator is None:
-                    return Change.NOTHING
-                term.on_wish(sender.name, message)
-                return Change.HOLDINGS
-            case Numbered():
-                return self._on_numbered(sender, message, now)
-            case Resend():
-                term = parts.succession.term
-                if term is not None and message.to == me and message.view == term.view.id:
-                    self._out.messages += term.again(message.first)
                 return Change.NOTHING
             case TableWanted():
                 if message.to == me:
@@ -113,6 +82,37 @@ class Hearing:
                     if parts.succession.agreed is not None:
                         parts.succession.agreed.learn_tables()
                     parts.pulse.soon(now)
+            case Promise():
+                if message.to != me:
+                    return Change.NOTHING
+                parts.agreement.on_promise(sender, message)
+            case Resend():
+                term = parts.succession.term
+                if term is not None and message.to == me and message.view == term.view.id:
+                    self._out.messages += term.again(message.first)
+                return Change.NOTHING
+            case Propose():
+                self._on_propose(sender, message, now)
+            case Install():
+                if not parts.agreement.accepts(sender, message):
+                    return Change.NOTHING
+                self._out.effects += parts.succession.install(message, now)
+                parts.pulse.soon(now)
+            case Leave():
+                # What the leaver has let go may still be taken under the view that its leaving ends.
+                self._out.effects += parts.possession.follow(now)
+                if parts.detector.on_leave(sender):
+                    parts.pulse.soon(now)
+            case Refuse():
+                if message.to != me:
+                    return Change.NOTHING
+                parts.agreement.on_refuse(sender, message, now)
+            case Wish():
+                term = parts.succession.term
+                if term is None or term.coordinator is None:
+                    return Change.NOTHING
+                term.on_wish(sender.name, message)
+                return Change.HOLDINGS
             case Neighbours():
                 return Change.NOTHING  # for whoever announces; no concern of the machine's
             case _:

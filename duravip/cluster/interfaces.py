@@ -76,4 +76,4 @@ class Interfaces:
         )
 
     def deadline(self) -> float:
-        return min(self._usable_at.values(), default=math.inf)
+        return min(self._usable_at.values()) if self._usable_at else math.inf

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from typing import ClassVar
 
+from duravip.cluster.agenda import first_after
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.detector import Detector
 from duravip.cluster.library import TABLE_WAIT_S, Library
@@ -127,10 +128,11 @@ class Leadership:
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may change what `act` does."""
         waits = (SETTLE_INTERVALS * self._interval, self._timeout, TABLE_WAIT_S)
-        times = [self._patient_until, *(since + wait for since in self._newcomers.values() for wait in waits)]
+        times = [self._patient_until]
+        times += [since + wait for since in self._newcomers.values() for wait in waits]
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
-        return min((at for at in times if at > now), default=math.inf)
+        return first_after(now, times)
 
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
         """Nobody of the present view, and nobody alive, is left out, save who has left by itself."""

@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from duravip.cluster.addresses import is_canonical
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
-from duravip.model import NodeName, Table, TableDigest, canonical_address, digest_of
+from duravip.model import NodeName, Table, TableDigest, digest_of
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
 MAX_VIPS = 200_000
@@ -51,7 +52,7 @@ def decode_table(encoded: bytes) -> Table:
         raise ValueError("too many VIPs in a table")
     last = ""
     for vip in table.vips:
-        if vip.address <= last or canonical_address(vip.address) != vip.address:
+        if vip.address <= last or not is_canonical(vip.address):
             raise ValueError(f"table not in order at {vip.address!r}")
         if not 0 <= vip.prefix <= (128 if ":" in vip.address else 32):
             raise ValueError(f"{vip.address}: prefix out of range")

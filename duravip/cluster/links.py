@@ -28,7 +28,7 @@ class Links:
     def update(self, rows: Mapping[Member, Row], now: float) -> None:
         """These are looked at, and nobody else."""
         changed = [member for member, row in rows.items() if self._rows.get(member) is not row]
-        if len(self._rows) + sum(member not in self._rows for member in changed) > len(rows):
+        if len(self._rows) + len([member for member in changed if member not in self._rows]) > len(rows):
             for member in self._rows.keys() - rows.keys():
                 self._drop(member)
         for member in changed:

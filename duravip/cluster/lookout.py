@@ -129,7 +129,7 @@ class Lookout:
             self.tables_heard(),
             switching.table,
             switching.prepared,
-            agreed.basis() if agreed is not None else None,
+            agreed.basis_of_members() if agreed is not None else None,
         )
         if basis == self._fetched_for and self._library.complete():
             return []
@@ -159,6 +159,8 @@ class Lookout:
         return told
 
     def watch_gateways(self, agreed: AgreedState | None, now: float) -> list[AskGateways]:
+        if not self._standing.gateways.matter():
+            return []
         table, in_force = self._switching.table, self._in_force(agreed)
         vips = chain(self._library.require(table).vips, in_force.values())
         return self._standing.gateways.watch(vips, now, basis=(table, in_force))

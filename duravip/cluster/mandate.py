@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import majority_since, mandate_s, wait_s
 from duravip.cluster.effects import ArmAlarm
@@ -135,8 +136,7 @@ class Mandate:
         """When, after `now`, time alone changes an answer."""
         if not self.is_strict:
             return math.inf
-        times = (*self.waits_for(now).values(), self._retreat_at())
-        return min((at for at in times if at > now), default=math.inf)
+        return first_after(now, [*self.waits_for(now).values(), self._retreat_at()])
 
     # --- the alarm -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ Limits stand here because a member that holds the key may still lie: a decoder e
 
 from __future__ import annotations
 
-from operator import attrgetter, eq
 from typing import Annotated
 
 import msgspec
@@ -69,18 +68,10 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
     hardware: Annotated[tuple[HardwareAddress, ...], Meta(max_length=MAX_HARDWARE)] = ()
 
-    def repeats(self, other: Heartbeat) -> bool:
-        """Whether it says the same, but for the beats and how far it is in the view's messages."""
-        return (
-            _but_beats(self) == _but_beats(other)
-            and len(self.heard) == len(other.heard)
-            and all(map(eq, map(_but_beat, self.heard), map(_but_beat, other.heard)))
-        )
-
-
-_PROGRESS = ("beat", "heard", "number", "state")
-_but_beat = attrgetter(*(field for field in Heard.__struct_fields__ if field != "beat"))
-_but_beats = attrgetter(*(field for field in Heartbeat.__struct_fields__ if field not in _PROGRESS))
+    def news(self) -> object:
+        """All that it says but the beats and how far it is in the view's messages; equal when another says the same."""
+        of_peers = [(one.name, one.counter, one.nonce, one.alive, one.in_view) for one in self.heard]
+        return self.view, self.promised, self.table, self.complete, self.version, self.hardware, of_peers
 
 
 class Probe(Message, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from duravip.cluster.agenda import first_after
 from duravip.model import Member
 
 PENALTY_TIMEOUTS = 4.0  # failure time-outs for which one that did not answer is left out; doubles each time
@@ -86,7 +87,7 @@ class Penalties:
             return math.inf
         ends = [silence.until for silence in self._silences.values()]
         ends += [flaps.reuse_at() for flaps in self._flaps.values() if flaps.suppressed]
-        return min((at for at in ends if at > now), default=math.inf)
+        return first_after(now, ends)
 
     # --- what counts -----------------------------------------------------------------------------------------------
 

@@ -113,13 +113,10 @@ class Rivals:
         return not self._disputes and not self._asking
 
     def deadline(self) -> float:
-        return min(
-            (
-                *(dispute.deadline() for dispute in self._disputes.values()),
-                *(min(asking.ask_at, asking.ends_at) for asking in self._asking.values()),
-            ),
-            default=math.inf,
-        )
+        if self.is_quiet():
+            return math.inf
+        times = [dispute.deadline() for dispute in self._disputes.values()]
+        return min(times + [min(asking.ask_at, asking.ends_at) for asking in self._asking.values()])
 
     # --- what was heard --------------------------------------------------------------------------------------------
 

@@ -147,7 +147,8 @@ class Tenure:
             mine = {address for address, decision in decisions.items() if decision.owner == me}
             self.waiting = mine - agreed.brought if waits else set()
             mine -= self.waiting
-            absent = mine.difference(holdings, barred, avoided, self._flapping.waiting())
+            absent = {address for address in mine if address not in holdings}
+            absent.difference_update(barred, avoided, self._flapping.waiting())
             free = sorted(address for address in absent if address in entries and not self._has_rival(agreed, address))
             self._has_more = len(free) > TAKEN_AT_ONCE
             take = {address: entries[address] for address in free[:TAKEN_AT_ONCE]}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duravip.cluster.addresses import AddressSet
+from duravip.cluster.addresses import AddressSet, is_canonical
 from duravip.model import Address, canonical_address
 
 ADDRESSES = st.sets(st.ip_addresses().map(lambda ip: canonical_address(str(ip))), max_size=50)
@@ -40,3 +40,24 @@ def test_a_count_beyond_the_limit_is_refused_before_anything_is_made() -> None:
 def test_the_order_is_that_of_the_texts() -> None:
     texts = ["10.0.0.9", "10.0.0.10", "2001:db8::1"]
     assert list(AddressSet(Address(text) for text in texts)) == sorted(texts)
+
+
+def _is_written_canonically(text: str) -> bool:
+    try:
+        return canonical_address(text) == text
+    except ValueError:
+        return False
+
+
+NEARLY = st.text(alphabet="0123456789.:-+_ af١", max_size=20)
+"""Texts that a reader of numbers may take for addresses: signs, blanks, underscores, other digits, zeros."""
+QUADS = st.lists(st.integers(-2, 300), min_size=3, max_size=5).map(lambda parts: ".".join(map(str, parts)))
+
+
+@given(st.ip_addresses().map(str) | NEARLY | QUADS)
+def test_a_text_is_canonical_when_it_is_written_as_the_model_writes_it(text: str) -> None:
+    try:
+        found = is_canonical(text)
+    except ValueError:
+        found = False
+    assert found == _is_written_canonically(text)

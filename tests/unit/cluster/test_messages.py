@@ -36,20 +36,21 @@ OTHER_HEARD = {"name": NodeName("c"), "counter": 2, "nonce": 3, "alive": False, 
 PROGRESS = {"beat", "number", "state"}
 
 
-def test_a_heartbeat_repeats_another_when_only_the_beats_have_grown() -> None:
-    assert msgspec.structs.replace(BEAT, beat=6, heard=(msgspec.structs.replace(HEARD, beat=8),)).repeats(BEAT)
+def test_a_heartbeat_has_no_news_when_only_the_beats_have_grown() -> None:
+    later = msgspec.structs.replace(BEAT, beat=6, heard=(msgspec.structs.replace(HEARD, beat=8),))
+    assert later.news() == BEAT.news()
 
 
-def test_a_heartbeat_repeats_another_when_its_sender_has_only_come_further_in_the_views_messages() -> None:
-    assert msgspec.structs.replace(BEAT, number=OTHER["number"], state=OTHER["state"]).repeats(BEAT)
+def test_a_heartbeat_has_no_news_when_its_sender_has_only_come_further_in_the_views_messages() -> None:
+    assert msgspec.structs.replace(BEAT, number=OTHER["number"], state=OTHER["state"]).news() == BEAT.news()
 
 
 @pytest.mark.parametrize("field", sorted(set(Heartbeat.__struct_fields__) - PROGRESS))
-def test_a_heartbeat_that_says_anything_else_repeats_nothing(field: str) -> None:
-    assert not msgspec.structs.replace(BEAT, **{field: OTHER[field]}).repeats(BEAT)
+def test_a_heartbeat_that_says_anything_else_has_news(field: str) -> None:
+    assert msgspec.structs.replace(BEAT, **{field: OTHER[field]}).news() != BEAT.news()
 
 
 @pytest.mark.parametrize("field", sorted(set(Heard.__struct_fields__) - {"beat"}))
-def test_a_heartbeat_that_says_anything_else_of_a_peer_repeats_nothing(field: str) -> None:
+def test_a_heartbeat_that_says_anything_else_of_a_peer_has_news(field: str) -> None:
     heard = msgspec.structs.replace(HEARD, **{field: OTHER_HEARD[field]})
-    assert not msgspec.structs.replace(BEAT, heard=(heard,)).repeats(BEAT)
+    assert msgspec.structs.replace(BEAT, heard=(heard,)).news() != BEAT.news()
