@@ -14,7 +14,7 @@ import msgspec
 from duravip.model import Address, Evidence, NodeName
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Base of all events. `id` is a promise to users: alerting hangs on it."""
 
     id: ClassVar[str] = ""

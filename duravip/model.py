@@ -33,10 +33,15 @@ Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
+_OCTETS = frozenset(map(str, range(256)))
+
 
 @lru_cache(maxsize=4096)
 def canonical_address(text: str) -> Address:
     """Raises ValueError when `text` is no IPv4 or IPv6 address."""
+    octets = text.split(".")
+    if len(octets) == 4 and _OCTETS.issuperset(octets):  # ten times as fast as ipaddress
+        return Address(text)
     return Address(str(ipaddress.ip_address(text)))
 
 

@@ -12,7 +12,8 @@ Theory of operation
     whenever something agreed has changed, balancing in rounds once the view is mature.
 
     A release is told, and whoever waits for it acts, before anybody thinks of what comes next: the election waits for
-    the next turn. So a hand-over lasts as long as its own few addresses take.
+    the next turn. So a hand-over lasts as long as its own few addresses take. An election that changes many VIPs is
+    worked out in one turn and numbered in the next.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Coordinator:
         self._elected_at = -1
         self._released = False  # something was, in this turn
         self._postponed = False  # the election, to the next one
+        self._is_worked_out = False  # the election, in this turn: what follows from so much is for the next one
         self._rested_at = now  # when there may be another hand-over
         self._held_back = False  # one, until then
         self._flying_since: dict[Address, float] = {}
@@ -164,7 +166,7 @@ class Coordinator:
         basis = self._agreed.basis()
         if basis == self._idle_as_of and now < self._idle_until:
             return None
-        laggards = self._laggards
+        laggards, self._is_worked_out = self._laggards, False
         body = (
             self._switch(now)
             or self._choose_table(now)
@@ -177,13 +179,18 @@ class Coordinator:
             or self._balance(now)
         )
         self._idle_as_of = basis
-        is_idle = body is None and self._laggards == laggards and len(self._agreed.charter.rolls) < 2
+        is_idle = (
+            body is None
+            and not self._is_worked_out
+            and self._laggards == laggards
+            and len(self._agreed.charter.rolls) < 2
+        )
         self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
         return body
 
     def deadline(self, now: float) -> float:
         """When time alone may bring a duty; `now`, when there is one already."""
-        if self._postponed:
+        if self._postponed or self._is_worked_out:
             return now
         return self._idle_until if now < self._idle_until else self._next_at(now)
 
@@ -382,6 +389,9 @@ class Coordinator:
                 return None
             self._election_waits = False
             changed = question.answer()
+            if len(changed) >= self._many_vips:
+                self._answer, self._is_worked_out = (agreed.number, False, changed), True
+                return None
         self._held_back = now < self._rested_at and len(changed) > 0 and all(map(self._can_wait, changed))
         if not changed or self._held_back:
             self._elected_at = agreed.number
@@ -397,7 +407,8 @@ class Coordinator:
             self._balance_at = math.inf
             return None
         if changed is None:
-            if now < self._balance_at or not agreed.informed or self._open is not None:
+            busy = self._is_worked_out or self._open is not None
+            if now < self._balance_at or not agreed.informed or busy:
                 return None
             self._balance_at = now + agreed.settings().view_balance_interval
             if self._even_at == agreed.number or agreed.in_flight - agreed.overdue:

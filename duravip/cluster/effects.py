@@ -8,7 +8,7 @@ A driver hands over all effects of one input before it gives the machine its nex
 address are carried out in the order given; each is answered by exactly one input (`inputs.Address*`).
 
 They are structs because a takeover makes them by the thousand, and a frozen dataclass takes three times as long to
-make.
+make. Those need no garbage collection (gc=False): nothing that they hold leads back to them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     to: NodeName | None = None
 
 
-class TakeAddress(msgspec.Struct, frozen=True, kw_only=True):
+class TakeAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Put the address on the interface (None: the one whose connected subnet contains it) and announce it. It
     `must_expire` from the first moment on; else the backend may leave the lifetime to the first renewal."""
 
@@ -52,7 +52,7 @@ class RenewAddresses(msgspec.Struct, frozen=True, kw_only=True):
     not_after: float
 
 
-class ReleaseAddress(msgspec.Struct, frozen=True, kw_only=True):
+class ReleaseAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Take the address off, wherever it is. More urgent than any TakeAddress."""
 
     address: Address
@@ -60,7 +60,7 @@ class ReleaseAddress(msgspec.Struct, frozen=True, kw_only=True):
     prefix: int
 
 
-class AnnounceAddress(msgspec.Struct, frozen=True, kw_only=True):
+class AnnounceAddress(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A rival for an address held here has gone: announce again, on the full schedule."""
 
     address: Address
@@ -120,7 +120,7 @@ class ArmAlarm(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
-class Publish(msgspec.Struct, frozen=True, kw_only=True):
+class Publish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     event: Event
 
 

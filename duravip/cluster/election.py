@@ -160,7 +160,15 @@ _SHORT: Mapping[Reason, str] = {
 }
 
 
-_COMMON = {Reason.PINNED, Reason.PREFERRED, Reason.HOLDER, Reason.MERGE, Reason.LEAST_LOADED, Reason.BALANCED}
+_COMMON = {
+    Reason.PINNED,
+    Reason.PREFERRED,
+    Reason.HOLDER,
+    Reason.MERGE,
+    Reason.LEAST_LOADED,
+    Reason.BALANCED,
+    Reason.NOBODY_ELIGIBLE,
+}
 """What is said of a VIP that has been given for one of these names no address."""
 
 

@@ -226,7 +226,7 @@ class Library:
             table = self._tables.get(digest)
             if table is None:
                 return ()
-            packed = zlib.compress(table.encoded(), 6)
+            packed = zlib.compress(table.encoded(), 1)  # of a thousand VIPs: in a fifth of the usual time
             known = tuple(packed[start : start + CHUNK_BYTES] for start in range(0, len(packed), CHUNK_BYTES))
             if len(known) > MAX_TABLE_CHUNKS:
                 return ()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,8 +86,9 @@ class Schedule:
         """An unknown address is no error."""
         self._entries.pop(address, None)
 
-    def due(self, now: float) -> tuple[Due, ...]:
-        """What is to be sent now, as far as the pace allows; counted as sent."""
+    def due(self, now: float, *, at_most: int = sys.maxsize) -> tuple[Due, ...]:
+        """What is to be sent now, as far as the pace allows; counted as sent. More than `at_most` are due at once
+        again."""
         self._count(now)
         while self._later and self._later[0][0] <= now:
             when, turn, address = heapq.heappop(self._later)
@@ -95,6 +97,9 @@ class Schedule:
                 heapq.heappush(self._ready, (entry.step > 0, when, turn, address))
         found: list[Due] = []
         while self._ready:
+            if len(found) == at_most:
+                self._wanted = 0.0
+                break
             _, _, turn, address = self._ready[0]
             entry = self._entries.get(address)
             if entry is None or entry.turn != turn:

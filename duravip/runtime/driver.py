@@ -20,7 +20,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
 import trio
@@ -56,6 +56,8 @@ from duravip.wire.link import Link, Received
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long
 SLOW_TURN_S = 0.005
+LONG_TURN_S = 0.001  # shorter ones are not counted by length
+LENGTHS = 50
 DATAGRAMS_AT_ONCE = 4  # after so many a transport lets other tasks run
 EVENTS_AT_ONCE = 50  # published within a turn; more wait until other tasks have run
 
@@ -82,12 +84,13 @@ class Core(Protocol):
 
 @dataclass(slots=True)
 class DriverCounters:
-    """Since the start. `slow_turns` took more than 5 ms; `unsent` datagrams found a transport's queue
-    full."""
+    """Since the start. `slow_turns` took more than 5 ms; `long_turns` counts them by length, those of 1 to 2 ms first,
+    the last for all that are longer; `unsent` datagrams found a transport's queue full."""
 
     turns: int = 0
     slow_turns: int = 0
     longest_turn_s: float = 0.0
+    long_turns: list[int] = field(default_factory=lambda: [0] * LENGTHS)
     datagrams_in: int = 0
     datagrams_out: int = 0
     unsent: int = 0
@@ -289,7 +292,9 @@ class Driver:
         """When it had ended."""
         is_behind = bool(self._news)
         for effect in self._core.handle(input, now=now):
-            match effect:
+            match effect:  # first what comes by the thousand
+                case Publish():
+                    self._news.append(effect.event)
                 case Send():
                     self._give_to_network(effect)
                 case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress() | DefendAddress():
@@ -305,8 +310,6 @@ class Driver:
                     self._drain(effect.drained)
                 case ProbeAddress() | AskGateways():
                     self._ask(effect)
-                case Publish():
-                    self._news.append(effect.event)
                 case Left():
                     self._left.set()
                 case _:
@@ -321,10 +324,15 @@ class Driver:
         self._due_at = self._core.next_deadline()
         ended = self._time()
         self.counters.turns += 1
-        if ended - now > self.counters.longest_turn_s:
-            self.counters.longest_turn_s = ended - now
-        self.counters.slow_turns += ended - now > SLOW_TURN_S
+        if ended - now >= LONG_TURN_S:
+            self._count_long_turn(ended - now)
         return ended
+
+    def _count_long_turn(self, took_s: float) -> None:
+        counters = self.counters
+        counters.longest_turn_s = max(counters.longest_turn_s, took_s)
+        counters.slow_turns += took_s > SLOW_TURN_S
+        counters.long_turns[min(int(took_s / LONG_TURN_S), LENGTHS) - 1] += 1
 
     def _give_to_network(self, effect: Send) -> None:
         prompt = {} if self._in_hand else self._prompt  # what waits was said before

@@ -63,6 +63,8 @@ class Announcing(Protocol):
 
     def announce(self, address: Address, interface: str) -> None: ...
 
+    def repeat(self, address: Address, interface: str) -> None: ...
+
     def defend(self, address: Address, interface: str) -> None: ...
 
     def withdraw(self, address: Address) -> None: ...
@@ -75,7 +77,7 @@ class Plumber:
         self._backend = backend
         self._announcer = announcer
         self._answer = answer
-        self._orders: dict[Address, deque[Order]] = {}  # every address with orders that are not answered
+        self._orders: dict[Address, list[Order]] = {}  # every address with orders that are not answered: one or two
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
@@ -107,7 +109,7 @@ class Plumber:
         if isinstance(order, AnnounceAddress | DefendAddress):
             interface = self.interface_of(order.address)
             if interface is not None and not self._removal_ordered(order.address):
-                say = self._announcer.announce if isinstance(order, AnnounceAddress) else self._announcer.defend
+                say = self._announcer.repeat if isinstance(order, AnnounceAddress) else self._announcer.defend
                 say(order.address, interface)
             return
         if isinstance(order, RenewAddresses):
@@ -117,9 +119,10 @@ class Plumber:
         if isinstance(order, ReleaseAddress):
             self._announcer.withdraw(order.address)
             self._given_up.add(order.address)
-        queue = self._orders.setdefault(order.address, deque())
-        queue.append(order)
-        if len(queue) == 1:
+        if waiting := self._orders.get(order.address):
+            waiting.append(order)
+        else:
+            self._orders[order.address] = [order]
             self._make_ready(order)
             self._begin()
 
@@ -288,7 +291,7 @@ class Plumber:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
-            inputs.append(outcome(orders.popleft(), answer))
+            inputs.append(outcome(orders.pop(0), answer))
             if orders:
                 self._make_ready(orders[0])
             else:

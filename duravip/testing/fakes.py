@@ -227,6 +227,9 @@ class RecordingAnnouncer:
     def announce(self, address: Address, interface: str) -> None:
         self.asked.append(("announce", address, interface))
 
+    def repeat(self, address: Address, interface: str) -> None:
+        self.asked.append(("repeat", address, interface))
+
     def defend(self, address: Address, interface: str) -> None:
         self.asked.append(("defend", address, interface))
 

@@ -377,6 +377,23 @@ def test_an_election_of_many_kinds_is_a_question_too_and_asked_again_when_someth
     assert sum(len(group.addresses) for group in assigned.groups) == 2
 
 
+def test_an_election_that_changes_many_is_worked_out_in_one_turn_and_numbered_in_the_next() -> None:
+    desk = Desk(state(A, held=(X, Y)), state(B), many_vips=2)
+    assert desk.coordinator.duty(1.0) is None
+    assert desk.coordinator.deadline(1.0) == 1.0
+    assigned = desk.coordinator.duty(1.0)
+    assert isinstance(assigned, Assigned)
+    assert sum(len(group.addresses) for group in assigned.groups) == 2
+
+
+def test_an_election_that_was_worked_out_is_so_again_when_something_was_numbered_meanwhile() -> None:
+    desk = Desk(state(A, held=(X,)), state(B, held=(Y,)), many_vips=2)
+    assert desk.coordinator.duty(1.0) is None
+    desk.report(B, 1, status=msgspec.structs.replace(desk.agreed.status[B.name], drained=True))
+    assert [type(body) for body in desk.work(1.0)] == [Reported, Assigned]
+    assert {desk.agreed.owner(address) for address in (X, Y)} == {A.name}
+
+
 def test_balancing_many_vips_is_a_question_whose_answer_counts_only_for_the_state_it_was_asked_in() -> None:
     desk = Desk(state(A, held=(X, Y)), state(B), many_vips=1)
     assert not any(isinstance(body, Assigned) and body.balancing for body in desk.work(5.0))

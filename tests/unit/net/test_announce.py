@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import trio
 import trio.testing
 
 from duravip.model import Address
-from duravip.net.announce import Announcer, PacketSockets
+from duravip.net.announce import AT_ONCE, Announcer, PacketSockets
 
 A, B = Address("10.0.0.1"), Address("10.0.0.2")
 
@@ -45,6 +46,27 @@ def test_the_first_announcement_has_left_when_announce_returns(
         assert sockets.closed
 
     trio.run(main, clock=autojump_clock)
+
+
+async def test_what_is_repeated_leaves_from_the_task_a_few_at_a_time_and_not_after_it_was_withdrawn(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sockets = NotedSockets()
+    many = [Address(f"10.1.{number // 250}.{number % 250}") for number in range(3 * AT_ONCE)]
+    async with Announcer(sockets=sockets, refresh_s=0, packets_per_s=1e9) as announcer, trio.open_nursery() as nursery:
+        nursery.start_soon(announcer.run)
+        for address in many:
+            announcer.repeat(address, "eth0")
+        announcer.withdraw(many[-1])
+        assert sockets.sent == []
+        sent = [0]
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+            sent.append(len(sockets.sent))
+        assert max(after - before for before, after in pairwise(sent)) <= AT_ONCE
+        await trio.sleep(0.05)  # at so many packets a second the rest is due within it
+        nursery.cancel_scope.cancel()
+    assert sorted(address for _, address, _ in sockets.sent) == sorted(many[:-1])
 
 
 async def test_a_defence_is_one_announcement_at_once_beside_the_schedule(

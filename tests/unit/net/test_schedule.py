@@ -132,6 +132,15 @@ def test_the_first_announcement_of_every_address_goes_before_any_repetition() ->
     assert steps[-1] == len(OFFSETS_S) - 1
 
 
+def test_more_than_one_wants_at_a_time_are_due_at_once_again() -> None:
+    schedule = Schedule(refresh_s=0, packets_per_s=100, burst_packets=10)
+    for number in range(5):
+        schedule.start(Address(f"10.1.0.{number}"), "eth0", 0.0)
+    assert [len(schedule.due(0.0, at_most=2)), schedule.next_deadline()] == [2, 0.0]
+    assert [len(schedule.due(0.0, at_most=2)), schedule.next_deadline()] == [2, 0.0]
+    assert [len(schedule.due(0.0, at_most=2)), schedule.next_deadline()] == [1, 0.1]
+
+
 def test_repetitions_that_passed_during_a_stall_are_left_out() -> None:
     schedule = Schedule(refresh_s=0)
     schedule.start(A, "eth0", 0.0)

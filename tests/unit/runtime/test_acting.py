@@ -70,7 +70,7 @@ async def test_announce_repeats_what_is_held_here_or_everywhere(
 
         def asked_anew() -> dict[str, list[str]]:
             return {
-                name: sorted(address for what, address, _ in announcer.asked if what == "announce")
+                name: sorted(address for what, address, _ in announcer.asked if what == "repeat")
                 for name, announcer in memory.announcers.items()
             }
 

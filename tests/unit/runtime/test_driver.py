@@ -13,7 +13,7 @@ from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ti
 from duravip.cluster.messages import Leave, Probe, TableChunk
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
-from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, Driver
+from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, Driver
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.wire.link import Link
 
@@ -368,6 +368,22 @@ async def test_of_many_events_the_first_are_published_at_once_and_the_rest_in_th
         assert len(rig.done) == EVENTS_AT_ONCE
         await trio.testing.wait_all_tasks_blocked()
     assert rig.done == [*(effect.event for effect in many(count)), LinkDown(interface="eth0")]  # type: ignore[union-attr]
+
+
+async def test_long_turns_are_counted_by_length(autojump_clock: trio.testing.MockClock) -> None:
+    lengths_s = [0.0005, 0.0015, 0.0035, 0.0036, 0.0065, 1.0]
+
+    def last(input: Input) -> tuple[Effect, ...]:
+        autojump_clock.jump(lengths_s.pop(0))
+        return ()
+
+    async with Rig(ScriptedCore(last)).running() as driver:
+        for _ in range(6):
+            driver.feed(LeaveRequested())
+    counters = driver.counters
+    assert counters.long_turns == [1, 0, 2, 0, 0, 1, *([0] * (LENGTHS - 7)), 1]
+    assert (counters.turns, counters.slow_turns) == (6, 2)
+    assert counters.longest_turn_s == pytest.approx(1.0)
 
 
 async def test_whoever_has_left_has_published_everything(autojump_clock: trio.testing.MockClock) -> None:

@@ -252,7 +252,7 @@ async def test_an_order_to_announce_is_for_addresses_that_are_on(
         rig.plumber.order(take(A))
         await trio.sleep(1)
         rig.plumber.order(AnnounceAddress(address=A))
-    assert rig.announcer.asked == [("announce", A, "eth0")] * 2
+    assert rig.announcer.asked == [("announce", A, "eth0"), ("repeat", A, "eth0")]
 
 
 async def test_an_address_is_defended_once_and_only_while_it_is_on(autojump_clock: trio.testing.MockClock) -> None:
