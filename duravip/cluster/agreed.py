@@ -303,8 +303,10 @@ class AgreedState:
                 pass
             case Assigned():
                 for group in body.groups:
+                    said = f"{group.decision.owner}/{group.decision.reason.value}"
                     for address in group.addresses:
                         self._assign(number, address, group.decision)
+                        self._assigned[address] = f"{address}={said}"
 
     def learn_tables(self) -> None:
         """A table's content has arrived that this member lacked."""
@@ -332,7 +334,6 @@ class AgreedState:
 
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
         self.decisions[address] = decision
-        self._assigned[address] = f"{address}={decision.owner}/{decision.reason.value}"
         if decision.owner is not None:
             self.claims.setdefault(address, {})[decision.owner] = number
             self.holders[address] = (decision.owner,)

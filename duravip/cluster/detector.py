@@ -358,7 +358,10 @@ class Detector:
                 names.append(member)
                 if entry.in_view:
                     companions.append(member)
-        peer.names, peer.companions, peer.unheard_of = frozenset(names), frozenset(companions), None
+        row = frozenset(names)
+        if row != peer.names:  # `Links` looks at every row that is another object
+            peer.names = row
+        peer.companions, peer.unheard_of = frozenset(companions), None
         self.revision += 1
 
     def _note_unheard(self, peer: Peer, live: tuple[Peer, ...]) -> None:

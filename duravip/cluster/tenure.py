@@ -179,6 +179,8 @@ class Tenure:
         me, held = self._me, self.holdings.states(HoldState.HELD)
         claims = agreed.claims
         disputed = [a for a in held if a in claims and (len(claims[a]) > 1 or me not in claims[a])]
+        if not disputed and not self._rivalled:
+            return said
         for address in sorted(self._rivalled.intersection(held).union(disputed)):
             if self._has_rival(agreed, address):
                 self._rivalled.add(address)
