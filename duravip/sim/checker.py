@@ -43,7 +43,6 @@ import math
 import traceback
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from duravip.cluster.charter import STRICT, mandate_s, roll_of
 from duravip.cluster.effects import ArmAlarm, Effect, RenewAddresses, TakeAddress
@@ -59,6 +58,7 @@ from duravip.sim.clock import Clock
 from duravip.sim.host import STRICT_DRIFT, Host, Process, SimulatedNode
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
+from duravip.sim.outcome import Violation
 from duravip.sim.setup import Setup, gone_after_s
 from duravip.sim.world import World
 
@@ -70,16 +70,6 @@ MAX_VIEWS = 25
 ANSWER_SLACK_S = 0.3  # clocks that differ, and a last answer on its way
 LAG_INTERVALS = 5.0  # each heartbeat of the coordinator tells its number, and what is missing is asked for again
 MAX_VIOLATIONS = 20  # recorded in one run; the first is the one that matters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    at_s: float
-    rule: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.at_s:.6f} {self.rule}: {self.text}"
 
 
 class Checker(Observer):

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from duravip.sim.faults import KINDS
-from duravip.sim.run import Outcome, run_schedule, shrink
+from duravip.sim.outcome import Outcome
+from duravip.sim.run import run_schedule, shrink
 from duravip.sim.setup import Setup
 
 QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}

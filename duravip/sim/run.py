@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 from duravip.cluster.messages import AnyMessage, Heartbeat, Probe
 from duravip.events import Event
 from duravip.model import Address
 from duravip.sim.bugs import planted
-from duravip.sim.checker import Checker, Violation
+from duravip.sim.checker import Checker
 from duravip.sim.faults import ALL_KINDS
 from duravip.sim.host import Host, MakeNode
 from duravip.sim.outage import Outages
+from duravip.sim.outcome import Outcome
 from duravip.sim.schedule import Schedule
 from duravip.sim.setup import Setup, random_setup
 from duravip.sim.shrink import smallest
@@ -23,35 +23,6 @@ from duravip.sim.world import World, make_node
 
 QUIET_S = 4.0  # before the end: no kernel order is expected any more
 BALANCE_ROUNDS = 200  # that the end waits for, at most
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """`digest` names everything that was sent, done and published; it is the same for the same seed. `trace` is
-    empty unless asked for. `faults`: what the troubles of the schedule were, each with its time. `virtual_s`: how long
-    the world lasted."""
-
-    seed: int
-    violations: tuple[Violation, ...]
-    digest: str
-    nodes: int
-    views: int
-    inputs: int
-    orders: int
-    datagrams: int
-    moves: int
-    outages_s: tuple[float, ...]
-    virtual_s: float
-    troubles: int
-    faults: tuple[str, ...]
-    trace: tuple[str, ...] = field(default=())
-
-    def __str__(self) -> str:
-        verdict = "; ".join(map(str, self.violations[:1])) or "ok"
-        return (
-            f"seed {self.seed}: {self.nodes} nodes, {self.views} views, {self.inputs} inputs, "
-            f"{self.orders} orders, {self.datagrams} datagrams: {verdict}"
-        )
 
 
 def run_schedule(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from duravip.sim.run import Outcome
+from duravip.sim.outcome import Outcome
 
 CORE_ROOMS = ("cluster", "wire", "sim")
 FIRST_SEED = 10_000  # CI runs those below

@@ -19,12 +19,16 @@ ROOT = Path(__file__).parents[2]
 SEEDS = 24
 DIGESTS = """
 import sys
+from functools import partial
+
 from duravip.cluster import is_compiled
+from duravip.sim.parallel import spread
 from duravip.sim.run import run_schedule
 
-assert is_compiled()
-for seed in range(int(sys.argv[2])):
-    print(run_schedule(seed, ownership=sys.argv[1]).digest)
+if __name__ == "__main__":
+    assert is_compiled()
+    for outcome in spread(partial(run_schedule, ownership=sys.argv[1]), range(int(sys.argv[2])), 2):
+        print(outcome.digest)
 """
 
 
@@ -42,11 +46,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("ownership", ["available", "strict"])
-def test_the_compiled_core_does_what_its_sources_do(ownership: str, compiled: Path) -> None:
+def test_the_compiled_core_does_what_its_sources_do(ownership: str, compiled: Path, tmp_path: Path) -> None:
+    """Also when the schedules and what they came to go from process to process."""
     assert not is_compiled()
-    ran = subprocess.run(
-        [compiled, "-P", "-c", DIGESTS, ownership, str(SEEDS)], check=True, capture_output=True, text=True
-    )
+    script = tmp_path / "digests.py"
+    script.write_text(DIGESTS)
+    ran = subprocess.run([compiled, "-P", script, ownership, str(SEEDS)], check=True, capture_output=True, text=True)
     assert ran.stdout.split() == [run_schedule(seed, ownership=ownership).digest for seed in range(SEEDS)]
 
 

@@ -11,9 +11,10 @@ from functools import partial
 import pytest
 from msgspec import structs
 
+from duravip.sim.outcome import Outcome
 from duravip.sim.parallel import spread
 from duravip.sim.rehearsal import rehearse
-from duravip.sim.run import Outcome, run_schedule
+from duravip.sim.run import run_schedule
 from duravip.sim.setup import Setup
 from duravip.sim.strict_bugs import STRICT_BUGS
 from tests.bench import simulator as bench

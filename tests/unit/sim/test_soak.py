@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from duravip.sim.checker import Violation
-from duravip.sim.run import Outcome
+from duravip.sim.outcome import Outcome, Violation
 from duravip.sim.soak import FIRST_SEED, Soak, core_digest, load, save
 
 CORE, COMMIT = "0123456789ab", "f" * 40
