@@ -126,6 +126,16 @@ class AgreedState:
     def is_strict(self) -> bool:
         return bool(self.charter.rolls)
 
+    def begins_better_anew(self) -> bool:
+        """Whether the lists of nodes that have just started had no majority when the view began, and the next view
+        would find one: enough of them for every one of those lists have gone over to the same."""
+        if self.charter.generation or self.is_carried():
+            return False
+        settings = {name: self.own_settings(name) for name in self.names()}
+        said = {name: roll_of(own) for name, own in settings.items() if own is not None}
+        voices = {roll: frozenset(name for name in said if said[name] == roll) for roll in said.values() if roll}
+        return any(all(is_majority(one, voices[roll]) for one in (*self.charter.rolls, roll)) for roll in voices)
+
     def lifetime_s(self) -> float:
         """Of addresses in the kernel; 0: for ever."""
         lifetimes = [roll.lifetime_s for roll in self.charter.rolls]

@@ -14,8 +14,10 @@ Theory of operation
     satisfied by a majority of its members, counting those alone that stand by it: by charter (whoever has been in a
     carried view goes over to the new view's), or at generation 0 by configuration. A change goes by two numbered steps:
     a charter with the old rolls and the new one, when those whose tables name the new one are a majority of it, and the
-    old ones are satisfied by members whose tables name it; then, when majorities of all have delivered that, and no
-    address has the old lifetime any more, the new one alone.
+    old ones are satisfied by members whose tables name it; then, when such members have delivered that, a majority of
+    each roll, and no address has the old lifetime any more, the new one alone. So whoever of these forgets it says
+    nothing for the old rolls. A view of generation 0 that nothing carries has no charter to be changed: once its
+    members' tables would make one, the next view begins.
 
 Source: protocol rule 12; Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (2014), section 6.
 """

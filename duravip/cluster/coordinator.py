@@ -19,7 +19,7 @@ Theory of operation
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from duravip.cluster.addresses import AddressSet
@@ -284,14 +284,12 @@ class Coordinator:
         wanted = roll_of(agreed.settings())
         if not agreed.informed or charter.rolls == (() if wanted is None else (wanted,)):
             return None
-        if (
-            charter.generation and not agreed.is_carried()
-        ):  # who has forgotten the old rolls cannot vote for the new one
+        if not agreed.is_carried():  # who has forgotten the old rolls cannot vote for the new one
             return None
         voters = agreed.voters(wanted)
         rolls: tuple[Roll, ...]
         if wanted is not None and wanted in charter.rolls:
-            if now < self._chartered_at + wait_s(charter.rolls) or not self._is_delivered(self._chartered_by):
+            if now < self._chartered_at + wait_s(charter.rolls) or not self._is_delivered(self._chartered_by, voters):
                 return None
             rolls = (wanted,)
         elif all(is_majority(roll, voters) for roll in (*charter.rolls, *([wanted] if wanted is not None else []))):
@@ -302,10 +300,12 @@ class Coordinator:
         made = Charter(generation=charter.generation + 1, rolls=rolls)
         return Chartered(charter=made, voters=tuple(sorted(voters)))
 
-    def _is_delivered(self, number: int) -> bool:
-        """By a majority of every roll."""
+    def _is_delivered(self, number: int, voters: Collection[NodeName]) -> bool:
+        """By voters that are a majority of every roll: should one of them forget it, its configuration has no voice for
+        the old ones."""
         named = {name for name, delivered in self.delivered.items() if delivered >= number}
         named.add(self.view.coordinator)
+        named.intersection_update(voters)
         return all(is_majority(roll, voices & named) for roll, voices in self._agreed.backers.items())
 
     # --- maturity --------------------------------------------------------------------------------------------------

@@ -367,6 +367,10 @@ class Node(Inspection):
         parts, term = self._parts, self._parts.succession.term
         if term is None or term.coordinator is None or not parts.agreement.may_take():
             return
+        if term.agreed.begins_better_anew():
+            parts.agreement.unbind()
+            self._views_due_at = now
+            return
         members = parts.agreement.companions()
         heard = [peer for peer in parts.detector.alive() if peer.member in members]
         delivered = {p.member.name: p.heartbeat.number for p in heard if p.heartbeat.view == term.view.id}

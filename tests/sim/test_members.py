@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
+from duravip.cluster.messages import Heartbeat
 from duravip.cluster.node import Node
+from duravip.events import ViewInstalled
 from duravip.model import NodeName, Settings, Table, make_table
 from duravip.sim.host import Host
 from duravip.testing.situation import VIPS, Situation, entry
@@ -181,4 +184,89 @@ def test_who_was_cut_off_when_the_others_went_back_to_available_owns_nothing_and
     situation.run(5)
     assert situation.all_held_once()
     assert any("c" in situation.holders(vip) for vip in VIPS)
+    unbroken(situation)
+
+
+@pytest.mark.parametrize("lists", [(("a", "b"), OLD), (OLD, ("a", "b"), ("a", "c"))])
+def test_lists_that_had_no_majority_at_the_first_start_are_mended_by_a_reload(
+    lists: tuple[tuple[str, ...], ...],
+) -> None:
+    """Nothing changed the charter of such a view, whatever its members said afterwards, until one of them was started
+    anew."""
+    names = "abc"[: len(lists)]
+    situation = Situation(*names, tables={name: saying(*said) for name, said in zip(names, lists, strict=True)})
+    situation.start()
+    situation.run(10.0)
+    assert not any(owners(situation).values())
+    for name in names:
+        situation[name].reload(saying(*OLD))
+    situation.until(lambda: charters(situation, names) == [(1, [OLD])] * len(names), 2.0)
+    situation.until(situation.all_held_once, WAIT_S + 2)
+    made = len(situation.seen(ViewInstalled))
+    situation.run(10.0)
+    assert len(situation.seen(ViewInstalled)) == made, "one view more was enough"
+    unbroken(situation)
+
+
+def test_a_node_that_has_just_started_among_too_few_does_not_get_by_with_a_list_of_its_own() -> None:
+    """A change needs a majority of the old list, and that has another node's voice, which is not here."""
+    situation = running(*"abc")
+    situation["c"].crash()
+    situation.world.network.split([["a", "b"], ["c"]])
+    situation["c"].start()
+    situation.run(5.0)
+    situation["c"].reload(saying("c"))
+    situation.run(3 * WAIT_S)
+    assert not any("c" in held for held in owners(situation).values())
+    unbroken(situation)
+
+
+def test_a_planned_move_takes_the_same_messages_as_with_available_and_waits_for_nothing() -> None:
+    def moved(ownership: str) -> list[list[tuple[str, str]]]:
+        settings = structs.replace(saying(*OLD).settings, ownership=ownership, view_balance_interval=1000.0)
+        tables = dict.fromkeys("abc", make_table((entry(vip) for vip in VIPS), settings))
+        situation = Situation(*"abc", tables=tables).booted()
+        said = []
+        for step in range(12):
+            vip = VIPS[step % 3]
+            [source] = situation.holders(vip)
+            target = "abc"["abc".index(source) - 1]
+            situation.run(1.0)
+            situation.diary.said.clear()
+            situation["a"].move(vip, NodeName(target))
+            situation.until(lambda vip=vip, target=target: situation.holders(vip) == [target], 0.03)  # type: ignore[misc]
+            spoken = [(name, message) for _, name, message in situation.diary.said]
+            said.append([(name, type(one).__name__) for name, one in spoken if not isinstance(one, Heartbeat)])
+        unbroken(situation)
+        return said
+
+    assert moved("strict") == moved("available")
+
+
+def test_who_delivered_a_change_and_forgets_it_makes_no_majority_of_the_old_list_beside_one_of_the_new() -> None:
+    """c's file still has the old list when the others' have a new one. b, cut off, has not heard of the change; c has,
+    is started anew, and says what its file says. So the old list must not end on c's word."""
+    old, new = ("a", "b", "c"), ("a", "d", "e")
+    situation = running(*"abcde", members=old)
+    for name in "bde":
+        situation[name].reload(saying(*new))
+    situation.run(1.0)
+    situation.world.network.cut(NodeName("a"), NodeName("b"))
+    situation["a"].reload(saying(*new))
+    situation.until(lambda: charters(situation, "a") == [(2, [old, new])], 1.0)
+    situation.world.network.split([["b"], ["a", "c", "d", "e"]])
+    situation.run(2 * WAIT_S + 2)
+    assert charters(situation, "ab") == [(2, [old, new]), (1, [old])]
+    situation["c"].crash()
+    situation.world.network.heal()
+    situation.world.network.split([["b", "c"], ["a", "d", "e"]])
+    situation["c"].start()
+    situation.run(2 * WAIT_S)
+    assert any("c" in held for held in owners(situation).values())
+    unbroken(situation)
+    situation.world.network.heal()
+    situation["c"].reload(saying(*new))
+    situation.until(lambda: charters(situation, "abcde") == [(3, [new])] * 5, 2 * WAIT_S)
+    situation.run(WAIT_S)
+    assert situation.all_held_once()
     unbroken(situation)
