@@ -29,18 +29,21 @@ FAIL_BACKS = ("when-mature", "never", "manual")
 Entries = Mapping[NodeName, VipEntry]
 
 
-def entry(*, prefer: str = "", name: str = "", service: str = "", follow: str = "") -> VipEntry:
+def entry(*, prefer: str = "", second: str = "", name: str = "", service: str = "", follow: str = "") -> VipEntry:
     return VipEntry(
         address=VIP,
         services=(Use(service),) if service else (),
         bindings=(Use(name),) if name else (),
         preference=Use(prefer) if prefer else None,
+        alternatives=(Use(second),) if second else (),
         follow=Use(follow) if follow else None,
     )
 
 
 PLAIN = dict.fromkeys(NODES, entry())
 WISHED = dict.fromkeys(NODES, entry(prefer=PREFERRED))
+RANKED = dict.fromkeys(NODES, entry(prefer=PREFERRED, second=OTHER))
+SECOND = dict.fromkeys(NODES, entry(prefer=PREFERRED, second=HOLDER))
 CONFLICT = {HOLDER: entry(prefer=HOLDER), PREFERRED: entry(prefer=PREFERRED), OTHER: entry()}
 UNSAFE = {**WISHED, OTHER: entry(prefer=PREFERRED, service="esmtp:25")}
 BROKEN = {HOLDER: entry(prefer=PREFERRED, name="a"), PREFERRED: entry(name="b"), OTHER: entry(name="b")}
@@ -108,6 +111,18 @@ def owners_table() -> str:
         (
             "held, node2 preferred, pinned to node3, whose kernel refuses it",
             lambda f: pinned(agreed(WISHED, f, blocked=OTHER), OTHER),
+        ),
+        ("held, node2 preferred, then node3; view mature", lambda f: agreed(RANKED, f)),
+        (
+            "held, node2 preferred, then node3; node2 drained, view mature",
+            lambda f: agreed(RANKED, f, drained=PREFERRED),
+        ),
+        ("held, node2 preferred, then node1; view mature", lambda f: agreed(SECOND, f)),
+        ("held, node2 preferred, then node1; node2 drained", lambda f: agreed(SECOND, f, drained=PREFERRED)),
+        ("node1 drained, node2 preferred, then node3", lambda f: agreed(RANKED, f, drained=HOLDER)),
+        (
+            "not held, node2 preferred, then node3; node2 drained",
+            lambda f: agreed(RANKED, f, held=False, mature=False, drained=PREFERRED),
         ),
         ("not held, node2 preferred", lambda f: agreed(WISHED, f, held=False, mature=False)),
         ("not held, node2 preferred, pinned to node3", lambda f: pinned(agreed(WISHED, f, held=False), OTHER)),
