@@ -7,7 +7,7 @@ network waits for a log. Handing over never waits: the first few datagrams go st
 take them at once, others to a bounded queue per transport; kernel orders to the plumber, events to the bus (of
 very many only the first at once, and the rest when other tasks have had their turn). A deadline that has passed
 goes before any datagram, so that no flood can starve the heartbeat; each transport gives way after every few
-datagrams, and to the plumber after each that led to orders.
+datagrams, to the plumber after each that led to orders, and to everybody after each that made a long turn.
 
 The clock is trio's (`trio.current_time()`: CLOCK_MONOTONIC on Linux), so that tests may bring their own. It stands
 still while the machine is suspended; `suspended_s` tells for how long it did.
@@ -135,7 +135,7 @@ class Driver:
         self._alarm: trio.CancelScope | None = None  # rings then
         self._left = trio.Event()
         self._feeding = False
-        self._has_ordered = False  # kernel orders, since this was last looked at
+        self._gives_way = False  # kernel orders or a long turn, since this was last looked at
         self._paths = Paths(tuple(transports), timeout_s=path_timeout_s)
         self._outboxes: dict[str, trio.MemorySendChannel[bytes]] = {}
         self._mailboxes: dict[str, trio.MemoryReceiveChannel[bytes]] = {}
@@ -227,8 +227,8 @@ class Driver:
                 raise transport_failure(path, "receiving", error) from error
             for datagram in datagrams:
                 self._hear(path, datagram)
-                if self._has_ordered:
-                    self._has_ordered = False  # whoever carries orders out is awake, and runs before the next turn
+                if self._gives_way:
+                    self._gives_way = False  # whoever carries orders out is awake, and runs before the next turn
                     await trio.lowlevel.checkpoint()
             if readable is None and not number % DATAGRAMS_AT_ONCE:
                 await trio.lowlevel.checkpoint()
@@ -299,7 +299,7 @@ class Driver:
                     self._give_to_network(effect)
                 case TakeAddress() | RenewAddresses() | ReleaseAddress() | AnnounceAddress() | DefendAddress():
                     self._order(effect)
-                    self._has_ordered = True
+                    self._gives_way = True
                 case ArmAlarm():
                     self._arm(effect.at)
                 case ReadConfiguration() | SwitchEnded():
@@ -330,6 +330,7 @@ class Driver:
 
     def _count_long_turn(self, took_s: float) -> None:
         counters = self.counters
+        self._gives_way = True
         counters.longest_turn_s = max(counters.longest_turn_s, took_s)
         counters.slow_turns += took_s > SLOW_TURN_S
         counters.long_turns[min(int(took_s / LONG_TURN_S), LENGTHS) - 1] += 1

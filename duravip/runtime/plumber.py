@@ -284,7 +284,9 @@ class Plumber:
         answers: dict[Address, Answer],
         outcome: Callable[[Order, Answer], KernelAnswer],
     ) -> None:
-        """All announcements leave before the machine hears of the first. Others have their turn after each piece."""
+        """All announcements leave before the machine hears of the first. Others have their turn after each piece, and
+        where many were announced or the machine has heard of many."""
+        gives_way = len(batch) >= FIRST_BATCH
         inputs: list[KernelAnswer] = []
         for number, address in enumerate(batch):
             if number and not number % PIECE:
@@ -297,10 +299,12 @@ class Plumber:
             else:
                 del self._orders[address]
         for start in range(0, len(inputs), PIECE):
-            if start:
+            if start or gives_way:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             piece = inputs[start : start + PIECE]
             self._answer(piece[0] if len(piece) == 1 else KernelAnswered(answers=tuple(piece)))
+        if gives_way:
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _added(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.late:

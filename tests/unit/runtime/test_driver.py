@@ -13,9 +13,10 @@ from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ti
 from duravip.cluster.messages import Leave, Probe, TableChunk
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
-from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, Driver
+from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, LONG_TURN_S, Driver
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.wire.link import Link
+from tests.unit.runtime.steps import seen_between_steps
 
 KEY = bytes(range(32))
 ME, PEER = NodeName("node1"), NodeName("node2")
@@ -164,6 +165,38 @@ async def test_of_datagrams_that_come_together_only_the_first_is_waited_for(
         await trio.sleep(1)
         assert core.kinds() == [PacketHeard] * (DATAGRAMS_AT_ONCE + 1)
         assert transport.waits == 3, "once for the first four, once for the fifth; and again"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("turn_s", "between"), [(0.0, set()), (1.5 * LONG_TURN_S, {1, 2})])
+async def test_after_a_long_turn_others_have_theirs_before_the_next_datagram(
+    turn_s: float, between: set[int], autojump_clock: trio.testing.MockClock
+) -> None:
+    def last(input: Input) -> tuple[Effect, ...]:
+        autojump_clock.jump(turn_s)
+        return ()
+
+    core, network, peer = ScriptedCore(last), MemoryNetwork(), link_of(PEER)
+    async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
+        driver = Driver(
+            core=core,
+            link=link_of(ME),
+            transports={"readable": transport},
+            order=lambda order: None,
+            drain=lambda request: None,
+            switch=lambda order: None,
+            ask=lambda question: None,
+            publish=lambda event: None,
+            path_timeout_s=TIMEOUT_S,
+        )
+        nursery.start_soon(driver.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(3):
+            (datagram,) = peer.pack([Probe(to=ME)])
+            network.deliver(PEER, datagram)
+        with seen_between_steps(lambda: len(core.inputs)) as seen:
+            await trio.testing.wait_all_tasks_blocked()
+        assert seen - {0} == {3} | between
         nursery.cancel_scope.cancel()
 
 

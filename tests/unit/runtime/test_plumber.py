@@ -30,6 +30,7 @@ from duravip.model import Address
 from duravip.plugin.api import AddressChanged, Answer, Placement, Plumbed
 from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, PIECE, Plumber
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
+from tests.unit.runtime.steps import seen_between_steps
 
 A, B, C = (Address(f"192.0.2.{number}") for number in (1, 2, 3))
 
@@ -322,6 +323,20 @@ async def test_the_first_batches_are_short_so_that_the_first_addresses_are_annou
     assert sizes[:5] == [FIRST_BATCH, 128, 256, 512, 512]
     assert sum(sizes) == 2_000
     assert [input.address for input in rig.answers] == addresses  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("count", "is_watched"), [(FIRST_BATCH, True), (FIRST_BATCH - 1, False)])
+async def test_others_have_their_turn_between_many_announcements_and_what_the_machine_hears_of_them(
+    count: int, is_watched: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    rig = Rig(MemoryBackend(delay_s=1))
+    async with rig.running():
+        for number in range(count):
+            rig.plumber.order(take(Address(f"10.0.0.{number}")))
+        with seen_between_steps(lambda: (len(rig.announcer.asked), len(rig.answers))) as seen:
+            await trio.sleep(2)
+    assert (count, count) in seen
+    assert ((count, 0) in seen) is is_watched
 
 
 async def test_a_stopped_plumber_finishes_the_call_it_is_in(autojump_clock: trio.testing.MockClock) -> None:
