@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.model import Address, NodeName, Use, VipEntry, make_table
 
 LAYOUTS = Path(__file__).parent / "layouts.txt"
+BALANCE_PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "balance.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +130,8 @@ def smallest_maximum(situation: Situation) -> float:
 
 
 def best_and_fewest(situation: Situation) -> tuple[int, int]:
-    """For nodes of equal weight and VIPs that all have a holder who may own them: the smallest sum of squared loads,
-    which the most even layout has, and the fewest moves to one with it. A linear program, whose corners are whole."""
+    """For nodes of equal weight: the smallest sum of squared loads, which the most even layout has, and the fewest
+    moves to one with it; what nobody has moves for nothing. A linear program, whose corners are whole."""
     names = list(situation.nodes)
     number = {node: at for at, node in enumerate(names)}
     highest = round(smallest_maximum(situation))
@@ -151,7 +152,11 @@ def best_and_fewest(situation: Situation) -> tuple[int, int]:
     for at, kind in enumerate(situation.vips):
         equal.append(kind.count)
         for node in kind.nodes:
-            add(0.0 if node == kind.at else 1.0, kind.count, [(at, 1.0), (len(situation.vips) + number[node], 1.0)])
+            add(
+                0.0 if kind.at in (node, None) else 1.0,
+                kind.count,
+                [(at, 1.0), (len(situation.vips) + number[node], 1.0)],
+            )
     for node in names:
         equal.append(0.0)
         for unit in range(1, highest + 1):
@@ -189,7 +194,7 @@ def random_situation(seed: int, *, weighted: bool = False) -> Situation:
     return Situation(nodes={name: chance.choice(weights) for name in names}, vips=tuple(kinds))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 24, 38])  # the last two: 64 nodes, 1,000 VIPs
 def test_from_any_owners_a_plan_has_the_most_even_loads_and_the_fewest_moves(seed: int) -> None:
     situation = random_situation(seed)
     made = plan(situation.configs(), current=situation.holders())
@@ -197,6 +202,26 @@ def test_from_any_owners_a_plan_has_the_most_even_loads_and_the_fewest_moves(see
     loads = loads_of(situation, owners)
     assert max(loads) == smallest_maximum(situation)
     assert (sum(round(load) ** 2 for load in loads), len(made["moves"])) == best_and_fewest(situation)
+
+
+def test_where_nobody_has_some_the_loads_are_as_even_and_hardly_a_move_is_too_many() -> None:
+    """What nobody has is given away first: an election does not think ahead."""
+    worst = (0, "")
+    for seed in (*range(8), 33):  # of the first 80 the last is the only one that is not exact
+        full, chance = random_situation(seed), random.Random(seed * 7 + 1)
+        vips = []
+        for kind in full.vips:
+            lost = chance.random() < 0.4
+            vips.append(replace(kind, at=None if chance.random() < 0.7 else "gone") if lost else kind)
+        situation = Situation(nodes=full.nodes, vips=tuple(vips))
+        made = plan(situation.configs(), current=situation.holders())
+        loads = loads_of(situation, {vip["address"]: vip["owner"] for vip in made["vips"]})
+        squares, fewest = best_and_fewest(situation)
+        assert sum(round(load) ** 2 for load in loads) == squares
+        worst = max(worst, (len(made["moves"]) - fewest, f"{len(made['moves'])} moves in place of {fewest}"))
+    print(f"at worst {worst[1]}")
+    assert worst[0] == 1
+    assert f"at worst {worst[1]}" in BALANCE_PAGE.read_text()
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
