@@ -51,7 +51,8 @@ from duravip.model import Member, NodeName
 from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.paths import Paths
-from duravip.wire.link import Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Received
 
 QUEUE_DATAGRAMS = 4_096  # per transport: some 5 MB; more than that is lost, as on any network
 PROMPT_DATAGRAMS = 4  # of one effect, sent within the turn, some 20 us each; a long message must not make the turn long

@@ -65,13 +65,15 @@ from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
-from duravip.wire import codec
-from duravip.wire.link import Link, Received
+from duravip.wire.link import Link, read_frame
+from duravip.wire.received import Received
+from duravip.wire.seal import Unsealer
 
 CLUSTER_GROUP = "simulated"
 KEY = bytes(range(32))
 INTERFACE = "eth0"  # where all VIPs belong
 MTU_BYTES = 1400
+REMEMBERED_DATAGRAMS = 256  # more than are under way at a time
 SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
 WRITING_S = 0.1  # a file, at most
 READING_S = 0.5  # a configuration, at most
@@ -112,8 +114,10 @@ class SimulatedNode(Protocol):
     def holding_state(self, address: Address) -> HoldState | None: ...
 
 
-_decode = lru_cache(maxsize=1024)(codec.decode)
-"""The same bytes come to several hosts: they are decoded once. Messages do not change."""
+# The same bytes come to several hosts, which all have the same key: they are opened and decoded once. What comes out
+# does not change; whether it is new to a host is for its own link to say.
+_unseal = lru_cache(REMEMBERED_DATAGRAMS)(Unsealer(cluster_group=CLUSTER_GROUP, keys=(KEY,)).unseal)
+_read_frame = lru_cache(REMEMBERED_DATAGRAMS)(read_frame)
 
 MakeNode = Callable[[Parameters, Table, float], SimulatedNode]
 
@@ -399,7 +403,14 @@ class Host:
         )
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),
-            Link(me=me, cluster_group=CLUSTER_GROUP, keys=(KEY,), mtu_bytes=MTU_BYTES, decode=_decode),
+            Link(
+                me=me,
+                cluster_group=CLUSTER_GROUP,
+                keys=(KEY,),
+                mtu_bytes=MTU_BYTES,
+                unseal=_unseal,
+                read_frame=_read_frame,
+            ),
             Customer(lambda answer: self._answered(process, answer), self._stop),
             self.table,
         )

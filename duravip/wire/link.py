@@ -11,47 +11,58 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from duravip.cluster.messages import AnyMessage, Leave
 from duravip.model import Member, NodeName
 from duravip.wire import codec
 from duravip.wire.dropped import Dropped, DropReason
 from duravip.wire.keyring import Keyring
-from duravip.wire.seal import MAX_DATAGRAM_BYTES, Opener, Sealer, overhead_bytes
+from duravip.wire.received import Incomplete, Received
+from duravip.wire.seal import MAX_DATAGRAM_BYTES, Opened, Opener, Sealer, Unsealer, overhead_bytes
 from duravip.wire.versions import VERSIONS, Speaking
 
 _WHOLE = b"\0"
 _PIECE = b"\1"
 _PIECE_HEAD = struct.Struct(">IHH")  # number of the body, index, count
+_PART_AT = len(_PIECE) + _PIECE_HEAD.size
 _SMALLEST_PIECE_BYTES = 128
 _MAX_PIECES = codec.MAX_BODY_BYTES // _SMALLEST_PIECE_BYTES
 _MAX_PARTIAL_BODIES = 8  # of one sender at a time; the oldest gives way
 _MAX_PARTIAL_SENDERS = 256
 
 
-class Received(msgspec.Struct, frozen=True):
-    """Authentic, new, decoded: ready for `inputs.PacketHeard`."""
+class Piece:
+    """Of a cut-up body."""
 
-    sender: Member
-    messages: tuple[AnyMessage, ...]
+    __slots__ = ("body", "count", "index", "part")
+
+    def __init__(self, body: int, index: int, count: int, part: bytes) -> None:
+        self.body = body  # its number
+        self.index = index
+        self.count = count
+        self.part = part
 
 
-class Incomplete(msgspec.Struct, frozen=True):
-    """An authentic piece; the rest is not here yet."""
-
-    sender: Member
+def read_frame(frame: bytes) -> tuple[AnyMessage, ...] | Piece | Dropped:
+    """What a frame encloses, whatever its bytes are. It follows from them alone, so that it may be remembered."""
+    if frame.startswith(_WHOLE):
+        return codec.decode(frame[len(_WHOLE) :])
+    if not frame.startswith(_PIECE) or len(frame) <= _PART_AT:
+        return Dropped(DropReason.MALFORMED)
+    number, index, count = _PIECE_HEAD.unpack_from(frame, len(_PIECE))
+    if index >= count or count < 2 or count > _MAX_PIECES:
+        return Dropped(DropReason.MALFORMED)
+    return Piece(number, index, count, frame[_PART_AT:])
 
 
 class _Partial:
     """A body of which some pieces have come."""
 
-    __slots__ = ("count", "pieces", "size")
+    __slots__ = ("count", "parts", "size")
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.size = 0
-        self.pieces: dict[int, bytes] = {}
+        self.parts: dict[int, bytes] = {}
 
 
 class Link:
@@ -67,24 +78,26 @@ class Link:
         mtu_bytes: int,
         plain: bool = False,
         versions: Sequence[int] = VERSIONS,
-        decode: Callable[[bytes], tuple[AnyMessage, ...] | Dropped] = codec.decode,
+        unseal: Callable[[bytes], Opened | Dropped] | None = None,
+        read_frame: Callable[[bytes], tuple[AnyMessage, ...] | Piece | Dropped] = read_frame,
     ) -> None:
-        """`plain`: beside the keys, plain datagrams are said and understood too. `decode`: `codec.decode`, or what
-        remembers its answers. Raises ValueError when `mtu_bytes` leaves no room for a message, or the name is too
-        long."""
+        """`plain`: beside the keys, plain datagrams are said and understood too. `unseal`, `read_frame`: what remembers
+        the answers of an `Unsealer` with these keys, and of the function; None: its own. Raises ValueError when
+        `mtu_bytes` leaves no room for a message, or the name is too long."""
         self.me = me
         self.keyring = Keyring(keys=tuple(keys), plain=plain)
         self._cluster_group = cluster_group
         self._speaking = Speaking(versions)
         self._sealers = self._make_sealers(after=0)
-        self._opener = Opener(me=me, cluster_group=cluster_group, keys=keys, plain=plain, versions=versions)
+        self._versions = versions
+        self._opener = Opener(me=me, unseal=unseal if unseal is not None else self._make_unsealer().unseal)
         room = min(mtu_bytes, MAX_DATAGRAM_BYTES) - overhead_bytes(me.name, secure=True) - len(_WHOLE)
         self._body_bytes = room
         self._piece_bytes = room - _PIECE_HEAD.size
         if self._piece_bytes < _SMALLEST_PIECE_BYTES:
             raise ValueError(f"an MTU of {mtu_bytes} bytes is too small for messages of {me.name}")
         self._next_body = 0
-        self._decode = decode
+        self._read_frame = read_frame
         self._partial: OrderedDict[Member, OrderedDict[int, _Partial]] = OrderedDict()
         self.counters: dict[DropReason, int] = dict.fromkeys(DropReason, 0)
 
@@ -92,7 +105,7 @@ class Link:
         """From now on seals and opens with these. Nothing that was said is said again, nothing heard is forgotten."""
         self.keyring = keyring
         self._sealers = self._make_sealers(after=self._sealers[0].sequence)
-        self._opener.rekey(keyring.keys, plain=keyring.plain)
+        self._opener.unseal = self._make_unsealer().unseal
 
     def heard_with(self) -> dict[NodeName, int]:
         """Sender -> the id of the key that it has sealed with last; 0: nothing of it was sealed."""
@@ -106,6 +119,12 @@ class Link:
     def _make_sealers(self, *, after: int) -> tuple[Sealer, ...]:
         return tuple(
             Sealer(me=self.me, cluster_group=self._cluster_group, key=key, after=after) for key in self.keyring.says
+        )
+
+    def _make_unsealer(self) -> Unsealer:
+        keyring = self.keyring
+        return Unsealer(
+            cluster_group=self._cluster_group, keys=keyring.keys, plain=keyring.plain, versions=self._versions
         )
 
     def pack(self, messages: Sequence[AnyMessage]) -> list[bytes]:
@@ -162,39 +181,30 @@ class Link:
         if isinstance(opened, Dropped):
             return opened
         self._speaking.heard(opened.opens, said=self._sealers[0].sequence)
-        kind, body = opened.frame[:1], opened.frame[1:]
-        if kind == _PIECE:
-            joined = self._join(opened.sender, body)
+        content = self._read_frame(opened.frame)
+        if isinstance(content, Piece):
+            joined = self._join(opened.sender, content)
             if not isinstance(joined, bytes):
                 return joined
-            body = joined
-        elif kind != _WHOLE:
-            return Dropped(DropReason.MALFORMED)
-        messages = self._decode(body)
-        return messages if isinstance(messages, Dropped) else Received(opened.sender, messages)
+            content = codec.decode(joined)
+        return content if isinstance(content, Dropped) else Received(opened.sender, content)
 
-    def _join(self, sender: Member, framed: bytes) -> bytes | Incomplete | Dropped:
-        if len(framed) <= _PIECE_HEAD.size:
-            return Dropped(DropReason.MALFORMED)
-        number, index, count = _PIECE_HEAD.unpack_from(framed)
-        if index >= count or count < 2 or count > _MAX_PIECES:
-            return Dropped(DropReason.MALFORMED)
+    def _join(self, sender: Member, piece: Piece) -> bytes | Incomplete | Dropped:
         bodies = self._partial.setdefault(sender, OrderedDict())
         self._partial.move_to_end(sender)
         if len(self._partial) > _MAX_PARTIAL_SENDERS:
             self._partial.popitem(last=False)
-        partial = bodies.setdefault(number, _Partial(count))
-        piece = framed[_PIECE_HEAD.size :]
-        if partial.count != count or index in partial.pieces:
+        partial = bodies.setdefault(piece.body, _Partial(piece.count))
+        if partial.count != piece.count or piece.index in partial.parts:
             return Dropped(DropReason.MALFORMED)
-        partial.pieces[index] = piece
-        partial.size += len(piece)
+        partial.parts[piece.index] = piece.part
+        partial.size += len(piece.part)
         if partial.size > codec.MAX_BODY_BYTES:
-            del bodies[number]
+            del bodies[piece.body]
             return Dropped(DropReason.TOO_LARGE)
-        if len(partial.pieces) == count:
-            del bodies[number]
-            return b"".join(partial.pieces[at] for at in range(count))
+        if len(partial.parts) == piece.count:
+            del bodies[piece.body]
+            return b"".join([partial.parts[at] for at in range(piece.count)])
         if len(bodies) > _MAX_PARTIAL_BODIES:
             bodies.popitem(last=False)
         return Incomplete(sender)

@@ -35,9 +35,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -61,6 +60,7 @@ _PLAIN, _SEALED = 0, 1  # the lowest bit
 _OPENS_SHIFT = 4  # of the highest version that the sender opens
 _HEADER = struct.Struct(">2sBBI8sQQQB")
 _FLAGS_AT = struct.calcsize(">2sB")
+_KEY_ID_AT = struct.calcsize(">2sBB")
 _SEQUENCE_AT, _SEQUENCE_BYTES = struct.calcsize(">2sBBI8sQQ"), 8  # in the header
 _COUNTER_LIMIT = 1 << 53  # as `model.Count`
 
@@ -127,24 +127,112 @@ class Sealer:
         return header + self._aead.encrypt(_nonce(sequence), frame, header)
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """An authentic frame, not heard before. `opens`: the highest wire version that its sender opens."""
+class Opened:
+    """An authentic frame. `opens`: the highest wire version that its sender opens. `key_id`: of the key that sealed it;
+    0: it is plain."""
 
-    sender: Member
-    frame: bytes
-    opens: int = VERSIONS[-1]
+    __slots__ = ("frame", "key_id", "opens", "sender", "sequence")
+
+    def __init__(self, sender: Member, frame: bytes, *, sequence: int, key_id: int, opens: int) -> None:
+        self.sender = sender
+        self.frame = frame
+        self.sequence = sequence
+        self.key_id = key_id
+        self.opens = opens
+
+
+class _Origin:
+    """A life, and how it seals: with this cipher; None: not at all."""
+
+    __slots__ = ("cipher", "sender")
+
+    def __init__(self, sender: Member, cipher: AESGCM | None) -> None:
+        self.sender = sender
+        self.cipher = cipher
+
+    def frame(self, body: bytes, header: bytes, sequence: int) -> bytes | None:
+        """None: this is not what sealed it."""
+        if self.cipher is None:
+            return body
+        try:
+            return self.cipher.decrypt(_nonce(sequence), body, header)
+        except InvalidTag:
+            return None
+
+
+class Unsealer:
+    """Opens envelopes. The answer follows from the datagram and the keys alone: it may be remembered, and shared by all
+    who have the same keys. `plain`: plain datagrams too, as always without keys."""
+
+    def __init__(
+        self, *, cluster_group: str, keys: Sequence[bytes], plain: bool = False, versions: Sequence[int] = VERSIONS
+    ) -> None:
+        self._group = _group_hash(cluster_group)
+        self._keys: dict[int, list[bytes]] = {}
+        for key in keys:
+            self._keys.setdefault(key_id(key), []).append(key)
+        self._plain = plain or not keys
+        self._versions = frozenset(versions)
+        self._origins: OrderedDict[bytes, _Origin] = OrderedDict()  # of what opened, by the headers' constant part
+
+    def unseal(self, datagram: bytes) -> Opened | Dropped:
+        if len(datagram) < _HEADER.size:
+            return Dropped(DropReason.TOO_SHORT)
+        if len(datagram) > MAX_DATAGRAM_BYTES:
+            return Dropped(DropReason.TOO_LARGE)
+        magic, version, flags, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(datagram)
+        if magic != _MAGIC:
+            return Dropped(DropReason.BAD_MAGIC)
+        if version not in self._versions:
+            return Dropped(DropReason.WRONG_VERSION)
+        if group != self._group:
+            return Dropped(DropReason.FOREIGN_CLUSTER)
+        body_at = _HEADER.size + name_bytes
+        if len(datagram) < body_at:
+            return Dropped(DropReason.TOO_SHORT)
+        is_plain = flags & _SEALED == _PLAIN
+        if is_plain and not self._plain:
+            return Dropped(DropReason.INSECURE)
+        if not is_plain and key_id not in self._keys:
+            return Dropped(DropReason.UNKNOWN_KEY)
+        if not name_bytes or not sequence or counter >= _COUNTER_LIMIT:
+            return Dropped(DropReason.MALFORMED)
+
+        header, body, name = datagram[:body_at], datagram[body_at:], datagram[_HEADER.size : body_at]
+        constant = header[_FLAGS_AT:_SEQUENCE_AT] + name
+        known = self._origins.get(constant)
+        if known is not None:
+            possible = [known]
+        else:
+            try:
+                sender = Member(NodeName(name.decode()), Incarnation(counter, nonce))
+            except UnicodeDecodeError:
+                return Dropped(DropReason.MALFORMED)
+            ciphers = [None] if is_plain else [_cipher(key, self._group, sender) for key in self._keys[key_id]]
+            possible = [_Origin(sender, cipher) for cipher in ciphers]
+        for origin in possible:
+            frame = origin.frame(body, header, sequence)
+            if frame is not None:
+                if known is None:
+                    self._remember(constant, origin)
+                opens = max(flags >> _OPENS_SHIFT, version)
+                return Opened(origin.sender, frame, sequence=sequence, key_id=0 if is_plain else key_id, opens=opens)
+        return Dropped(DropReason.FORGED)
+
+    def _remember(self, constant: bytes, origin: _Origin) -> None:
+        self._origins[constant] = origin
+        if len(self._origins) > MAX_SENDERS:
+            self._origins.popitem(last=False)
 
 
 class _Life:
-    """What is remembered of one incarnation: its cipher, and which of its last WINDOW sequences were heard
-    (bit 0 is `highest`)."""
+    """What is remembered of one incarnation: the key that sealed last, and which of its last WINDOW sequences were
+    heard (bit 0 is `highest`)."""
 
-    __slots__ = ("cipher", "heard", "highest", "key_id", "member")
+    __slots__ = ("heard", "highest", "key_id")
 
-    def __init__(self, member: Member, key_id: int, cipher: AESGCM | None) -> None:
-        self.member = member
-        self.key_id = key_id
-        self.cipher = cipher
+    def __init__(self) -> None:
+        self.key_id = 0
         self.highest = 0
         self.heard = 0
 
@@ -166,121 +254,47 @@ _WINDOW_MASK = (1 << WINDOW) - 1
 
 
 class Opener:
-    """Opens what the others have sealed. `plain`: plain datagrams too, as always without keys."""
+    """Opens what the others have sealed, each datagram once. `unseal`: as an `Unsealer` does."""
 
-    def __init__(
-        self,
-        *,
-        me: Member,
-        cluster_group: str,
-        keys: Sequence[bytes],
-        plain: bool = False,
-        versions: Sequence[int] = VERSIONS,
-    ) -> None:
+    def __init__(self, *, me: Member, unseal: Callable[[bytes], Opened | Dropped]) -> None:
+        self.unseal = unseal  # may change; what was heard stays heard
         self._me = me
-        self._versions = frozenset(versions)
-        self._me_name = me.name.encode()
-        self._me_life = (me.incarnation.counter, me.incarnation.nonce)
-        self._group = _group_hash(cluster_group)
-        self._keys: dict[int, list[bytes]] = {}
-        self._plain = True
-        self._lives: OrderedDict[bytes, dict[tuple[int, int], _Life]] = OrderedDict()
-        self.rekey(keys, plain=plain)
-
-    def rekey(self, keys: Sequence[bytes], *, plain: bool) -> None:
-        """From now on these count; what was heard stays heard."""
-        self._keys = {}
-        for key in keys:
-            self._keys.setdefault(key_id(key), []).append(key)
-        self._plain = plain or not keys
+        self._lives: OrderedDict[NodeName, dict[Incarnation, _Life]] = OrderedDict()
 
     def heard_with(self) -> dict[NodeName, int]:
         """Sender -> the id of the key that its newest life has sealed with last; 0: it has only said plain things."""
-        newest = (lives[max(lives)] for lives in self._lives.values())
-        return {life.member.name: life.key_id for life in newest}
+        return {name: lives[max(lives)].key_id for name, lives in self._lives.items()}
 
     def open(self, datagram: bytes) -> Opened | Dropped:
-        if len(datagram) < _HEADER.size:
-            return Dropped(DropReason.TOO_SHORT)
-        if len(datagram) > MAX_DATAGRAM_BYTES:
-            return Dropped(DropReason.TOO_LARGE)
-        magic, version, flags, key_id, group, counter, nonce, sequence, name_bytes = _HEADER.unpack_from(datagram)
-        kind = flags & _SEALED
-        if magic != _MAGIC:
-            return Dropped(DropReason.BAD_MAGIC)
-        if version not in self._versions:
-            return Dropped(DropReason.WRONG_VERSION)
-        if group != self._group:
-            return Dropped(DropReason.FOREIGN_CLUSTER)
-        body_at = _HEADER.size + name_bytes
-        if len(datagram) < body_at:
-            return Dropped(DropReason.TOO_SHORT)
-        name = datagram[_HEADER.size : body_at]
-        if name == self._me_name and (counter, nonce) == self._me_life:
+        opened = self.unseal(datagram)
+        if isinstance(opened, Dropped):
+            return opened
+        sender = opened.sender
+        if sender == self._me:
             return Dropped(DropReason.OWN)
-        if kind == _PLAIN and not self._plain:
-            return Dropped(DropReason.INSECURE)
-        if kind == _SEALED and key_id not in self._keys:
-            return Dropped(DropReason.UNKNOWN_KEY)
-        if not name or not sequence or counter >= _COUNTER_LIMIT:
-            return Dropped(DropReason.MALFORMED)
-
-        life = self._lives.get(name, _NO_LIVES).get((counter, nonce))
+        lives = self._lives.get(sender.name)
+        life = lives.get(sender.incarnation) if lives is not None else None
         if life is None:
-            try:
-                member = Member(NodeName(name.decode()), Incarnation(counter, nonce))
-            except UnicodeDecodeError:
-                return Dropped(DropReason.MALFORMED)
-        else:
-            member = life.member
-
-        cipher: AESGCM | None = None
-        if kind == _PLAIN:
-            frame = datagram[body_at:]
-        else:
-            known = life.cipher if life is not None and life.key_id == key_id else None
-            opened = self._decrypt(datagram, body_at, sequence, key_id, member, known)
-            if opened is None:
-                return Dropped(DropReason.FORGED)
-            cipher, frame = opened
-
-        if life is None:
-            life = self._remember(name, _Life(member, key_id, cipher))
+            life = self._remember(sender)
             if life is None:
                 return Dropped(DropReason.REPLAY)
-        elif cipher is not None and cipher is not life.cipher:  # it was given another first key without a new life
-            life.key_id, life.cipher = key_id, cipher
-        refused = life.accept(sequence)
+        if opened.key_id:
+            life.key_id = opened.key_id
+        refused = life.accept(opened.sequence)
         if refused is None:
-            return Opened(member, frame, max(flags >> _OPENS_SHIFT, version))
-        return Dropped(refused, sender=member if refused is DropReason.DUPLICATE else None)
+            return opened
+        return Dropped(refused, sender=sender if refused is DropReason.DUPLICATE else None)
 
-    def _decrypt(
-        self, datagram: bytes, body_at: int, sequence: int, key_id: int, sender: Member, known: AESGCM | None
-    ) -> tuple[AESGCM, bytes] | None:
-        header, sealed, nonce = datagram[:body_at], datagram[body_at:], _nonce(sequence)
-        ciphers = [known] if known is not None else [_cipher(key, self._group, sender) for key in self._keys[key_id]]
-        for cipher in ciphers:
-            try:
-                return cipher, cipher.decrypt(nonce, sealed, header)
-            except InvalidTag:
-                continue
-        return None
-
-    def _remember(self, name: bytes, life: _Life) -> _Life | None:
+    def _remember(self, sender: Member) -> _Life | None:
         """None: the incarnation is older than all that are remembered of the name."""
-        lives = self._lives.setdefault(name, {})
-        self._lives.move_to_end(name)
-        key = (life.member.incarnation.counter, life.member.incarnation.nonce)
+        lives = self._lives.setdefault(sender.name, {})
+        self._lives.move_to_end(sender.name)
         if len(lives) >= MAX_LIVES:
             oldest = min(lives)
-            if key < oldest:
+            if sender.incarnation < oldest:
                 return None
             del lives[oldest]
-        lives[key] = life
+        life = lives[sender.incarnation] = _Life()
         if len(self._lives) > MAX_SENDERS:
             self._lives.popitem(last=False)
         return life
-
-
-_NO_LIVES: dict[tuple[int, int], _Life] = {}

@@ -30,7 +30,8 @@ from duravip.net.frames import announcement_frames
 from duravip.runtime import _guard_process, control
 from duravip.wire import codec
 from duravip.wire.dropped import Dropped
-from duravip.wire.link import Incomplete, Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Incomplete, Received
 from duravip.wire.seal import Sealer
 from duravip_plugins import netlink_codec
 from tests.fuzz import corpus, lab

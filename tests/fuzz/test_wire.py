@@ -10,7 +10,8 @@ from duravip.cluster.addresses import AddressSet
 from duravip.model import Address, Incarnation, Member, NodeName
 from duravip.wire import codec
 from duravip.wire.dropped import Dropped
-from duravip.wire.link import Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Received
 
 KEY = bytes(range(32))
 

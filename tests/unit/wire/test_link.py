@@ -10,7 +10,8 @@ from duravip.cluster.messages import AnyMessage, Leave, MemberStatus, Probe, Rep
 from duravip.model import Incarnation, Member, NodeName, TableDigest, ViewId, canonical_address
 from duravip.wire.dropped import Dropped, DropReason
 from duravip.wire.keyring import Keyring
-from duravip.wire.link import Incomplete, Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Incomplete, Received
 from duravip.wire.seal import key_id
 from duravip.wire.versions import MEMORY
 

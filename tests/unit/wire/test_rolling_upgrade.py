@@ -14,7 +14,8 @@ from duravip.model import Incarnation, Member, NodeName
 from duravip.sim.host import CLUSTER_GROUP, KEY
 from duravip.sim.network import Network
 from duravip.sim.run import run_schedule
-from duravip.wire.link import Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Received
 from duravip.wire.versions import VERSIONS
 from tests.unit.wire import frozen_version_1 as frozen
 

@@ -10,7 +10,8 @@ import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.model import Incarnation, Member, NodeName
-from duravip.wire.link import Incomplete, Link, Received
+from duravip.wire.link import Link
+from duravip.wire.received import Incomplete, Received
 from duravip.wire.versions import MEMORY, VERSIONS, Speaking
 
 KEY = bytes(range(32))
