@@ -14,6 +14,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import trio
+
 from duravip.model import Address, Claim
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
@@ -54,6 +56,8 @@ class ClaimSocket:
         return self._made.fileno()
 
     def close(self) -> None:
+        """Whoever waits for it hears of that."""
+        trio.lowlevel.notify_closing(self)
         self._made.close()
 
     @property

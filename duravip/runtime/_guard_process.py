@@ -173,7 +173,7 @@ def main(lock: int) -> None:
         orders.heed(received)
         if orders.dismissed:
             return
-    count = len(orders.known)
+    known = len(orders.known)
     left = take_off(kernel, orders.known)
     told = not left and orders.leave and orders.paths
     if told:
@@ -182,7 +182,8 @@ def main(lock: int) -> None:
     if left:
         tell_people(f"the daemon has died, and these cannot be taken off: {b', '.join(left).decode()}")
     else:
-        tell_people(f"the daemon has died: {count} addresses taken off, the other nodes {'' if told else 'not '}told")
+        count = "1 address" if known == 1 else f"{known} addresses"
+        tell_people(f"the daemon has died: {count} taken off, the other nodes {'' if told else 'not '}told")
 
 
 if __name__ == "__main__":

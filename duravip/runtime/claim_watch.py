@@ -11,7 +11,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
@@ -24,6 +23,7 @@ from duravip.model import Address, Claim, Table
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.listening import ClaimSocket, hardware_addresses
 from duravip.plugin.api import Plumbed, connected_interface
+from duravip.runtime.complaints import Complaints
 
 CHECK_S = 1.0
 PAUSE_S = 0.02  # after each batch
@@ -31,8 +31,6 @@ REPEAT_S = 0.5
 MAX_REMEMBERED = 1_024  # claims that were passed on
 MAX_QUESTIONS = 20_000
 QUESTIONS_AT_ONCE = 64
-
-log = logging.getLogger("duravip")
 
 Homes = Mapping[str, Set[Address]]
 """Interface -> the addresses that may be put on it here."""
@@ -73,7 +71,7 @@ class ClaimWatch:
         self._asked = trio.Event()
         self._passed_on: dict[Claim, float] = {}
         self._mute: set[str] = set()  # interfaces without Ethernet
-        self._complaints: set[str] = set()
+        self._complain = Complaints()
         self._hardware: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
@@ -171,14 +169,7 @@ class ClaimWatch:
     def _forget(self, place: Place) -> None:
         link = self._open_sockets.pop(place)
         self._socket_of = {address: other for address, other in self._socket_of.items() if other is not link}
-        trio.lowlevel.notify_closing(link)
         link.close()
-
-    def _complain(self, text: str) -> None:
-        """Once."""
-        if text not in self._complaints:
-            self._complaints.add(text)
-            log.warning("%s", text)
 
     def _close(self) -> None:
         self._mute.clear()

@@ -200,10 +200,10 @@ class Daemon:
                 ended = sys.exception()
                 failed = ended is not None and any(isinstance(leaf, Exception) for leaf in leaves(ended))
                 self._host.end_anyway(1 if failed or not swept else 0, self._life.telling)
+                if not swept and not failed:  # nor is the guard dismissed: it may be luckier
+                    raise BackendError("ended, and addresses of this node may still be on its interfaces: see the log")
             if guard is not None and self._life.left:
                 guard.dismiss()
-            if not swept:
-                raise BackendError("ended, and addresses of this node may still be on its interfaces: see the log")
             log.info("left")
 
     def _sources(self, transports: Mapping[str, Transport]) -> dict[str, str]:

@@ -9,7 +9,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -22,11 +21,10 @@ from duravip.net.claim_filter import ClaimFilter
 from duravip.net.listening import ClaimSocket
 from duravip.net.routes import default_gateways
 from duravip.runtime.claim_watch import Homes
+from duravip.runtime.complaints import Complaints
 
 IDLE_S = 5.0  # nobody has asked for so long: nothing stays open
 PAUSE_S = 0.02  # after each answer
-
-log = logging.getLogger("duravip")
 
 Place = tuple[str, Address]
 """An interface, and a default gateway on it."""
@@ -38,7 +36,7 @@ class GatewayWatch:
     def __init__(self) -> None:
         self._asked = trio.Event()
         self._sockets: dict[Place, ClaimSocket] = {}
-        self._complaints: set[str] = set()
+        self._complain = Complaints()
 
     def __repr__(self) -> str:
         return f"<GatewayWatch of {', '.join(f'{gateway} on {name}' for name, gateway in sorted(self._sockets))}>"
@@ -115,11 +113,4 @@ class GatewayWatch:
     def _forget(self, place: Place) -> None:
         link = self._sockets.pop(place, None)
         if link is not None:
-            trio.lowlevel.notify_closing(link)
             link.close()
-
-    def _complain(self, text: str) -> None:
-        """Once."""
-        if text not in self._complaints:
-            self._complaints.add(text)
-            log.warning("%s", text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from duravip.cluster.effects import AnnounceAddress, Effect, ProbeAddress, RenewAddresses, SwitchEnded
+from duravip.cluster.effects import AnnounceAddress, Effect, ProbeAddress, RenewAddresses, SwitchEnded, TakeAddress
 from duravip.cluster.inputs import Input
 from duravip.cluster.messages import AnyMessage
 from duravip.events import Event
@@ -45,6 +45,7 @@ class Diary(Checker):
         self.said: list[tuple[float, NodeName, AnyMessage]] = []
         self.announced: list[tuple[float, NodeName, Address]] = []
         self.renewed: list[tuple[float, NodeName]] = []
+        self.taken: list[tuple[Address, float]] = []  # with the seconds that the order is good for
         self.probed: list[tuple[float, NodeName, Address]] = []
         self.switches: list[tuple[NodeName, SwitchEnded]] = []
 
@@ -61,6 +62,8 @@ class Diary(Checker):
         self.announced += [(self._clock.now, host.name, e.address) for e in effects if isinstance(e, AnnounceAddress)]
         self.switches += [(host.name, effect) for effect in effects if isinstance(effect, SwitchEnded)]
         self.renewed += [(self._clock.now, host.name) for e in effects if isinstance(e, RenewAddresses)]
+        takes = [effect for effect in effects if isinstance(effect, TakeAddress)]
+        self.taken += [(order.address, order.not_after - host.local_now()) for order in takes]
         super().handled(host, given, effects)
 
 

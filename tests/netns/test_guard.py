@@ -67,7 +67,7 @@ def test_a_daemon_that_dies_of_a_signal_has_left_at_once(cluster: Cluster) -> No
         assert time.monotonic() - began < TIMES["failure_timeout"], "the others have waited for the time-out"
         left = cluster.events(others[0], "membership.node_left")[-1]
         assert (left["name"], left["cause"]) == (node, "left")
-        assert "WARNING guard: the daemon has died: 1 addresses taken off" in cluster.log(node)
+        assert "WARNING guard: the daemon has died: 1 address taken off, the other nodes told" in cluster.log(node)
         assert processes(cluster, node) == []
         cluster.start(node)
         assert cluster.settled() == PREFERENCES

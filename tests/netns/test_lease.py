@@ -50,6 +50,7 @@ def test_a_frozen_daemons_addresses_go_by_themselves_and_those_of_one_that_runs_
     cluster.signal("node1", signal.SIGSTOP)
     cluster.until(lambda: not lifetimes(cluster, "node1"), "the kernel lets go", within_s=LIFETIME_S + SLACK_S + LATE_S)
     assert lifetimes(cluster, "node2").keys() == VIPS.keys()
+    assert "guard:" not in cluster.log("node1"), "the daemon lives: that is no business of its guard's"
     cluster.signal("node1", signal.SIGCONT)
     cluster.watch.merged(within_s=8)
     cluster.until(lambda: cluster.settled() == VIPS, "it has its addresses back")

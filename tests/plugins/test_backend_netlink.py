@@ -96,6 +96,23 @@ async def test_the_kernel_shows_the_address_as_asked(lan: Lan) -> None:
     assert "valid_lft forever preferred_lft 0sec" in six[1]
 
 
+async def test_an_ipv6_address_gets_its_lifetime_by_its_first_renewal_and_the_kernel_chooses_it_as_a_source_never(
+    lan: Lan,
+) -> None:
+    """Of the host's addresses it has the most in common with the destination, which is what counts otherwise."""
+    vip = replace(on("fd77::51", prefix=128), lifetime_s=10.0)
+    async with NetlinkBackend() as backend:
+        await backend.add([vip])
+        assert "valid_lft forever preferred_lft 0sec" in ip("-6 addr show to fd77::51 dev eth0")
+        assert " src fd77::1 " in ip("-6 route get fd77::53")
+        await backend.renew([vip])
+        assert "valid_lft 10sec preferred_lft 0sec" in ip("-6 addr show to fd77::51 dev eth0")
+        assert " src fd77::1 " in ip("-6 route get fd77::53")
+        await backend.remove([vip])
+        await backend.add([replace(vip, must_expire=True)])
+        assert "valid_lft 10sec preferred_lft 0sec" in ip("-6 addr show to fd77::51 dev eth0")
+
+
 async def test_an_unmarked_address_on_the_right_interface_is_marked(lan: Lan) -> None:
     ip(f"addr add {VIP}/32 dev eth0")
     async with NetlinkBackend() as backend:

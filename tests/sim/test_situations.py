@@ -112,6 +112,12 @@ def test_a_node_that_runs_on_before_the_lifetime_ended_renews_nothing_until_it_i
     assert situation.diary.renewed[-1][0] > thawed + 4.0
 
 
+def test_an_order_to_take_is_good_for_a_failure_time_out_and_no_longer() -> None:
+    situation = Situation("a", "b", "c").booted()
+    assert {address for address, _ in situation.diary.taken} == set(VIPS)
+    assert [good_for_s for _, good_for_s in situation.diary.taken] == [pytest.approx(0.35, abs=0.01)] * len(VIPS)
+
+
 def test_the_coordinators_lifetime_is_in_force_for_all_and_0_is_for_ever() -> None:
     mortal, immortal = table(), msgspec.structs.replace(table(), settings=Settings(address_lifetime=0.0))
     situation = Situation("a", "b", "c", tables={"a": immortal, "b": mortal, "c": mortal})

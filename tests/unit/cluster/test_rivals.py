@@ -224,6 +224,20 @@ def test_everybody_is_asked_before_taking_and_silence_is_consent() -> None:
     assert stage.rivals.is_quiet()
 
 
+def test_however_many_are_asked_for_they_are_asked_for_side_by_side() -> None:
+    many = [Address(f"10.0.{number // 250}.{number % 250}") for number in range(1_000)]
+    stage = Stage()
+    stage.held.clear()
+    for address in many:
+        stage.rivals.ask_first(address)
+    stage.act()
+    assert len(stage.of(ProbeAddress)) == len(many)
+    stage.run(ASKING_S)
+    assert ASKING_S <= 0.3
+    assert stage.rivals.unanswered() == AddressSet()
+    assert len(stage.of(ProbeAddress)) == ASKS * len(many)
+
+
 def test_an_address_that_a_stranger_has_is_not_taken_even_if_it_would_be_defended() -> None:
     stage = Stage(mode="defend")
     stage.held.clear()

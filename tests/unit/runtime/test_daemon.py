@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from duravip.config.diagnostics import Diagnostic, Severity
 from duravip.errors import BackendError, DuravipError, leaves
 from duravip.model import Address, NodeName, Origin
 from duravip.plugin.api import Plumbed
+from duravip.runtime.daemon import run_daemon
 from duravip.runtime.life import Life
 
 VIP = Address("192.0.2.50")
@@ -107,6 +111,43 @@ async def test_a_failure_that_ends_a_daemon_leaves_no_address_behind(
             await trio.sleep_forever()
     assert [str(leaf) for leaf in leaves(caught.value)] == ["the roof fell in"]
     assert memory.holders() == {}
+
+
+@pytest.mark.parametrize("ends", ["asked to leave", "at once"])
+async def test_a_daemon_that_cannot_take_its_addresses_off_says_so_and_has_failed(
+    memory: Memory, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, ends: str
+) -> None:
+    daemon, statuses = memory.daemon("node1"), []
+    daemon._host = replace(daemon._host, end_anyway=lambda status, hanging: statuses.append(status))
+    with pytest.raises((BackendError, BaseExceptionGroup)) as caught:  # noqa: PT012
+        async with trio.open_nursery() as nursery:
+            life = await nursery.start(daemon.run)
+            await settle({"node1": life}, 1)
+            memory.backends[NodeName("node1")].refuse = {VIP: "device or resource busy"}
+            if ends == "asked to leave":
+                await life.leave()
+            else:
+                nursery.cancel_scope.cancel()
+    [error] = leaves(caught.value)
+    assert "may still be on its interfaces" in str(error)
+    assert statuses == [1]
+    assert f"{VIP} was left on eth0 and cannot be taken off: device or resource busy" in caplog.text
+    assert memory.holders() == {VIP: ["node1"]}
+
+
+async def test_a_signal_ends_it_in_order_and_what_was_there_at_the_start_is_not_collected_again_and_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    daemon, frozen = memory.daemon("node1"), trio.Event()
+    monkeypatch.setattr("gc.freeze", frozen.set)
+    monkeypatch.setattr("duravip.runtime.daemon.come_first", lambda: None)
+    monkeypatch.setattr("duravip.runtime.daemon.SWITCH_INTERVAL_S", sys.getswitchinterval())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_daemon, daemon)
+        await frozen.wait()
+        assert daemon._life is not None
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert daemon._life.left
 
 
 async def fail() -> None:

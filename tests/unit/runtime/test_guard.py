@@ -6,6 +6,8 @@ import fcntl
 import os
 import signal
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from duravip.plugin.api import Farewell
 from duravip.runtime.guard import Guard
 
 LIMIT_S = 10.0
+MOST_RESIDENT_KB = 12_000
 LEAVE = b"\x01sealed\n"
 
 
@@ -102,6 +105,54 @@ async def test_an_address_that_it_cannot_take_off_keeps_it_from_saying_leave(
         guard.forget([Address("192.0.2.51"), Address("192.0.2.52")])
     assert stage.heard() == []
     assert "the daemon has died, and these cannot be taken off: 192.0.2.50\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("destinations", "said"), [(True, "the other nodes told\n"), (False, "the other nodes not told\n")]
+)
+async def test_it_says_whether_the_other_nodes_were_told(
+    stage: Stage, capfd: pytest.CaptureFixture[str], destinations: bool, said: str
+) -> None:
+    """Of transports that offer no farewell there is nobody to tell."""
+    if not destinations:
+        stage.destinations = ()
+    async with stage.guard():
+        pass
+    assert stage.heard() == [LEAVE] * (3 if destinations else 0)
+    line = capfd.readouterr().err
+    assert line.endswith(f" WARNING guard: the daemon has died: 0 addresses taken off, {said}")
+    assert line.count("\n") == 1
+
+
+async def test_with_two_hundred_addresses_it_is_small_and_does_nothing_while_it_is_told_of_them(stage: Stage) -> None:
+    async with stage.guard() as guard:
+        guard.expect({Address(f"10.77.0.{number}"): bytes(40) for number in range(200)})
+        guard.forget([Address("10.77.0.0")])
+        guard.expect({Address("10.77.0.0"): b""})
+        await until_read(guard)
+        assert resident_kb(guard.pid) <= MOST_RESIDENT_KB
+        assert stage.heard() == []
+        guard.dismiss()
+    assert stage.heard() == []
+
+
+async def until_read(guard: Guard) -> None:
+    """Until it waits for more: whatever it was told is dealt with."""
+    with trio.fail_after(LIMIT_S):
+        while not has_read(guard):  # noqa: ASYNC110 (the process tells nobody but its parent)
+            await trio.sleep(0.01)
+
+
+def has_read(guard: Guard) -> bool:
+    assert guard._end is not None
+    unread_bytes = int.from_bytes(fcntl.ioctl(guard._end, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    state = Path(f"/proc/{guard.pid}/stat").read_text().split()[2]
+    return not unread_bytes and not guard._unsent and state == "S"
+
+
+def resident_kb(pid: int | None) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 async def test_what_it_knows_already_is_not_told_again(stage: Stage) -> None:

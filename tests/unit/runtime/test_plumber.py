@@ -354,6 +354,18 @@ async def test_a_kernel_that_never_answers_is_fatal(autojump_clock: trio.testing
         await rig.plumber.run()
 
 
+async def test_a_kernel_that_never_lists_its_addresses_is_fatal_too(autojump_clock: trio.testing.MockClock) -> None:
+    class Hanging(MemoryBackend):
+        async def list(self) -> Sequence[Plumbed]:
+            await trio.sleep_forever()
+            return ()
+
+    rig = Rig(Hanging())
+    rig.plumber.doubt(A)
+    with pytest.raises(BackendError, match="not answered for 10 s"):
+        await rig.plumber.run()
+
+
 def renewal(*addresses: Address, not_after: float = math.inf) -> RenewAddresses:
     return RenewAddresses(addresses=addresses, lifetime_s=10, not_after=not_after)
 
