@@ -144,7 +144,8 @@ async def test_a_signal_ends_it_in_order_and_what_was_there_at_the_start_is_not_
     monkeypatch.setattr("duravip.runtime.daemon.SWITCH_INTERVAL_S", sys.getswitchinterval())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_daemon, daemon)
-        await frozen.wait()
+        with trio.fail_after(30):
+            await frozen.wait()
         assert daemon._life is not None
         os.kill(os.getpid(), signal.SIGTERM)
     assert daemon._life.left
