@@ -55,8 +55,7 @@ class Clock:
 
     def note(self, what: bytes) -> None:
         """Makes `what`, and the time, part of the digest."""
-        self._hash.update(b"%r" % self.now)
-        self._hash.update(what)
+        self._hash.update(repr(self.now).encode() + what)
 
     def digest(self) -> str:
         return self._hash.hexdigest()

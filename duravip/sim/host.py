@@ -478,13 +478,16 @@ class Host:
             self._carry_out(process, effect)
 
     def _carry_out(self, process: Process, effect: Effect) -> None:
-        match effect:
+        match effect:  # the frequent ones first
             case Send():
                 for message in effect.messages:
                     self._observer.sent(self, message)
                 for datagram in process.link.pack(effect.messages):
                     self._clock.note(datagram)
                     self._network.send(self.name, datagram)
+            case Publish():
+                self._clock.note(effect.event.id.encode())
+                self._observer.published(self, effect.event)
             case TakeAddress() | ReleaseAddress():
                 take = isinstance(effect, TakeAddress)
                 self._clock.note(b"%d %s" % (take, effect.address.encode()))
@@ -520,9 +523,6 @@ class Host:
             case KeepDrained():
                 drained, delay_s = effect.drained, WRITING_S * self._random.random()
                 self._clock.at(self._clock.now + delay_s, lambda: self._keep_drained(process, drained))
-            case Publish():
-                self._clock.note(effect.event.id.encode())
-                self._observer.published(self, effect.event)
             case Left():
                 if process is self.process:
                     self._end("left")
