@@ -342,3 +342,35 @@ def test_ten_thousand_vips_on_sixteen_nodes_are_spread_evenly() -> None:
     decisions = elect(landscape, given_)
     owners = {where: made.owner for where, made in decisions.items() if made.owner}
     assert counts(owners, names) == [640] * 16
+
+
+# --- groups that should be together, on every small cluster from every layout
+
+
+def test_a_group_ends_together_and_nothing_that_moves_as_one_improves_what_balancing_ends_in() -> None:
+    """Two of four VIPs are to be together. Beside brute force over all layouts in which they are."""
+    worst = Fraction(1)
+    for nodes, weights in itertools.product((2, 3), itertools.combinations_with_replacement((1, 2, 3), 4)):
+        names = NODES[:nodes]
+        table = make_table(
+            VipEntry(address=address(number), weight=float(weight), together="shop" if number in (0, 3) else "")
+            for number, weight in enumerate(weights)
+        )
+        landscape = survey(dict.fromkeys(names, table))
+
+        def loads(layout: tuple[int, ...], weights: tuple[int, ...] = weights, nodes: int = nodes) -> list[int]:
+            each = [sum(w for w, at in zip(weights, layout, strict=True) if at == node) for node in range(nodes)]
+            return sorted(each, reverse=True)
+
+        layouts = list(itertools.product(range(nodes), repeat=4))
+        whole = [layout for layout in layouts if layout[0] == layout[3]]
+        best = min(map(loads, whole))
+        for start in layouts:
+            settled = settle(landscape, held({address(n): names[node] for n, node in enumerate(start)}, *names))
+            end = tuple(names.index(settled[address(number)].owner) for number in range(4))  # type: ignore[arg-type]
+            assert end[0] == end[3], f"{weights} from {start}"
+            moved = [layout for layout in whole if sum(layout[n] != end[n] for n in (0, 1, 2)) == 1]
+            assert all(loads(layout) >= loads(end) for layout in moved), f"{weights} from {start}: {end}"
+            worst = max(worst, Fraction(loads(end)[0], best[0]))
+    print(f"worst maximum load: {worst} = {float(worst):.3f} times the best")
+    assert worst == Fraction(1)
