@@ -9,7 +9,7 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import Effect, Publish, RenewAddresses
 from duravip.cluster.inputs import AddressAdded, AddressAddFailed, AddressesRenewed
 from duravip.cluster.kernel_word import KernelWord
-from duravip.cluster.lease import FAILURES, PASSES, SHARE
+from duravip.cluster.lease import FAILURES
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.tenure import BLOCK_S, MAX_BLOCK_S, Tenure
 from duravip.model import Address, Incarnation, NodeName, VipEntry
@@ -48,7 +48,10 @@ def test_a_lifetime_that_is_stretched_because_a_pass_is_dear_is_told_once_and_ag
     assert stage.renewal() == []
     assert [stage.renewal(took_s=DEAR_S) for _ in range(2)] == [[], []], "one slow pass is no reason"
     stretched = events.LifetimeStretched(
-        lifetime_s=PASSES * DEAR_S / SHARE, configured_s=LIFETIME_S, pass_s=DEAR_S, addresses=2
+        lifetime_s=30.0,
+        configured_s=LIFETIME_S,
+        pass_s=DEAR_S,
+        addresses=2,  # 0.5 s are 5 % of a third of it
     )
     assert stage.renewal(took_s=DEAR_S) == [stretched]
     assert stage.renewal() == []
