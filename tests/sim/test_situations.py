@@ -72,6 +72,19 @@ def test_rule_9_after_a_stall_a_node_holds_nothing_until_a_view_and_accuses_nobo
     situation.mend()
 
 
+def test_rule_9_a_node_that_was_stopped_and_hears_nobody_lets_go_before_it_has_a_view_of_its_own() -> None:
+    situation = Situation("a", "b", "c").booted()
+    situation["c"].freeze()
+    situation.run(2.0)
+    situation.world.network.split([["a", "b"], ["c"]])
+    thawed = situation.now
+    situation["c"].thaw()
+    assert situation["c"].kernel.present
+    situation.until(lambda: not situation["c"].kernel.present, 0.1)
+    assert situation.seen(ViewInstalled, thawed) == []
+    situation.mend()
+
+
 def test_rule_9_when_all_were_stopped_at_once_nobody_takes_everything() -> None:
     situation = Situation("a", "b", "c").booted()
     for host in situation.world.hosts.values():
