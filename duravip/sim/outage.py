@@ -39,12 +39,6 @@ class Outages:
     def _in_sight(self) -> list[Host]:
         """The hosts that a client reaches and whose daemon runs."""
         world = self._world
-        connected = world.network.connected
-        names = tuple(world.hosts)
-
-        def both_ways(one: NodeName, other: NodeName) -> bool:
-            return one == other or (connected(one, other) and connected(other, one))
-
         up = [
             host
             for host in world.hosts.values()
@@ -52,8 +46,13 @@ class Outages:
         ]
         if world.network.is_whole():
             return up
-        client = max(names, key=lambda name: sum(both_ways(name, other) for other in names))
-        return [host for host in up if both_ways(client, host.name)]
+        names = tuple(world.hosts)
+        client = max(names, key=lambda name: sum(self._both_ways(name, other) for other in names))
+        return [host for host in up if self._both_ways(client, host.name)]
+
+    def _both_ways(self, one: NodeName, other: NodeName) -> bool:
+        connected = self._world.network.connected
+        return one == other or (connected(one, other) and connected(other, one))
 
     def _look(self, addresses: tuple[Address, ...], in_sight: list[Host]) -> None:
         now = self._world.clock.now
