@@ -92,10 +92,11 @@ class MembersChange:
         self._world.clock.after(ASK_EVERY_S, self._ask)
 
     def _can_go_on(self) -> bool:
-        """Whether those that run, and have not forgotten it, are a majority of every list that counts."""
+        """Whether those that run, and have not forgotten it, are a majority of every list that counts or is to."""
         live = {host.name: (host.node.charter, _roll(host)) for host in self._hosts() if host.node is not None}
         newest = max((charter.generation for charter, _ in live.values()), default=0)
         rolls = {roll for charter, _ in live.values() if charter.generation == newest for roll in charter.rolls}
+        rolls |= {own for _, own in live.values() if own is not None}
         return newest > 0 and all(
             is_majority(roll, [name for name, (charter, own) in live.items() if charter.generation or own == roll])
             for roll in rolls
