@@ -1,6 +1,6 @@
 """Compiles the core with mypyc while a wheel is built (`pip install .`); an editable installation runs the sources.
 
-A build hook of hatchling. Its settings in pyproject.toml: `packages`, the folders whose modules are compiled;
+A build hook of hatchling. Its settings in pyproject.toml: `compiled`, the modules, or folders of modules, that are;
 `interpreted`, those among them that stay as they are. The sources are part of the wheel as well: tracebacks show them.
 
 DURAVIP_COMPILE=0 leaves the core interpreted, 1 lets the build fail when it cannot be compiled. Without either a
@@ -73,8 +73,8 @@ class CompileCore(BuildHookInterface[Any]):
         interpreted = {root / path for path in self.config["interpreted"]}
         sources = [
             str(source.relative_to(root))
-            for package in self.config["packages"]
-            for source in sorted((root / package).rglob("*.py"))
+            for place in self.config["compiled"]
+            for source in (sorted((root / place).rglob("*.py")) or [root / place])
             if source not in interpreted and source.name not in {"__init__.py", "__main__.py"}
         ]
         flags = f"{os.environ.get('CFLAGS', '')} {FLAGS}".strip()
