@@ -12,13 +12,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
+import msgspec
+
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.gateways import HOLD_IF_GATEWAY
 from duravip.cluster.messages import Blocked
 from duravip.model import Address, Claim, NodeName, Table
 from duravip.sim.host import Host
 from duravip.sim.kernel import CALM, MOODY, Temper
-from duravip.sim.members import LEAST_MEMBERS, MembersChange, plan_changes, with_members
+from duravip.sim.members import LEAST_MEMBERS, MembersChange, plan_changes
 from duravip.sim.network import FAIR, ROUGH, Weather
 from duravip.sim.setup import Setup
 from duravip.sim.world import World
@@ -357,5 +359,8 @@ def _reloaded(host: Host, table: Table) -> Callable[[], None]:
 
 
 def _edited(host: Host, table: Table) -> Table:
-    """Who edits VIPs leaves the list of members as it is."""
-    return with_members(table, host.table.settings.members)
+    """Who edits VIPs leaves the list of members, and who breaks ties in it, as they are."""
+    had = host.table.settings
+    return msgspec.structs.replace(
+        table, settings=msgspec.structs.replace(table.settings, members=had.members, tie_breaker=had.tie_breaker)
+    )

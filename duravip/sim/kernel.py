@@ -103,6 +103,7 @@ class Kernel:
         self.longest_lifetime_s = 0.0  # that it was given
         self._customer: Customer | None = None
         self._handing = False  # an order is with the process's worker thread
+        self._calling = False  # the process has checked it, and is about to call the kernel
         self._in_kernel = False  # an order is with the kernel
         self._after: Callable[[], None] | None = None  # a purge that waits for it
         self._stopped: Callable[[], None] | None = None  # a system call before which the process was frozen
@@ -119,6 +120,7 @@ class Kernel:
         self._on.clear()
         self._unnoticed.clear()
         self._handing = False
+        self._calling = False
         self._stopped = None
 
     def order(self, order: Order) -> None:
@@ -157,7 +159,7 @@ class Kernel:
             return
         if customer.frozen:
             self._unnoticed.append(address)
-        elif address in self._orders or self._in_kernel:  # the worker does one thing at a time
+        elif address in self._orders or self._calling or self._in_kernel:  # the worker does one thing at a time
             self._clock.after(self._delay() + LOOK_AGAIN_S, partial(self._look, customer, address))
         elif address in self._on and address not in self.present:
             self._on.discard(address)
@@ -206,7 +208,7 @@ class Kernel:
             self._in_kernel = True
             self._clock.after(took_s, work)
             return
-        self._handing = True
+        self._handing = self._calling = True
         self._clock.after(self._delay(), partial(self._call, customer, min(took_s, CALL_S), work))
 
     def _call(self, customer: Customer, took_s: float, work: Callable[[], None]) -> None:
@@ -217,7 +219,7 @@ class Kernel:
         if customer.frozen:
             self._stopped = partial(self._call, customer, took_s, work)
             return
-        self._handing = False
+        self._handing = self._calling = False
         self._in_kernel = True
         self._clock.after(took_s, work)
 
