@@ -77,6 +77,21 @@ class Rig:
             nursery.cancel_scope.cancel()
 
 
+def reading(core: ScriptedCore, transport: ReadableMemoryTransport) -> Driver:
+    """A driver that nothing but what it reads matters of."""
+    return Driver(
+        core=core,
+        link=link_of(ME),
+        transports={"readable": transport},
+        order=lambda order: None,
+        drain=lambda request: None,
+        switch=lambda order: None,
+        ask=lambda question: None,
+        publish=lambda event: None,
+        path_timeout_s=TIMEOUT_S,
+    )
+
+
 async def test_the_machine_wakes_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
     core = ScriptedCore()
     core.deadline = trio.current_time() + 5
@@ -145,17 +160,7 @@ async def test_of_datagrams_that_come_together_only_the_first_is_waited_for(
 ) -> None:
     core, network, peer = ScriptedCore(), MemoryNetwork(), link_of(PEER)
     async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
-        driver = Driver(
-            core=core,
-            link=link_of(ME),
-            transports={"readable": transport},
-            order=lambda order: None,
-            drain=lambda request: None,
-            switch=lambda order: None,
-            ask=lambda question: None,
-            publish=lambda event: None,
-            path_timeout_s=TIMEOUT_S,
-        )
+        driver = reading(core, transport)
         nursery.start_soon(driver.run)
         await trio.sleep(1)
         assert transport.waits == 1
@@ -178,17 +183,7 @@ async def test_after_a_long_turn_others_have_theirs_before_the_next_datagram(
 
     core, network, peer = ScriptedCore(last), MemoryNetwork(), link_of(PEER)
     async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
-        driver = Driver(
-            core=core,
-            link=link_of(ME),
-            transports={"readable": transport},
-            order=lambda order: None,
-            drain=lambda request: None,
-            switch=lambda order: None,
-            ask=lambda question: None,
-            publish=lambda event: None,
-            path_timeout_s=TIMEOUT_S,
-        )
+        driver = reading(core, transport)
         nursery.start_soon(driver.run)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(3):
