@@ -9,7 +9,6 @@ stranger            ─┘           runs a daemon that is no member
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 
@@ -50,7 +49,7 @@ def test_strangers_and_garbage_change_nothing_but_counters(cluster: Cluster) -> 
     lives = {node: cluster.info(node)["incarnation"] for node in NODES}
 
     recorded = record(cluster.lan, 20)
-    send(cluster.lan, noise(200) + recorded + [b"DV" + os.urandom(60), b""])
+    send(cluster.lan, noise(200) + recorded + [b"DV\xff" + bytes(60), b""])
     for reason in ("bad_magic", "too_short", "wrong_version"):
         cluster.until(lambda reason=reason: all(dropped(cluster, node, reason) for node in NODES), f"{reason} counted")
     heard_again = ("duplicate", "own")
