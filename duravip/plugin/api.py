@@ -110,11 +110,11 @@ class PromptTransport(Protocol):
 
 @runtime_checkable
 class ReadableTransport(Protocol):
-    """What a transport on a socket may offer beside: of datagrams that come together, only the first is then waited
-    for. `Transport.receive` is not called."""
+    """What a transport on a socket may offer beside: the socket is then watched for it, without a task of its own, and
+    `Transport.receive` is not called."""
 
-    async def wait_readable(self) -> None:
-        """Until there is something to receive, or may be. Always lets other tasks run."""
+    def fileno(self) -> int:
+        """The socket's descriptor, the same for as long as the transport is open."""
         ...
 
     def receive_nowait(self) -> bytes | None:

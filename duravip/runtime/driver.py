@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, assert_never
 
 import trio
@@ -50,6 +51,7 @@ from duravip.events import Event
 from duravip.model import Member, NodeName
 from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
+from duravip.runtime.interlude import Interlude
 from duravip.runtime.paths import Paths
 from duravip.wire.link import Link
 from duravip.wire.received import Received
@@ -182,15 +184,38 @@ class Driver:
         await self._left.wait()
         await self._quiet.wait()
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, *, in_real_time: bool = False) -> None:
+        """Until cancelled. `in_real_time`: trio's clock is the system's."""
+        readable = _readable(self._transports) if in_real_time and Interlude.is_possible() else {}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._deliberate)
             for path, transport in self._transports.items():
                 nursery.start_soon(self._send, path, transport)
-                nursery.start_soon(self._receive, path, transport)
-            nursery.start_soon(self._keep_time)
+                if path not in readable:
+                    nursery.start_soon(self._receive, path, transport)
+            if readable:
+                nursery.start_soon(self._stand_by, readable)
+            else:
+                nursery.start_soon(self._keep_time)
             nursery.start_soon(self._tell_the_rest)
+
+    async def _stand_by(self, readable: Mapping[str, ReadableTransport]) -> None:
+        readers = {one.fileno(): partial(self._read, path, one) for path, one in readable.items()}
+        with Interlude(readers, due_at=lambda: self._due_at, tick=lambda: self.feed(Ticked())) as interlude:
+            await interlude.fail()
+
+    def _read(self, path: str, transport: ReadableTransport) -> None:
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                datagram = transport.receive_nowait()
+            except Exception as error:
+                raise transport_failure(path, "receiving", error) from error
+            if datagram is None:
+                return
+            self._hear(path, datagram)
+            if self._gives_way:
+                self._gives_way = False
+                return
 
     async def _keep_time(self) -> None:
         while True:
@@ -218,20 +243,16 @@ class Driver:
             self._publish(self._news.popleft())
 
     async def _receive(self, path: str, transport: Transport) -> None:
-        readable = transport if isinstance(transport, ReadableTransport) else None
         for number in itertools.count(1):
             try:
-                datagrams = [await transport.receive()] if readable is None else await _drained(readable)
+                datagram = await transport.receive()
             except TransportError:
                 raise
             except Exception as error:
                 raise transport_failure(path, "receiving", error) from error
-            for datagram in datagrams:
-                self._hear(path, datagram)
-                if self._gives_way:
-                    self._gives_way = False  # whoever carries orders out is awake, and runs before the next turn
-                    await trio.lowlevel.checkpoint()
-            if readable is None and not number % DATAGRAMS_AT_ONCE:
+            self._hear(path, datagram)
+            if self._gives_way or not number % DATAGRAMS_AT_ONCE:
+                self._gives_way = False  # whoever carries orders out is awake, and runs before the next turn
                 await trio.lowlevel.checkpoint()
 
     def _hear(self, path: str, datagram: bytes) -> None:
@@ -353,10 +374,5 @@ class Driver:
                         self._quiet = trio.Event()
 
 
-async def _drained(transport: ReadableTransport) -> list[bytes]:
-    """What has come, up to DATAGRAMS_AT_ONCE; perhaps nothing."""
-    await transport.wait_readable()
-    datagrams: list[bytes] = []
-    while len(datagrams) < DATAGRAMS_AT_ONCE and (datagram := transport.receive_nowait()) is not None:
-        datagrams.append(datagram)
-    return datagrams
+def _readable(transports: Mapping[str, Transport]) -> dict[str, ReadableTransport]:
+    return {path: one for path, one in transports.items() if isinstance(one, ReadableTransport)}

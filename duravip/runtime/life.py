@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -208,7 +209,7 @@ class Life:
                 self._nursery.start_soon(self._around.announcer.run)
                 if self._audience is not None:
                     self._nursery.start_soon(self._audience.run)
-                self._nursery.start_soon(self._driver.run)
+                self._nursery.start_soon(partial(self._driver.run, in_real_time=True))
                 self._nursery.start_soon(self._around.claim_watch.run, self._homes, self._feed)
                 self._nursery.start_soon(self._around.gateway_watch.run, self._homes, lambda: self.table, self._feed)
                 self._nursery.start_soon(self._watching.run)

@@ -4,11 +4,11 @@ trio."""
 from __future__ import annotations
 
 import math
+import socket
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import trio
 
@@ -22,12 +22,19 @@ MTU_BYTES = 1_400
 SOCKET_DATAGRAMS = 1_000  # a full one loses what comes, as a kernel's socket does
 
 
+class _Wire(Protocol):
+    """Leads to one node; what it does not take is lost."""
+
+    def send_nowait(self, value: bytes, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class MemoryNetwork:
     """Carries every datagram to all other nodes at once. `lost` decides, per datagram and receiver, what is
     lost: it gets (sender, receiver, payload)."""
 
     def __init__(self) -> None:
-        self._attached: dict[NodeName, trio.MemorySendChannel[bytes]] = {}
+        self._attached: dict[NodeName, _Wire] = {}
         self.sent: list[tuple[NodeName, bytes]] = []
         self.lost: Callable[[NodeName, NodeName, bytes], bool] = lambda sender, receiver, payload: False
 
@@ -50,14 +57,13 @@ class MemoryNetwork:
                 continue
             try:
                 self._attached[name].send_nowait(payload)
-            except (trio.WouldBlock, trio.BrokenResourceError):
+            except (trio.WouldBlock, trio.BrokenResourceError, BlockingIOError):
                 continue
 
-    def _attach(self, name: NodeName) -> trio.MemoryReceiveChannel[bytes]:
+    def _attach(self, name: NodeName, wire: _Wire) -> None:
         if name in self._attached:
             raise TransportError(f"{name} is on the network already")
-        self._attached[name], receiving = trio.open_memory_channel[bytes](SOCKET_DATAGRAMS)
-        return receiving
+        self._attached[name] = wire
 
     def _detach(self, name: NodeName) -> None:
         self._attached.pop(name).close()
@@ -74,7 +80,9 @@ class MemoryTransport:
         self._inbox: trio.MemoryReceiveChannel[bytes] | None = None
 
     async def __aenter__(self) -> Self:
-        self._inbox = self._network._attach(self._name)
+        wire, inbox = trio.open_memory_channel[bytes](SOCKET_DATAGRAMS)
+        self._network._attach(self._name, wire)
+        self._inbox = inbox
         return self
 
     async def __aexit__(
@@ -98,30 +106,60 @@ class MemoryTransport:
         return "127.0.0.1"
 
 
+class _SocketWire:
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def send_nowait(self, value: bytes, /) -> None:
+        self._end.send(value)
+
+    def close(self) -> None:
+        self._end.close()
+
+
 class ReadableMemoryTransport(MemoryTransport):
-    """The same, and a `ReadableTransport`. `waits` counts how often it was waited for."""
+    """The same, and a `ReadableTransport`: what arrives waits in a socket of the kernel. Threads may deliver to it."""
 
     def __init__(self, network: MemoryNetwork, name: NodeName) -> None:
         super().__init__(network, name)
-        self._arrived: deque[bytes] = deque()
-        self.waits = 0
+        self._socket: socket.socket | None = None
 
-    async def wait_readable(self) -> None:
-        self.waits += 1
-        if self._arrived:
-            await trio.lowlevel.checkpoint()
-        else:
-            self._arrived.append(await self.receive())
+    async def __aenter__(self) -> Self:
+        wire, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._network._attach(self._name, _SocketWire(wire))
+        self._socket = end
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._network._detach(self._name)
+        if self._socket is not None:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    async def receive(self) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self.fileno())
+            if (payload := self._taken()) is not None:
+                return payload
+
+    def fileno(self) -> int:
+        return self._open_socket().fileno()
 
     def receive_nowait(self) -> bytes | None:
-        if self._inbox is None:
-            raise TransportError(f"the transport of {self._name} is not open")
-        if self._arrived:
-            return self._arrived.popleft()
+        return self._taken()
+
+    def _taken(self) -> bytes | None:
         try:
-            return self._inbox.receive_nowait()
-        except trio.WouldBlock:
+            return self._open_socket().recv(MTU_BYTES)
+        except BlockingIOError:
             return None
+
+    def _open_socket(self) -> socket.socket:
+        if self._socket is None:
+            raise TransportError(f"the transport of {self._name} is not open")
+        return self._socket
 
 
 class MemoryBackend:

@@ -114,16 +114,15 @@ async def check_what_has_come_is_received_at_once(open_transport: Open) -> None:
         received: list[bytes] = []
         with trio.move_on_after(_ARRIVES_WITHIN_S) as patience:
             while len(received) < len(sent):
-                await b.wait_readable()
+                await trio.lowlevel.wait_readable(b.fileno())
                 while (arrived := b.receive_nowait()) is not None:
                     received.append(arrived)
         assert not patience.cancelled_caught, f"of {len(sent)} datagrams {len(received)} could be received at once"
         assert received == sent, f"received at once: {', '.join(map(_shown, received))}"
-        with trio.move_on_after(0.01) as patience:
+        with trio.move_on_after(0.01):
             while True:
-                await b.wait_readable()
+                await trio.lowlevel.wait_readable(b.fileno())
                 assert b.receive_nowait() is None, "receive_nowait gave a datagram twice"
-        assert patience.cancelled_caught, "wait_readable cannot be cancelled"
 
 
 async def check_absent_members_harm_nobody(open_transport: Open) -> None:

@@ -99,15 +99,15 @@ class MulticastTransport:
 
     async def receive(self) -> bytes:
         while True:
-            await self.wait_readable()
+            await trio.lowlevel.wait_readable(self.fileno())
             if (payload := self.receive_nowait()) is not None:
                 return payload
 
-    async def wait_readable(self) -> None:
+    def fileno(self) -> int:
         """See `duravip.plugin.api.ReadableTransport`."""
         if self._receiver is None:
             raise RuntimeError("the transport is not open")
-        await trio.lowlevel.wait_readable(self._receiver)
+        return self._receiver.fileno()
 
     def receive_nowait(self) -> bytes | None:
         if self._receiver is None:

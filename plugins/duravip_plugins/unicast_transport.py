@@ -102,15 +102,15 @@ class UnicastTransport:
 
     async def receive(self) -> bytes:
         while True:
-            await self.wait_readable()
+            await trio.lowlevel.wait_readable(self.fileno())
             if (payload := self.receive_nowait()) is not None:
                 return payload
 
-    async def wait_readable(self) -> None:
+    def fileno(self) -> int:
         """See `duravip.plugin.api.ReadableTransport`."""
         if self._socket is None:
             raise RuntimeError("the transport is not open")
-        await trio.lowlevel.wait_readable(self._socket)
+        return self._socket.fileno()
 
     def receive_nowait(self) -> bytes | None:
         if self._socket is None:

@@ -6,14 +6,13 @@ Three real daemons on hosts of their own, for each profile of times a cluster of
 is what the kernel's scheduler has given to all threads of the daemon (`/proc/PID/task/TID/schedstat`), in nanoseconds;
 the guard process is not counted.
 
-Exit status 1 when the median of the three nodes misses a target.
+Exit status 1 when one of the nodes misses a target.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ class Idle:
     cpu_percent: list[float]
     rss_mb: list[float]
     turns_per_s: list[float]
-    median_percent: float
+    most_percent: float
     target_percent: float
     met: bool
 
@@ -81,17 +80,16 @@ def measure(profile: str, vips: int, seconds: float, *, say: Callable[[str], Non
             rates.append(round((turns(daemons, node) - before[node][1]) / took_s, 1))
             memories.append(round(rss_mb(daemons.pid(node)), 1))
             say(f"{profile:<5} {node}  {shares[-1]:5.2f} % of a core  {rates[-1]:6.1f} turns/s  {memories[-1]:5.1f} MB")
-    median = statistics.median(shares)
     target = TARGETS_PERCENT.get(profile, 100.0)
-    met = median <= target and max(memories) <= RSS_TARGET_MB
+    met = max(shares) <= target and max(memories) <= RSS_TARGET_MB
     verdict = "met" if met else "MISSED"
-    say(f"{profile:<5} median {median:5.2f} %, target {target:g} % and {RSS_TARGET_MB:g} MB: {verdict}")
+    say(f"{profile:<5} most   {max(shares):5.2f} %, target {target:g} % and {RSS_TARGET_MB:g} MB: {verdict}")
     return Idle(
         profile=profile,
         cpu_percent=shares,
         rss_mb=memories,
         turns_per_s=rates,
-        median_percent=median,
+        most_percent=max(shares),
         target_percent=target,
         met=met,
     )

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -10,10 +13,11 @@ import trio.testing
 
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
-from duravip.cluster.messages import Leave, Probe, TableChunk
+from duravip.cluster.messages import AnyMessage, Leave, Probe, TableChunk
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
 from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, LONG_TURN_S, Driver
+from duravip.runtime.interlude import Interlude
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.wire.link import Link
 from tests.unit.runtime.steps import seen_between_steps
@@ -75,21 +79,6 @@ class Rig:
             await trio.testing.wait_all_tasks_blocked()
             yield driver
             nursery.cancel_scope.cancel()
-
-
-def reading(core: ScriptedCore, transport: ReadableMemoryTransport) -> Driver:
-    """A driver that nothing but what it reads matters of."""
-    return Driver(
-        core=core,
-        link=link_of(ME),
-        transports={"readable": transport},
-        order=lambda order: None,
-        drain=lambda request: None,
-        switch=lambda order: None,
-        ask=lambda question: None,
-        publish=lambda event: None,
-        path_timeout_s=TIMEOUT_S,
-    )
 
 
 async def test_the_machine_wakes_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
@@ -155,25 +144,179 @@ async def test_a_datagram_of_a_peer_reaches_the_machine_with_sender_and_path(
     ]
 
 
-async def test_of_datagrams_that_come_together_only_the_first_is_waited_for(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    core, network, peer = ScriptedCore(), MemoryNetwork(), link_of(PEER)
-    async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
-        driver = reading(core, transport)
-        nursery.start_soon(driver.run)
-        await trio.sleep(1)
-        assert transport.waits == 1
-        for _ in range(DATAGRAMS_AT_ONCE + 1):
-            (datagram,) = peer.pack([Probe(to=ME)])
-            network.deliver(PEER, datagram)
-        await trio.sleep(1)
-        assert core.kinds() == [PacketHeard] * (DATAGRAMS_AT_ONCE + 1)
-        assert transport.waits == 3, "once for the first four, once for the fifth; and again"
+class Steps(trio.abc.Instrument):
+    """Counts how often any task has run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+class Aside:
+    """A driver in real time, of one transport on a socket, and what a thread beside trio sees of it."""
+
+    def __init__(self, core: ScriptedCore) -> None:
+        self.core = core
+        self.network = MemoryNetwork()
+        self.peer = link_of(PEER)
+        self.steps = Steps()
+
+    async def run(self, beside: Callable[[], None], order: Callable[[object], None] = lambda order: None) -> None:
+        """Until `beside`, called in a thread, has returned."""
+        async with ReadableMemoryTransport(self.network, ME) as transport, trio.open_nursery() as nursery:
+            driver = Driver(
+                core=self.core,
+                link=link_of(ME),
+                transports={"readable": transport},
+                order=order,
+                drain=lambda request: None,
+                switch=lambda order: None,
+                ask=lambda question: None,
+                publish=lambda event: None,
+                path_timeout_s=TIMEOUT_S,
+            )
+            nursery.start_soon(partial(driver.run, in_real_time=True))
+            trio.lowlevel.add_instrument(self.steps)
+            await trio.to_thread.run_sync(beside, abandon_on_cancel=True)
+            trio.lowlevel.remove_instrument(self.steps)
+            nursery.cancel_scope.cancel()
+
+    def say(self, *messages: AnyMessage) -> None:
+        """To be called in the thread."""
+        for datagram in self.peer.pack(messages):
+            self.network.deliver(PEER, datagram)
+
+    def wait_for(self, count: int) -> None:
+        """To be called in the thread: until the machine has had so many inputs."""
+        until(lambda: len(self.core.inputs) >= count)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(5_000):
+        if condition():
+            return
+        time.sleep(0.002)
+    raise AssertionError("waited in vain")
+
+
+async def test_in_real_time_datagrams_are_heard_and_deadlines_kept_while_no_task_runs() -> None:
+    core = ScriptedCore()
+    aside = Aside(core)
+
+    def soon(input: Input) -> tuple[Effect, ...]:
+        core.deadline = core.inputs[-1][0] + 0.01 if isinstance(input, PacketHeard) else FOREVER
+        return ()
+
+    core.script = soon
+
+    def beside() -> None:
+        aside.say(Probe(to=ME))
+        aside.wait_for(2)
+        before = aside.steps.count
+        for number in range(2, 12):
+            aside.say(Probe(to=ME))
+            aside.wait_for(2 * number)
+        assert aside.steps.count == before
+
+    await aside.run(beside)
+    assert core.kinds() == [PacketHeard, Ticked] * 11
+    for (heard_at, _), (ticked_at, _) in zip(core.inputs[::2], core.inputs[1::2], strict=True):
+        assert ticked_at >= heard_at + 0.01
+
+
+async def test_in_real_time_who_carries_out_an_order_has_his_turn_before_the_next_datagram() -> None:
+    order = AnnounceAddress(address=Address("192.0.2.1"))
+    done: list[str] = []
+    aside = Aside(ScriptedCore(lambda input: done.append("read") or (order,)))  # type: ignore[func-returns-value]
+    sending, orders = trio.open_memory_channel[object](9)
+
+    async def carry_out() -> None:
+        async for _ in orders:
+            done.append("carried out")
+
+    def beside() -> None:
+        for count in range(1, 4):
+            aside.say(Probe(to=ME))
+            until(lambda count=count: len(done) == 2 * count)  # type: ignore[misc]
+        aside.say(Probe(to=ME))
+        aside.say(Probe(to=ME))
+        until(lambda: len(done) == 10)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(carry_out)
+        await aside.run(beside, sending.send_nowait)
+        nursery.cancel_scope.cancel()
+    assert done == ["read", "carried out"] * 5
+
+
+async def test_in_real_time_a_flood_keeps_no_task_waiting() -> None:
+    aside = Aside(ScriptedCore())
+    over = threading.Event()
+    slept = 0
+
+    async def sleep() -> None:
+        nonlocal slept
+        for _ in range(5):
+            await trio.sleep(0.002)
+            slept += 1
+        over.set()
+
+    def beside() -> None:
+        for _ in range(100_000):
+            aside.say(Probe(to=ME))
+            if over.is_set():
+                break
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        await aside.run(beside)
+        assert slept == 5
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("turn_s", "between"), [(0.0, set()), (1.5 * LONG_TURN_S, {1, 2})])
+async def test_in_real_time_an_error_of_the_machine_ends_the_driver_and_not_trio() -> None:
+    def fails(input: Input) -> tuple[Effect, ...]:
+        raise ZeroDivisionError("of the machine")
+
+    aside = Aside(ScriptedCore(fails))
+
+    def beside() -> None:
+        aside.say(Probe(to=ME))
+        over.wait(10)
+
+    over = threading.Event()
+    with pytest.raises(ExceptionGroup) as raised:
+        await aside.run(beside)
+    over.set()
+    assert raised.value.split(ZeroDivisionError)[1] is None
+    await trio.sleep(0.001)
+
+
+async def test_where_trio_does_not_wait_by_epoll_a_task_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Interlude, "is_possible", staticmethod(lambda: False))
+    aside = Aside(ScriptedCore())
+    await aside.run(lambda: aside.say(Probe(to=ME)) or aside.wait_for(1))  # type: ignore[func-returns-value]
+    assert aside.core.kinds() == [PacketHeard]
+
+
+async def test_trio_waits_by_epoll_here() -> None:
+    assert Interlude.is_possible()
+
+
+class Eager(MemoryTransport):
+    """Gives what is there without letting others run."""
+
+    async def receive(self) -> bytes:
+        assert self._inbox is not None
+        try:
+            return self._inbox.receive_nowait()
+        except trio.WouldBlock:
+            return await super().receive()
+
+
+@pytest.mark.parametrize(("turn_s", "between"), [(0.0, {4}), (1.5 * LONG_TURN_S, {1, 2, 3, 4})])
 async def test_after_a_long_turn_others_have_theirs_before_the_next_datagram(
     turn_s: float, between: set[int], autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -181,18 +324,16 @@ async def test_after_a_long_turn_others_have_theirs_before_the_next_datagram(
         autojump_clock.jump(turn_s)
         return ()
 
-    core, network, peer = ScriptedCore(last), MemoryNetwork(), link_of(PEER)
-    async with ReadableMemoryTransport(network, ME) as transport, trio.open_nursery() as nursery:
-        driver = reading(core, transport)
-        nursery.start_soon(driver.run)
-        await trio.testing.wait_all_tasks_blocked()
-        for _ in range(3):
+    core, peer = ScriptedCore(last), link_of(PEER)
+    rig = Rig(core)
+    rig.network.transport = lambda name: Eager(rig.network, name)  # type: ignore[method-assign]
+    async with rig.running():
+        for _ in range(DATAGRAMS_AT_ONCE + 1):
             (datagram,) = peer.pack([Probe(to=ME)])
-            network.deliver(PEER, datagram)
+            rig.network.deliver(PEER, datagram)
         with seen_between_steps(lambda: len(core.inputs)) as seen:
             await trio.testing.wait_all_tasks_blocked()
-        assert seen - {0} == {3} | between
-        nursery.cancel_scope.cancel()
+        assert seen - {0} == {DATAGRAMS_AT_ONCE + 1} | between
 
 
 async def test_every_path_on_which_a_copy_arrives_counts_and_the_machine_hears_one(

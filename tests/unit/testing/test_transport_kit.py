@@ -105,21 +105,24 @@ class NeverCloses(Fake):
 
 
 class GivesTheLastFirst(ReadableMemoryTransport):
+    def __init__(self, network: MemoryNetwork, name: NodeName) -> None:
+        super().__init__(network, name)
+        self._waiting: list[bytes] = []
+
     def receive_nowait(self) -> bytes | None:
-        found = list(iter(super().receive_nowait, None))
-        self._arrived.extend(found[:-1])
-        return found[-1] if found else None
+        self._waiting += iter(super().receive_nowait, None)
+        return self._waiting.pop() if self._waiting else None
 
 
 class GivesTwice(ReadableMemoryTransport):
-    _given = False
+    _given: bytes | None = None
 
     def receive_nowait(self) -> bytes | None:
-        payload = super().receive_nowait()
-        if payload is not None and not self._given:
-            self._given = True
-            self._arrived.append(payload)
-        return payload
+        if self._given is not None:
+            again, self._given = self._given, None
+            return again
+        self._given = super().receive_nowait()
+        return self._given
 
 
 def opening(kind: Callable[[MemoryNetwork, NodeName], MemoryTransport]) -> Callable[[NodeName], MemoryTransport]:
