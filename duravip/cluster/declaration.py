@@ -3,6 +3,9 @@ the agreed state has it.
 
 Level-triggered: a report is the difference between what this node is and what the agreed state says of it. Nothing
 is queued, so nothing can be lost or come twice: after a new view the difference is simply computed again.
+
+Whoever has promised the next view says nothing more in this one: what it told the next view that it holds must stay
+true until that begins, and a member that is not in it would take what it heard to be released.
 """
 
 from __future__ import annotations
@@ -80,15 +83,18 @@ class Declaration:
             missing=self._mandate.missing(now),
         )
 
-    def report(self, agreed: AgreedState, *, may_take: bool, now: float) -> Report | None:
-        """What the agreed state does not know yet; None when it knows everything. `may_take`: the view may be acted
-        upon."""
+    def report(self, agreed: AgreedState, *, is_bound: bool, now: float) -> Report | None:
+        """What the agreed state does not know yet; None when it knows everything, and when this node is bound to
+        another view."""
+        if is_bound:
+            self._basis = None
+            self._settle()
+            return None
         standing, switching = self._standing, self._switching
         blocked = standing.blocked(self._tenure.refused(), now)
         basis = (
             agreed.basis(),
             self._tenure.holdings.revision,
-            may_take,
             blocked,
             standing.drained,
             standing.leaving,
@@ -100,7 +106,7 @@ class Declaration:
         )
         if basis != self._basis:
             self._basis = basis
-            self._compose(agreed, self._status(agreed, blocked), may_take=may_take)
+            self._compose(agreed, self._status(agreed, blocked))
         return self._report
 
     @property
@@ -132,9 +138,9 @@ class Declaration:
         has = tuple(digest for digest in sorted(named) if self._library.has(digest))
         return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
 
-    def _compose(self, agreed: AgreedState, status: MemberStatus, *, may_take: bool) -> None:
+    def _compose(self, agreed: AgreedState, status: MemberStatus) -> None:
         """Released is every address that this node has claimed by the agreed state and does not hold, unless it is
-        about to take it: assigned to it, under a view that it may act upon."""
+        about to take it: assigned to it."""
         me, holdings = self._me.name, self._tenure.holdings
         released = []
         newest = 0
@@ -142,7 +148,7 @@ class Declaration:
             number = claims.get(me)
             if number is None or address in holdings:
                 continue
-            if not may_take or agreed.owner(address) != me:
+            if agreed.owner(address) != me:
                 released.append(address)
                 newest = max(newest, number)
         if not released and status == agreed.status[me]:

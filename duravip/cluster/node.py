@@ -392,7 +392,7 @@ class Node(Inspection):
         parts, agreed = self._parts, self._parts.succession.agreed
         if agreed is None:
             return None
-        return parts.declaration.report(agreed, may_take=parts.agreement.may_take(), now=self._last)
+        return parts.declaration.report(agreed, is_bound=not parts.agreement.may_take(), now=self._last)
 
     def _tell(self, now: float) -> None:
         parts, term = self._parts, self._parts.succession.term
