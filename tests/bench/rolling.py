@@ -4,8 +4,8 @@ one node after the other.
     python -m tests.bench.rolling [--vips 200] [--runs 4] [--format text|json]
 
 Three real daemons on hosts of their own with default settings, save that views mature after one second, and a client
-that asks half of the addresses for an echo, the other half in the next run, all of them in one round, a round every
-5 ms: to ask all would take a whole core. Everything is done twice: once for the time without an answer; and once, with
+that asks a quarter of the addresses for an echo, in each run another, all of them in one round, a round every
+2 ms: to ask all would take a whole core. Everything is done twice: once for the time without an answer; and once, with
 the client too, while the kernels are looked at for an address on two hosts, which takes most of a core as well.
 
     drain     `duravip drain` of the node that all addresses prefer, then `undrain`: they come back
@@ -42,8 +42,8 @@ from duravip.testing.watch import Watch
 
 NODES = ("node1", "node2", "node3")
 FIRST_VIP = IPv4Address("10.77.4.0")
-ROUND_S = 0.005
-SHARES = 2
+ROUND_S = 0.002
+SHARES = 4
 TARGET_MS = 20.0
 SETTLE_LIMIT_S = 60.0
 QUIET_S = 1.5  # longer than a Linux client clings to a neighbour that it has just learnt
