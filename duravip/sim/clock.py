@@ -25,6 +25,8 @@ class Clock:
         self._queue: list[tuple[float, int, Action]] = []
         self._planned = 0
         self._hash = hashlib.blake2b(digest_size=16)
+        self._stamped_at = self.now
+        self._stamp = repr(self.now).encode()
 
     def random(self, purpose: str) -> random.Random:
         """A source of chance of its own, so that one part's use of it does not shift another's."""
@@ -55,7 +57,9 @@ class Clock:
 
     def note(self, what: bytes) -> None:
         """Makes `what`, and the time, part of the digest."""
-        self._hash.update(repr(self.now).encode() + what)
+        if self.now != self._stamped_at:
+            self._stamped_at, self._stamp = self.now, repr(self.now).encode()
+        self._hash.update(self._stamp + what)
 
     def digest(self) -> str:
         return self._hash.hexdigest()

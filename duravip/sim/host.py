@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Protocol, assert_never
 
 from duravip.cluster.addresses import AddressSet
@@ -58,16 +58,17 @@ from duravip.cluster.inputs import (
     TableLoaded,
     Ticked,
 )
-from duravip.cluster.messages import Blocked, Charter, Round
+from duravip.cluster.messages import AnyMessage, Blocked, Charter, Round
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, TableDigest, View
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
-from duravip.wire.link import Link, read_frame
+from duravip.wire.dropped import Dropped
+from duravip.wire.link import Link, Piece, read_frame
 from duravip.wire.received import Received
-from duravip.wire.seal import Unsealer
+from duravip.wire.seal import Opened, Unsealer
 
 CLUSTER_GROUP = "simulated"
 KEY = bytes(range(32))
@@ -83,6 +84,7 @@ LATENESS_S = 0.001  # of timers, at most, on a machine that is well
 RESTART_S = 3.0  # after an alarm, at most
 STRICT_DRIFT = 0.02  # what strict ownership is promised for
 CLOCK_DRIFT = 0.01  # rates differ by at most this
+TICK = Ticked()
 
 
 class SimulatedNode(Protocol):
@@ -114,11 +116,33 @@ class SimulatedNode(Protocol):
     def holding_state(self, address: Address) -> HoldState | None: ...
 
 
-# The same bytes come to several hosts, which all have the same key: they are opened and decoded once. What comes out
-# does not change; whether it is new to a host is for its own link to say.
-_unseal = lru_cache(REMEMBERED_DATAGRAMS)(Unsealer(cluster_group=CLUSTER_GROUP, keys=(KEY,)).unseal)
-_read_frame = lru_cache(REMEMBERED_DATAGRAMS)(read_frame)
+class _Openings:
+    """The same bytes come to several hosts, which all have the same key: they are opened and decoded once. What comes
+    out does not change; whether it is new to a host is for its own link to say."""
 
+    def __init__(self) -> None:
+        self._unsealer = Unsealer(cluster_group=CLUSTER_GROUP, keys=(KEY,))
+        self._opened: dict[bytes, Opened | Dropped] = {}
+        self._read: dict[bytes, tuple[AnyMessage, ...] | Piece | Dropped] = {}
+
+    def unseal(self, datagram: bytes) -> Opened | Dropped:
+        found = self._opened.get(datagram)
+        if found is None:
+            found = self._opened[datagram] = self._unsealer.unseal(datagram)
+            if len(self._opened) > REMEMBERED_DATAGRAMS:
+                del self._opened[next(iter(self._opened))]
+        return found
+
+    def read_frame(self, frame: bytes) -> tuple[AnyMessage, ...] | Piece | Dropped:
+        found = self._read.get(frame)
+        if found is None:
+            found = self._read[frame] = read_frame(frame)
+            if len(self._read) > REMEMBERED_DATAGRAMS:
+                del self._read[next(iter(self._read))]
+        return found
+
+
+_openings = _Openings()
 MakeNode = Callable[[Parameters, Table, float], SimulatedNode]
 
 
@@ -408,8 +432,8 @@ class Host:
                 cluster_group=CLUSTER_GROUP,
                 keys=(KEY,),
                 mtu_bytes=MTU_BYTES,
-                unseal=_unseal,
-                read_frame=_read_frame,
+                unseal=_openings.unseal,
+                read_frame=_openings.read_frame,
             ),
             Customer(lambda answer: self._answered(process, answer), self._stop),
             self.table,
@@ -456,7 +480,7 @@ class Host:
     def _tick_if_due(self) -> None:
         process, now = self.process, self._time.now()
         if process is not None and now >= process.deadline and not process.frozen:
-            self._turn(process, Ticked(), now)
+            self._turn(process, TICK, now)
 
     def _feed(self, process: Process, given: Input) -> None:
         self._tick_if_due()

@@ -84,4 +84,5 @@ def _could_serve(host: Host, address: Address) -> bool:
 
 
 def _is_broken(host: Host, address: Address) -> bool:
-    return host.node is not None and Flag.BROKEN in host.node.landscape.flags.get(address, ())
+    node = host.node
+    return node is not None and Flag.BROKEN in node.landscape.flags.get(address, ())

@@ -39,19 +39,33 @@ def run_schedule(
     """Never raises for what goes wrong in the cluster: that is a violation. `setup` None: one that follows from the
     seed, with this `ownership`. `only`: the numbers of the troubles that happen. `bug` names one of `sim.bugs`."""
     with planted(bug), _collected_later():
-        referee = Tracer() if trace else Referee()
-        world = World(seed, observer=referee, make_node=make_node)
-        if setup is None:
-            setup = random_setup(world.clock.random("setup"), ownership=ownership)
-        schedule = Schedule(world, setup, kinds=kinds, only=only)
-        referee.watch(world, setup)
-        schedule.plant(referee.happened, referee.outages.changed)
-        world.clock.run_until(schedule.end_at_s)
-        for _ in range(BALANCE_ROUNDS):
-            if world.clock.now - referee.balanced_at > QUIET_S + setup.balance_s:
-                break
-            world.clock.run_until(world.clock.now + setup.balance_s)
-        referee.judge_rest(quiet_since_s=world.clock.now - QUIET_S)
+        return _run(seed, setup=setup, ownership=ownership, kinds=kinds, only=only, trace=trace, make_node=make_node)
+
+
+def _run(
+    seed: int,
+    *,
+    setup: Setup | None,
+    ownership: str,
+    kinds: Collection[str],
+    only: frozenset[int] | None,
+    trace: bool,
+    make_node: MakeNode,
+) -> Outcome:
+    """When this returns nothing refers to its world any more."""
+    referee = Tracer() if trace else Referee()
+    world = World(seed, observer=referee, make_node=make_node)
+    if setup is None:
+        setup = random_setup(world.clock.random("setup"), ownership=ownership)
+    schedule = Schedule(world, setup, kinds=kinds, only=only)
+    referee.watch(world, setup)
+    schedule.plant(referee.happened, referee.outages.changed)
+    world.clock.run_until(schedule.end_at_s)
+    for _ in range(BALANCE_ROUNDS):
+        if world.clock.now - referee.balanced_at > QUIET_S + setup.balance_s:
+            break
+        world.clock.run_until(world.clock.now + setup.balance_s)
+    referee.judge_rest(quiet_since_s=world.clock.now - QUIET_S)
     return Outcome(
         seed=seed,
         violations=tuple(referee.violations),
@@ -72,7 +86,8 @@ def run_schedule(
 
 @contextmanager
 def _collected_later() -> Iterator[None]:
-    """A schedule makes much and throws little away in cycles: they can wait for its end."""
+    """A schedule makes much and throws little away in cycles: they can wait for its end. Once nothing refers to its
+    world the youngest generation is all that the collector has to look at."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

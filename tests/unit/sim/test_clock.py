@@ -43,6 +43,17 @@ def test_the_digest_depends_on_what_and_when() -> None:
     assert len(digests) == 3
 
 
+def test_each_part_of_the_digest_has_its_own_time() -> None:
+    digests = set()
+    for first, second in ((1.0, 1.0), (1.0, 2.0), (2.0, 2.0)):
+        clock = Clock(1)
+        for at in (first, second):
+            clock.run_until(at)
+            clock.note(b"x")
+        digests.add(clock.digest())
+    assert len(digests) == 3
+
+
 def test_a_suspended_machines_clock_and_timers_stand_still() -> None:
     clock = Clock(1)
     machine = MachineClock(clock, offset=100.0, rate=1.01)
