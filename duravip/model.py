@@ -149,7 +149,7 @@ def make_table(vips: Iterable[VipEntry], settings: Settings = DEFAULT_SETTINGS) 
     return Table(vips=ordered, settings=settings)
 
 
-class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True):
+class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True, cache_hash=True):
     """One life of a node's daemon. `counter` grows with every start; `nonce` is 64 random bits."""
 
     counter: Count
@@ -170,7 +170,7 @@ class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
         return f"{self.epoch}@{self.coordinator}#{self.incarnation.counter}"
 
 
-class Member(msgspec.Struct, frozen=True, order=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, order=True, array_like=True, cache_hash=True):
     """A node in one life: what views are made of."""
 
     name: Name

@@ -116,13 +116,12 @@ class Agreement:
         return epoch <= (self.promised + EPOCH_LEAP if self.view is not None else MAX_COUNT - 2 * EPOCH_LEAP)
 
     def deadline(self, now: float) -> float:
-        proposal = self.proposal
-        return min(
-            self.propose_at if self.phase is Phase.GATHERING else math.inf,
-            min(proposal.resend_at, proposal.expires_at) if proposal is not None else math.inf,
-            self._install_resend_at if self._unconfirmed else math.inf,
-            self.penalties.deadline(now),
-        )
+        proposal, earliest = self.proposal, self.penalties.deadline(now)
+        if self.phase is Phase.GATHERING:
+            earliest = min(earliest, self.propose_at)
+        if proposal is not None:
+            earliest = min(earliest, min(proposal.resend_at, proposal.expires_at))
+        return min(earliest, self._install_resend_at) if self._unconfirmed else earliest
 
     def excuse(self, gap_s: float) -> None:
         """This node itself was late: answers that came meanwhile are still unread."""

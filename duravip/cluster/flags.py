@@ -62,11 +62,11 @@ class _Shared:
     nodes: tuple[NodeName, ...]
 
 
-def survey(tables: Mapping[NodeName, Table]) -> Landscape:
-    """`tables`: for each online member whose table is in force, that table."""
+def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest] | None = None) -> Landscape:
+    """`tables`: for each online member whose table is in force, that table. `digests`: theirs, if they are known."""
     if tables and _alike(list({id(table): table for table in tables.values()}.values())):
         return _survey_alike(tables)
-    distinct = _distinct(tables)
+    distinct = _distinct(tables, digests if digests is not None else _digests(tables))
     members, lines = _line_up(distinct)
     universe = tuple(members)
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
@@ -181,15 +181,18 @@ _Line = tuple[tuple[_Shared, VipEntry], ...]
 """The distinct tables that contain an address, each with its entry, by the smallest name of their nodes."""
 
 
-def _distinct(tables: Mapping[NodeName, Table]) -> tuple[_Shared, ...]:
-    digests: dict[int, TableDigest] = {}
+def _digests(tables: Mapping[NodeName, Table]) -> dict[NodeName, TableDigest]:
+    of_table = {id(table): table for table in tables.values()}
+    found = {number: table.digest() for number, table in of_table.items()}
+    return {node: found[id(table)] for node, table in tables.items()}
+
+
+def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> tuple[_Shared, ...]:
     nodes: dict[TableDigest, list[NodeName]] = {}
     contents: dict[TableDigest, Table] = {}
     for node in sorted(tables):
-        table = tables[node]
-        digest = digests.get(id(table)) or digests.setdefault(id(table), table.digest())
-        nodes.setdefault(digest, []).append(node)
-        contents.setdefault(digest, table)
+        nodes.setdefault(digests[node], []).append(node)
+        contents.setdefault(digests[node], tables[node])
     return tuple(
         _Shared({entry.address: entry for entry in contents[digest].vips}, tuple(names))
         for digest, names in nodes.items()

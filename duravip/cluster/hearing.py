@@ -138,22 +138,23 @@ class Hearing:
             return Change.NOTHING if parts.detector.revision == before else Change.EVERYTHING
         parts.agreement.saw_epoch(heartbeat.promised)
         parts.rivals.learn(sender.name, heartbeat.hardware)
-        term = parts.succession.term
-        if heartbeat.view is None or term is None or sender not in parts.agreement.members():
+        term, view = parts.succession.term, heartbeat.view
+        if view is None or term is None or sender not in parts.agreement.members():
             return Change.EVERYTHING
-        if heartbeat.view == term.view.id:
+        installed = term.view.id
+        if view == installed:
             parts.agreement.confirmed(sender)
-            if heartbeat.promised == term.view.id.epoch:
+            if heartbeat.promised == installed.epoch:
                 parts.mandate.echoed(sender.name, parts.detector.echoed_at(sender))
-            if sender.name == term.view.id.coordinator and heartbeat.number > term.agreed.number:
+            if sender.name == installed.coordinator and heartbeat.number > term.agreed.number:
                 self._out.messages += term.ask_again(now)
             if term.differs(heartbeat):
-                text = f"{sender.name} has another state for number {term.agreed.number} of {term.view.id}"
+                text = f"{sender.name} has another state for number {term.agreed.number} of {installed}"
                 self._out.publish(events.Disagreement(address=None, text=text))
             known = parts.detector.revision == before and peer.alive
             return Change.NOTHING if known else Change.EVERYTHING
         if (
-            heartbeat.view > term.view.id
+            view > installed
             and not lists_us(peer)
             and not parts.standing.suspended
             and not parts.departure.has_begun  # they are right: it has said that it leaves

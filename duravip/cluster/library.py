@@ -18,13 +18,14 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import msgspec
 
 from duravip.cluster.addresses import is_canonical
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
-from duravip.model import NodeName, Table, TableDigest, digest_of
+from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
 MAX_VIPS = 200_000
@@ -94,10 +95,13 @@ class Library:
     """`wanted` changes with the heartbeats heard; `tick` says what to ask for. `revision` grows with every table that
     comes or goes."""
 
+    DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
+
     def __init__(self, own: Table, *, retry_s: float) -> None:
         self._retry_s = retry_s
         self._tables: dict[TableDigest, Table] = {}
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
+        self._addresses: dict[TableDigest, frozenset[Address]] = {}
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
@@ -122,14 +126,21 @@ class Library:
     def has(self, digest: TableDigest) -> bool:
         return digest in self._tables
 
+    def addresses(self, digest: TableDigest) -> frozenset[Address] | None:
+        """Of the table's VIPs; None when it is not here."""
+        found = self._addresses.get(digest)
+        if found is None and digest in self._tables:
+            found = self._addresses[digest] = frozenset(vip.address for vip in self._tables[digest].vips)
+        return found
+
     def survey(self, digests: Mapping[NodeName, TableDigest | None]) -> Landscape:
         """What follows from these members' tables, those that are here; remembered, since views change more often
         than tables."""
-        known = {name: digest for name, digest in digests.items() if digest in self._tables}
+        known = {name: digest for name, digest in digests.items() if digest is not None and digest in self._tables}
         key = tuple(known.items())
         found = next((landscape for surveyed, landscape in _surveyed if surveyed == key), None)
         if found is None:
-            found = survey({name: self._tables[digest] for name, digest in known.items() if digest is not None})
+            found = survey({name: self._tables[digest] for name, digest in known.items()}, known)
             _surveyed.appendleft((key, found))
         return found
 
@@ -159,6 +170,7 @@ class Library:
             del self._tables[gone]
             self.revision += 1
             self._packed.pop(gone, None)
+            self._addresses.pop(gone, None)
 
     def tick(self, now: float) -> list[TableWanted]:
         asked = []

@@ -80,7 +80,7 @@ class Lookout:
         self._leadership.watch(now)
         self._standing.shadow = cast(
             self._me,
-            self._library.require(self._switching.table),
+            self._switching.table,
             self._agreement.companions(),
             self._detector,
             self._leadership,

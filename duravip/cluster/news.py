@@ -91,12 +91,13 @@ class News:
     ) -> list[Publish]:
         """The assignment has said who owns these; news are those that had another owner before, in whatever view.
         `given`: the circumstances that it was made in."""
+        changed = [address for address in sorted(told) if told[address].owner != self._owners.get(address)]
+        if not changed:
+            return []
         news: list[events.Event] = []
         say, electorate = wording(agreed.landscape, given), Electorate(agreed.landscape, given)
-        for address in sorted(told):
+        for address in changed:
             before, owner = self._owners.get(address), told[address].owner
-            if before == owner:
-                continue
             reason = say(address, told[address])
             if before is not None and owner is not None and before not in electorate.eligible(address):
                 fate = self._fate(before, address, electorate)

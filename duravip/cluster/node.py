@@ -119,15 +119,12 @@ class Node(Inspection):
         """The same, beside this node's own heartbeat."""
         parts = self._parts
         term, coordinator = parts.succession.term, parts.succession.coordinator
-        earliest = min(
-            self._views_due_at,
-            parts.library.deadline(),
-            parts.tenure.deadline(),
-            parts.tenure.lease.deadline(),
-            parts.mandate.deadline(self._last),
-            parts.declaration.due_at,
-            parts.departure.deadline(self._last),
-        )
+        earliest = min(self._views_due_at, parts.library.deadline())  # of two: compiled, that is a comparison
+        earliest = min(earliest, parts.tenure.deadline())
+        earliest = min(earliest, parts.tenure.lease.deadline())
+        earliest = min(earliest, parts.mandate.deadline(self._last))
+        earliest = min(earliest, parts.declaration.due_at)
+        earliest = min(earliest, parts.departure.deadline(self._last))
         if coordinator is not None:
             return min(earliest, coordinator.deadline(self._last))
         return min(earliest, parts.wishes.deadline()) if term is not None else earliest
@@ -135,13 +132,10 @@ class Node(Inspection):
     def _look_ahead_at_views(self) -> float:
         """When peers, interfaces or strangers are to be looked at again, or the agreement has something to say."""
         parts, last = self._parts, self._last
-        return min(
-            parts.agreement.deadline(last),
-            parts.leadership.deadline(last),
-            parts.rivals.deadline(),
-            parts.lookout.interfaces.deadline(),
-            parts.standing.gateways.deadline(last),
-        )
+        earliest = min(parts.agreement.deadline(last), parts.leadership.deadline(last))
+        earliest = min(earliest, parts.rivals.deadline())
+        earliest = min(earliest, parts.lookout.interfaces.deadline())
+        return min(earliest, parts.standing.gateways.deadline(last))
 
     # --- one input -------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.detector import Detector, Peer
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
-from duravip.model import Address, Member, NodeName, Table
+from duravip.model import Address, Member, NodeName, TableDigest
 
 SHADOW_TIMEOUTS = 2.0
 
@@ -39,7 +39,7 @@ NO_SHADOW = Shadow(given_up=AddressSet(), avoided=AddressSet())
 
 def cast(
     me: Member,
-    own: Table,
+    own: TableDigest,
     companions: frozenset[Member],
     detector: Detector,
     leadership: Leadership,
@@ -47,11 +47,13 @@ def cast(
     timeout_s: float,
     now: float,
 ) -> Shadow:
-    """What the views that are heard leave to this node. `companions`: the other members of its own view. Of a view with
-    an unknown table, everything."""
+    """What the views that are heard leave to this node. `own`: its table. `companions`: the other members of its own
+    view. Of a view with an unknown table, everything."""
     foreign = detector.foreign()
     if not foreign:
         return NO_SHADOW
+    addresses = library.addresses(own)
+    assert addresses is not None, "a node's own table is never forgotten"
     given_up: set[Address] = set()
     avoided: set[Address] = set()
     for peer in foreign:
@@ -67,11 +69,11 @@ def cast(
             gives_way = now - peer.heard_since >= lasting
         elif _leads(peer, leadership.leader) and leadership.leader not in {me.name, *(m.name for m in companions)}:
             gives_way = now - peer.foreign_since >= lasting
-            avoided |= _shared(own, library.get(peer.heartbeat.table))
+            avoided |= _shared(addresses, library.addresses(peer.heartbeat.table))
         else:
             continue
         if gives_way:
-            given_up |= _shared(own, library.get(peer.heartbeat.table))
+            given_up |= _shared(addresses, library.addresses(peer.heartbeat.table))
     return Shadow(given_up=AddressSet(given_up), avoided=AddressSet(avoided)) if given_up or avoided else NO_SHADOW
 
 
@@ -80,6 +82,5 @@ def _leads(peer: Peer, leader: NodeName) -> bool:
     return peer.member.name == leader or any(entry.name == leader and entry.in_view for entry in peer.heartbeat.heard)
 
 
-def _shared(own: Table, other: Table | None) -> set[Address]:
-    addresses = {vip.address for vip in own.vips}
-    return addresses if other is None else addresses & {vip.address for vip in other.vips}
+def _shared(own: frozenset[Address], other: frozenset[Address] | None) -> frozenset[Address]:
+    return own if other is None else own & other

@@ -57,6 +57,11 @@ def evidence(landscape: Landscape, flag: Flag, address: Address = A) -> list[tup
 # --- membership
 
 
+def test_digests_that_are_known_already_change_nothing() -> None:
+    given = tables(a=[vip(A, names="x")], b=[vip(A, names="y")], c=[vip(A, names="x")], d=[vip(B)])
+    assert survey(given, {node: table.digest() for node, table in given.items()}) == survey(given)
+
+
 def test_an_empty_cluster_has_an_empty_landscape() -> None:
     found = survey({})
     assert (found.universe, dict(found.members), dict(found.flags)) == ((), {}, {})

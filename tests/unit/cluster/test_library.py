@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from duravip.cluster.library import WINDOW, Library, decode_table
+from duravip.cluster.library import MAX_UNUSED, WINDOW, Library, decode_table
 from duravip.cluster.messages import TableChunk
 from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, make_table
 
@@ -43,6 +43,18 @@ def test_a_table_arrives_whole_over_a_lossy_link_and_goes_on_where_it_stopped() 
     assert not receiver.complete()
     transfer(sender, receiver, lose={2, 5, 30, 31})
     assert receiver.get(sender.own) == big
+
+
+def test_the_addresses_of_a_table_come_and_go_with_it() -> None:
+    library, known = Library(table(1), retry_s=1.0), table(3)
+    assert library.addresses(known.digest()) is None
+    digest = library.add(known)
+    assert library.addresses(digest) == {vip.address for vip in known.vips}
+    for salt in range(MAX_UNUSED):
+        library.add(table(1, str(salt)))
+    library.want([], [])
+    assert not library.has(digest)
+    assert library.addresses(digest) is None
 
 
 def test_no_more_than_a_window_is_asked_for_at_once() -> None:
