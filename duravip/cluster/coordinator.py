@@ -13,7 +13,8 @@ Theory of operation
 
     A release is told, and whoever waits for it acts, before anybody thinks of what comes next: the election waits for
     the next turn. So a hand-over lasts as long as its own few addresses take. An election that changes many VIPs is
-    worked out in one turn and numbered in the next.
+    worked out in one turn and numbered in the next. Among many, whatever follows from an assignment, or from a table
+    that comes into force, is for the next turn too.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to h
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 PAUSE_S = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
 OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
+MANY_ADDRESSES = 400  # an election among so many, or another survey of them, is work for a turn of its own
 ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
 
 
@@ -88,6 +90,7 @@ class Coordinator:
         self._round_since = now
         self._elected_at = -1
         self._released = False  # something was, in this turn
+        self._is_heavy = False  # what was numbered last in this turn: it concerns each of many addresses
         self._postponed = False  # the election, to the next one
         self._is_worked_out = False  # the election, in this turn: what follows from so much is for the next one
         self._rested_at = now  # when there may be another hand-over
@@ -159,8 +162,8 @@ class Coordinator:
             if isinstance(wish, SwitchAsked):
                 self._round_since = now
             return wish
-        self._postponed = self._released and not self._postponed
-        self._released = False
+        self._postponed = (self._released or self._is_heavy) and not self._postponed
+        self._released = self._is_heavy = False
         if self._postponed:
             return None
         basis = self._agreed.basis()
@@ -186,6 +189,8 @@ class Coordinator:
             and len(self._agreed.charter.rolls) < 2
         )
         self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
+        is_heavy = isinstance(body, Assigned | TableChosen | Switched)
+        self._is_heavy = is_heavy and len(self._agreed.landscape.universe) >= MANY_ADDRESSES
         return body
 
     def deadline(self, now: float) -> float:

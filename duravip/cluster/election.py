@@ -42,18 +42,24 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     unheld: list[Address] = []
     may_fail_back = electorate.may_fail_back()
     handovers = max(HANDOVERS_AT_ONCE, len(landscape.universe) // 32) if not given.moving else 0
-    flags, pins = landscape.flags, given.pins
+    flags, follows, pins, held, no_majority = (
+        landscape.flags,
+        landscape.follows,
+        given.pins,
+        given.holders,
+        given.no_majority,
+    )
     say = _Decisions()
     for address in landscape.universe:
         if address in flags and Flag.BROKEN in flags[address]:
             decided[address] = say(None, Reason.BROKEN)
             continue
-        if given.no_majority:
+        if no_majority:
             decided[address] = say(None, Reason.NO_MAJORITY)
             continue
-        if address in landscape.follows:
+        if address in follows:
             continue
-        eligible = electorate.eligible(address)
+        eligible, preferred = electorate.choice(address)
         if not eligible:
             decided[address] = say(None, Reason.NOBODY_ELIGIBLE)
             continue
@@ -61,14 +67,13 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         if pin is not None and pin in eligible:
             decided[address] = say(pin, Reason.PINNED)
             continue
-        held_by = given.holders.get(address)
-        holders = [node for node in held_by if node in eligible] if held_by else []
+        held_by = held.get(address, ())
+        holders = [node for node in held_by if node in eligible]
         if held_by and not holders and electorate.yields(address, held_by[0]):
             if not handovers:
                 decided[address] = say(held_by[0], Reason.HOLDER)
                 continue
             handovers -= 1
-        preferred = electorate.preferred(address)
         if preferred is not None:
             if not holders or preferred in holders:
                 decided[address] = say(preferred, Reason.PREFERRED)
@@ -90,7 +95,9 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
             owned[address] = owner
         for address, owner in place(electorate, [a for a in unheld if a not in decided], owned).items():
             decided[address] = say(owner, Reason.LEAST_LOADED)
-    for address in landscape.follows:
+    if not unheld and not follows:
+        return decided  # in the order already
+    for address in follows:
         if address not in decided:
             decided[address] = follow(electorate, address, decided)
     return {address: decided[address] for address in landscape.universe}
@@ -129,12 +136,17 @@ class _Decisions:
 
     def __init__(self) -> None:
         self._made: dict[tuple[NodeName | None, Reason], Decision] = {}
+        self._last: tuple[NodeName | None, Reason, Decision] = (None, Reason.BROKEN, Decision(None, Reason.BROKEN))
 
     def __call__(self, owner: NodeName | None, reason: Reason) -> Decision:
+        last_owner, last_reason, last = self._last
+        if owner == last_owner and reason is last_reason:
+            return last
         key = owner, reason
         found = self._made.get(key)
         if found is None:
             found = self._made[key] = Decision(owner, reason)
+        self._last = owner, reason, found
         return found
 
 

@@ -74,6 +74,7 @@ class Electorate:
         self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
         self._remarkable = self._claimed.union(*(candidate.blocked.addresses for candidate in given.candidates))
         self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
+        self._last: tuple[object, object, tuple[NodeName, ...], NodeName | None] = (None, None, (), None)
 
     def eligible(self, address: Address) -> tuple[NodeName, ...]:
         """Sorted by name."""
@@ -87,6 +88,18 @@ class Electorate:
             if address in candidate.blocked.addresses:
                 found = tuple(node for node in found if node != candidate.name)
         return found
+
+    def choice(self, address: Address) -> tuple[tuple[NodeName, ...], NodeName | None]:
+        """Who is `eligible`, and who is `preferred`. Addresses with the same virtual members and preferences mostly
+        follow each other: of those it is found out once."""
+        members, ranking = self.landscape.members.get(address), self.landscape.preferences.get(address)
+        last_members, last_ranking, eligible, preferred = self._last
+        if members is last_members and ranking == last_ranking and address not in self._remarkable:
+            return eligible, preferred
+        eligible, preferred = self.eligible(address), self.preferred(address)
+        if members is not None and address not in self._remarkable:
+            self._last = members, ranking, eligible, preferred
+        return eligible, preferred
 
     def is_unremarkable(self, address: Address) -> bool:
         """Whether all that can be said of who may have it can be said of any VIP with the same virtual members."""

@@ -7,7 +7,8 @@ Nothing here depends on maturity, drain or eligibility: flags are about configur
 Theory of operation: `survey` reads each distinct table once (nodes with the same file share one), lines up
 the entries for each address and compares them. Only an address with two or more different entries can be
 flagged, except for a Binding name that different members bind to different addresses, which is looked for by
-name. Members that all share one table have no differences, so none are looked for.
+name, if some table says something else about an address that has it. Members that all share one table have no
+differences, so none are looked for.
 
 Source: founding document, domain.md sections 4 and 5.
 """
@@ -75,9 +76,25 @@ def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDig
     weights: dict[Address, float] = {}
     apart: dict[Address, str] = {}
     together: dict[Address, str] = {}
+    uneven: list[Address] = []  # not every table says the same about these
     for address in universe:
         line = lines[address]
         first = line[0][1]
+        is_even = _is_even(line)
+        if not is_even or len(line) < len(distinct):
+            uneven.append(address)
+        if is_even:
+            if first.preference is not None and (online := _online(first, members[address])):
+                preferences[address] = tuple(dict.fromkeys(online))
+            if first.follow is not None:
+                direct[address] = Address(first.follow.value)
+            if first.anti_affinity:
+                apart[address] = first.anti_affinity
+            if first.together:
+                together[address] = first.together
+            if first.weight != 1.0:
+                weights[address] = first.weight
+            continue
         if all(entry.preference is None for _, entry in line):
             rankings: list[tuple[NodeName, ...]] = []
         else:
@@ -95,9 +112,9 @@ def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDig
         weight = max(entry.weight for _, entry in line)
         if weight != 1.0:
             weights[address] = weight
-        if len(line) > 1 and (unsafe := _unsafe_evidence(line)):
+        if unsafe := _unsafe_evidence(line):
             found.setdefault(address, {})[Flag.UNSAFE] = unsafe
-    for address, broken in _broken(universe, lines, distinct).items():
+    for address, broken in _broken(uneven, lines, distinct).items():
         found.setdefault(address, {})[Flag.BROKEN] = broken
     follows = _resolve(direct)
     joined = {address: word for address, word in together.items() if address not in follows}
@@ -125,6 +142,16 @@ def _alike(tables: Sequence[Table]) -> bool:
     first, *others = tables
     meanings = [_meaning(entry) for entry in first.vips] if others else []
     return all(all(map(operator.eq, map(_meaning, other.vips), meanings)) for other in others)
+
+
+def _is_even(line: _Line) -> bool:
+    """Whether the tables that contain an address say the same about it."""
+    first = line[0][1]
+    others = [entry for _, entry in line[1:] if entry is not first]
+    if not others:
+        return True
+    meaning = _meaning(first)
+    return all(_meaning(entry) == meaning for entry in others)
 
 
 def _meaning(entry: VipEntry) -> tuple[object, ...]:
@@ -285,12 +312,13 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
 
 
 def _broken(
-    universe: tuple[Address, ...], lines: Mapping[Address, _Line], distinct: tuple[_Shared, ...]
+    uneven: Sequence[Address], lines: Mapping[Address, _Line], distinct: tuple[_Shared, ...]
 ) -> dict[Address, tuple[Evidence, ...]]:
     """Addresses whose Binding names do not match, with the evidence."""
-    scattered = _scattered_names(distinct)
+    suspects = {name for address in uneven for _, entry in lines[address] for name in entry.binding_names()}
+    scattered = _scattered_names(suspects, distinct)
     found: dict[Address, tuple[Evidence, ...]] = {}
-    for address in universe:
+    for address in lines if scattered else uneven:
         line = lines[address]
         guilty = (
             {name for _, entry in line for name in entry.binding_names() if name in scattered} if scattered else set()
@@ -326,15 +354,20 @@ def _names_differ(line: _Line) -> bool:
     return False
 
 
-def _scattered_names(distinct: tuple[_Shared, ...]) -> dict[str, list[tuple[NodeName, Use, Address]]]:
+def _scattered_names(
+    suspects: Collection[str], distinct: tuple[_Shared, ...]
+) -> dict[str, list[tuple[NodeName, Use, Address]]]:
     """Binding names that two members bind to different sets of DuraVIPs: every place, by node, then
-    address."""
-    if len(distinct) == 1:
+    address. `suspects`: all those of addresses that not every table says the same about; what others name is the same
+    everywhere."""
+    if not suspects:
         return {}
     places: dict[str, dict[int, list[tuple[Use, Address]]]] = {}
     for position, shared in enumerate(distinct):
         for address, entry in shared.entries.items():
             for use in entry.bindings:
+                if use.value not in suspects:
+                    continue
                 places.setdefault(use.value, {}).setdefault(position, []).append((use, address))
     return {
         name: sorted(

@@ -21,6 +21,8 @@ from duravip.model import Address, VipEntry
 
 
 class HoldState(enum.Enum):
+    __hash__ = object.__hash__  # each is one object; Enum's own is in Python, and every move asks for it
+
     TAKING = "taking"
     HELD = "held"
     RELEASING = "releasing"

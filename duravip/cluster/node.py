@@ -14,8 +14,8 @@ Theory of operation
     followed from the last walk and everybody around is a well member of this node's view, or has been silent for long.
 
     A walk ends early where it would keep others from their turn: when an order follows from what was heard, since
-    clients wait for it, and when very much was decided. The rest is due at once, in a turn of its own; what is to be
-    given up is never put off.
+    clients wait for it, when a table has come that is probably long, and when very much was decided. The rest is due
+    at once, in a turn of its own; what is to be given up is never put off.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
@@ -154,10 +154,11 @@ class Node(Inspection):
                 if given.seconds > parts.timeout_s:
                     self._stall(given.seconds, now)
             case PacketHeard():
-                beat_at = parts.pulse.next_at
+                beat_at, tables = parts.pulse.next_at, parts.library.revision
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
-                if len(self._out.effects) >= ENOUGH_EFFECTS:
+                learned_much = parts.library.revision != tables and self._has_many()
+                if learned_much or len(self._out.effects) >= ENOUGH_EFFECTS:
                     self._put_off(now)
                     return self._out.empty()
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:

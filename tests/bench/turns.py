@@ -1,0 +1,182 @@
+"""How long the turns of a daemon's event loop are when very much happens at once.
+
+    python -m tests.bench.turns [--vips 1000] [--format text|json]
+
+Two real daemons on hosts of their own with default settings, save that views mature after one second. All VIPs are the
+first node's, which coordinates. One after the other, with what follows in the second after it:
+
+    boot            both start
+    takeover        the first is cut off: the turns of the second; that of the other, which comes back, are `rejoin`
+    rejoin          it comes back, and gets its VIPs back
+    drain, undrain  of the first
+    move            of every VIP to the second, and back: each asked as soon as the one before is answered
+    reload          a comment in the first's configuration moves every line, and one VIP is taken out; then the second's
+    stop            the first is told to stop: its turns as far as it was heard, and those of the second
+
+A turn is what follows from one input, up to the handing over of its effects; `duravip info` counts the long ones.
+
+Exit status 1 when one was longer than 5 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from duravip.errors import ControlError
+from duravip.testing.daemons import Daemons
+from duravip.testing.netns import Lan, why_not
+
+FIRST, SECOND = NODES = "node1", "node2"
+FIRST_VIP = IPv4Address("10.76.4.0")
+SETTLE_LIMIT_S = 60.0
+LIMIT_MS = 5
+AFTERWARDS_S = 1.5  # what follows from all being settled: the view matures, assignments are verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """`slow` turns of an event loop took LIMIT_MS or more; all took less than `under_ms`, a whole number."""
+
+    slow: int
+    under_ms: int
+
+    def __str__(self) -> str:
+        return f"turns under {self.under_ms} ms, {self.slow} slow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """`turns`: of each node that was there."""
+
+    name: str
+    turns: dict[str, Turns]
+    met: bool
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="How long turns are.", prog="tests.bench.turns")
+    options.add_argument("--vips", type=int, default=1000)
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
+    given = options.parse_args()
+    if refusal := why_not():
+        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    found: list[Situation] = []
+    with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
+        folder = given.keep_logs or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        for situation in measure(given.vips, folder):
+            found.append(situation)
+            if given.format == "text":
+                for node, turns in situation.turns.items():
+                    print(f"{situation.name:<9} {node}: {turns}", flush=True)
+    met = all(situation.met for situation in found)
+    if given.format == "json":
+        print(json.dumps([asdict(situation) for situation in found]))
+    else:
+        print(f"no turn of {LIMIT_MS} ms or longer: {'met' if met else 'MISSED'}")
+    sys.exit(not met)
+
+
+def measure(vips: int, folder: Path) -> Iterator[Situation]:
+    addresses = [str(FIRST_VIP + number) for number in range(vips)]
+    with (
+        Lan(NODES, prefix="dvturns", network="10.76.0.0/16") as lan,
+        Daemons(
+            lan, folder, NODES, dict.fromkeys(addresses, FIRST), settings={"view_mature_time": "1"}
+        ) as daemons,
+    ):
+        crowd = Crowd(daemons, addresses)
+        crowd.settle(FIRST)
+        yield crowd.situation("boot")
+        lan.silence(FIRST)
+        crowd.settle(SECOND, heard=SECOND)
+        yield crowd.situation("takeover", SECOND)
+        lan.heal()
+        crowd.settle(FIRST)
+        yield crowd.situation("rejoin")
+        daemons.ask(FIRST, "drain")
+        crowd.settle(SECOND)
+        yield crowd.situation("drain")
+        daemons.ask(FIRST, "undrain")
+        crowd.settle(FIRST)
+        yield crowd.situation("undrain")
+        for target in (SECOND, None):
+            for address in addresses:
+                daemons.ask(FIRST, "move", address=address, node=target)
+            crowd.settle(target or FIRST)
+            yield crowd.situation("move" if target else "move back")
+        for node in NODES:
+            file = daemons.config(node)
+            file.write_text("# another line\n" + file.read_text().replace(f"  bind_address = {addresses[-1]}\n", ""))
+            daemons.ask(node, "reload")
+            time.sleep(AFTERWARDS_S)
+        yield crowd.situation("reload")
+        daemons.signal(FIRST)
+        yield crowd.situation("stop", *NODES, last_of=FIRST)
+
+
+class Crowd:
+    """The daemons and their VIPs. Each `situation` is of the time since the one before."""
+
+    def __init__(self, daemons: Daemons, addresses: list[str]) -> None:
+        self._daemons = daemons
+        self._addresses = set(addresses)
+        self._before: dict[str, list[int]] = {}
+
+    def settle(self, owner: str, *, heard: str | None = None) -> None:
+        """Until the owner has all of them, as itself and the others (or only `heard`) say, and a moment longer."""
+        daemons, asked = self._daemons, NODES if heard is None else (heard,)
+
+        def settled() -> bool:
+            shown = {node: daemons.ask(node, "show") for node in asked}
+            return all(
+                answer["view"]["mature"]
+                and len(answer["view"]["members"]) == len(asked)
+                and all(vip["owner"] == owner and vip["held_here"] == (node == owner) for vip in answer["vips"])
+                for node, answer in shown.items()
+            )
+
+        daemons.wait_until(f"all VIPs on {owner}", settled, limit_s=SETTLE_LIMIT_S)
+        time.sleep(AFTERWARDS_S)
+
+    def situation(self, name: str, *nodes: str, last_of: str = "") -> Situation:
+        """`last_of`: this node is ending; what it said last counts."""
+        after: dict[str, list[int]] = {}
+        with contextlib.suppress(ControlError):
+            while last_of:
+                after[last_of] = turns_of(self._daemons, last_of)
+        if last_of:
+            time.sleep(AFTERWARDS_S)
+        for node in nodes or NODES:
+            if node != last_of:
+                after[node] = turns_of(self._daemons, node)
+        turns = {node: turns_between(self._before.get(node, []), after[node]) for node in sorted(after)}
+        self._before.update(after)
+        return Situation(name=name, turns=turns, met=not any(one.slow for one in turns.values()))
+
+
+def turns_of(daemons: Daemons, node: str) -> list[int]:
+    """How many turns of 1 to 2 ms there were since the start, of 2 to 3, and so on."""
+    counted: list[int] = daemons.ask(node, "info")["counters"]["long_turns"]
+    return counted
+
+
+def turns_between(before: list[int], after: list[int]) -> Turns:
+    """`before` empty: since the start."""
+    counts = [late - early for late, early in zip(after, before or [0] * len(after), strict=True)]
+    longest = max((number for number, count in enumerate(counts, 2) if count), default=1)
+    return Turns(slow=sum(counts[LIMIT_MS - 1 :]), under_ms=longest)
+
+
+if __name__ == "__main__":
+    main()
