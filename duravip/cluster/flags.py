@@ -204,7 +204,7 @@ def _only(words: Iterable[str]) -> str:
 
 # --- lining up ----------------------------------------------------------------------------------------------------
 
-_Line = tuple[tuple[_Shared, VipEntry], ...]
+_Line = Sequence[tuple[_Shared, VipEntry]]
 """The distinct tables that contain an address, each with its entry, by the smallest name of their nodes."""
 
 
@@ -226,20 +226,26 @@ def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, Table
     )
 
 
-def _line_up(distinct: Iterable[_Shared]) -> tuple[dict[Address, tuple[NodeName, ...]], dict[Address, _Line]]:
+def _line_up(
+    distinct: Sequence[_Shared],
+) -> tuple[dict[Address, tuple[NodeName, ...]], Mapping[Address, _Line]]:
     lines: dict[Address, list[tuple[_Shared, VipEntry]]] = {}
     for shared in distinct:
         for address, entry in shared.entries.items():
             lines.setdefault(address, []).append((shared, entry))
     seen: dict[tuple[int, ...], tuple[NodeName, ...]] = {}
     members: dict[Address, tuple[NodeName, ...]] = {}
+    everybody = tuple(sorted(node for shared in distinct for node in shared.nodes))
     for address in sorted(lines):
         line = lines[address]
-        key = tuple(id(shared) for shared, _ in line)
+        if len(line) == len(distinct):
+            members[address] = everybody
+            continue
+        key = tuple([id(shared) for shared, _ in line])
         if key not in seen:
             seen[key] = tuple(sorted(node for shared, _ in line for node in shared.nodes))
         members[address] = seen[key]
-    return members, {address: tuple(line) for address, line in lines.items()}
+    return members, lines
 
 
 def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
