@@ -35,6 +35,7 @@ from duravip.testing.netns import Lan, why_not
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 from tests.bench.outage import rss_mb
+from tests.bench.turns import LIMIT_MS, Turns, turns_between, turns_of
 
 OWNER, HEIR, PLAIN = "node1", "node2", "plain"
 FAILURE_TIMEOUT_S = 0.35
@@ -42,19 +43,7 @@ ALLOWANCE = 1.1
 FIRST_VIP = IPv4Address("10.76.4.0")
 SETTLE_LIMIT_S = 120.0
 TAKEOVER_LIMIT_S = 30.0
-TURN_LIMIT_MS = 5
 AFTERWARDS_S = 0.2  # what follows from the last address is of the takeover too
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turns:
-    """`slow` turns of an event loop took 5 ms or more; all took less than `under_ms`, a whole number."""
-
-    slow: int
-    under_ms: int
-
-    def __str__(self) -> str:
-        return f"turns under {self.under_ms} ms, {self.slow} slow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,21 +147,8 @@ def measure(vips: int, runs: int, fault: str, folder: Path, *, say: Callable[[st
         f"({1000 * FAILURE_TIMEOUT_S:g} + {ALLOWANCE:g} x {ip_batch:.1f}): "
         f"{'met' if takeover <= target else 'MISSED'}; {resident_mb:.1f} MB resident"
     )
-    say(f"no turn longer than {TURN_LIMIT_MS:g} ms: {'met' if are_short else 'MISSED'}")
+    say(f"no turn longer than {LIMIT_MS} ms: {'met' if are_short else 'MISSED'}")
     return result
-
-
-def turns_of(daemons: Daemons, node: str) -> list[int]:
-    """How many turns of 1 to 2 ms there were since the start, of 2 to 3, and so on."""
-    counted: list[int] = daemons.ask(node, "info")["counters"]["long_turns"]
-    return counted
-
-
-def turns_between(before: list[int], after: list[int]) -> Turns:
-    """`before` empty: since the start."""
-    counts = [late - early for late, early in zip(after, before or [0] * len(after), strict=True)]
-    longest = max((number for number, count in enumerate(counts, 2) if count), default=1)
-    return Turns(slow=sum(counts[TURN_LIMIT_MS - 1 :]), under_ms=longest)
 
 
 def time_ip_batch(lan: Lan, addresses: list[str], folder: Path) -> float:

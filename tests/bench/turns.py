@@ -6,12 +6,13 @@ Two real daemons on hosts of their own with default settings, save that views ma
 first node's, which coordinates. One after the other, with what follows in the second after it:
 
     boot            both start
-    takeover        the first is cut off: the turns of the second; that of the other, which comes back, are `rejoin`
-    rejoin          it comes back, and gets its VIPs back
+    takeover        the first is cut off; these are the turns of the second
+    rejoin          the first comes back, and gets its VIPs back; its turns since it was cut off
     drain, undrain  of the first
-    move            of every VIP to the second, and back: each asked as soon as the one before is answered
-    reload          a comment in the first's configuration moves every line, and one VIP is taken out; then the second's
-    stop            the first is told to stop: its turns as far as it was heard, and those of the second
+    move, back      of every VIP to the second, and wherever it belongs: each asked once the one before is answered
+    reload          one VIP is taken out of the first's configuration, and all others are on other lines; then the same
+                    with the second's
+    stop            the first is told to stop; its turns until it was heard last
 
 A turn is what follows from one input, up to the handing over of its effects; `duravip info` counts the long ones.
 
@@ -78,7 +79,7 @@ def main() -> None:
             found.append(situation)
             if given.format == "text":
                 for node, turns in situation.turns.items():
-                    print(f"{situation.name:<9} {node}: {turns}", flush=True)
+                    print(f"{situation.name:<8} {node}: {turns}", flush=True)
     met = all(situation.met for situation in found)
     if given.format == "json":
         print(json.dumps([asdict(situation) for situation in found]))
@@ -91,11 +92,9 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
     addresses = [str(FIRST_VIP + number) for number in range(vips)]
     with (
         Lan(NODES, prefix="dvturns", network="10.76.0.0/16") as lan,
-        Daemons(
-            lan, folder, NODES, dict.fromkeys(addresses, FIRST), settings={"view_mature_time": "1"}
-        ) as daemons,
+        Daemons(lan, folder, NODES, dict.fromkeys(addresses, FIRST), settings={"view_mature_time": "1"}) as daemons,
     ):
-        crowd = Crowd(daemons, addresses)
+        crowd = Crowd(daemons)
         crowd.settle(FIRST)
         yield crowd.situation("boot")
         lan.silence(FIRST)
@@ -114,10 +113,10 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
             for address in addresses:
                 daemons.ask(FIRST, "move", address=address, node=target)
             crowd.settle(target or FIRST)
-            yield crowd.situation("move" if target else "move back")
+            yield crowd.situation("move" if target else "back")
+        del daemons.vips[addresses[0]]  # all others begin on other lines, too
         for node in NODES:
-            file = daemons.config(node)
-            file.write_text("# another line\n" + file.read_text().replace(f"  bind_address = {addresses[-1]}\n", ""))
+            daemons.config(node).write_text(daemons.configuration(node))
             daemons.ask(node, "reload")
             time.sleep(AFTERWARDS_S)
         yield crowd.situation("reload")
@@ -128,9 +127,8 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
 class Crowd:
     """The daemons and their VIPs. Each `situation` is of the time since the one before."""
 
-    def __init__(self, daemons: Daemons, addresses: list[str]) -> None:
+    def __init__(self, daemons: Daemons) -> None:
         self._daemons = daemons
-        self._addresses = set(addresses)
         self._before: dict[str, list[int]] = {}
 
     def settle(self, owner: str, *, heard: str | None = None) -> None:
