@@ -11,7 +11,17 @@ import pytest
 from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
-from duravip.cluster.messages import Assigned, DrainAsked, Heartbeat, Leave, Numbered, Propose, Report
+from duravip.cluster.messages import (
+    Assigned,
+    DrainAsked,
+    Heartbeat,
+    Leave,
+    Numbered,
+    Propose,
+    Report,
+    TableChosen,
+    TableChunk,
+)
 from duravip.cluster.node import ENOUGH_EFFECTS, Node
 from duravip.cluster.tenure import TAKEN_AT_ONCE
 from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
@@ -611,3 +621,27 @@ def test_many_addresses_are_taken_over_in_several_turns_and_given_back() -> None
     situation.run(4.0)  # it comes back, and is given some
     assert sum(situation.holders(vip) == ["b"] for vip in many) > 10
     assert situation.diary.violations == []
+
+
+def test_a_long_table_that_comes_its_coming_into_force_and_the_election_are_turns_of_their_own() -> None:
+    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS)]
+    situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
+    turns: list[tuple[bool, list[type]]] = []  # of the coordinator: whether the table came in it, and what it numbered
+    judge = situation.diary.handled
+
+    def handled(host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        if host.name == "a":
+            comes = isinstance(given, PacketHeard) and any(isinstance(one, TableChunk) for one in given.messages)
+            said = [message for effect in effects if isinstance(effect, Send) for message in effect.messages]
+            turns.append((comes, [type(message.body) for message in said if isinstance(message, Numbered)]))
+        judge(host, given, effects)
+
+    situation.diary.handled = handled
+    situation["b"].reload(table(*(entry(vip) for vip in (*VIPS, *many[1:]))))
+    situation.run(4.0)
+    assert all(not numbered for comes, numbered in turns if comes)
+    heavy = [kind for _, numbered in turns for kind in numbered if kind in (TableChosen, Assigned)]
+    assert any(comes for comes, _ in turns)
+    assert TableChosen in heavy
+    assert all(sum(kind in (TableChosen, Assigned) for kind in numbered) <= 1 for _, numbered in turns)
+    situation.mend()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
-from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, Coordinator
+from duravip.cluster.coordinator import MANY_ADDRESSES, OVERDUE_S, PAUSE_S, Coordinator
 from duravip.cluster.deliberation import Question
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
@@ -384,6 +385,22 @@ def test_an_election_that_changes_many_is_worked_out_in_one_turn_and_numbered_in
     assigned = desk.coordinator.duty(1.0)
     assert isinstance(assigned, Assigned)
     assert sum(len(group.addresses) for group in assigned.groups) == 2
+
+
+@pytest.mark.parametrize(("count", "is_due_at_once"), [(MANY_ADDRESSES - 1, False), (MANY_ADDRESSES, True)])
+def test_among_many_addresses_what_follows_from_an_assignment_is_for_the_next_turn(
+    count: int, is_due_at_once: bool
+) -> None:
+    many = tuple(Address(f"10.{number // 250}.1.{number % 250 + 1}") for number in range(count))
+    table = make_table(map(entry, many))
+    desk = Desk(*(state(m, table=table, has=(table,), held=many if m == B else ()) for m in (A, B)), table=table)
+    assigned = desk.coordinator.duty(1.0)
+    assert isinstance(assigned, Assigned)
+    desk.agreed.apply(1, assigned)
+    assert desk.coordinator.duty(1.0) is None
+    assert (desk.coordinator.deadline(1.0) == 1.0) == is_due_at_once
+    assert desk.coordinator.duty(1.0) is None, "nothing follows"
+    assert desk.coordinator.deadline(1.0) > 1.0
 
 
 def test_an_election_that_was_worked_out_is_so_again_when_something_was_numbered_meanwhile() -> None:

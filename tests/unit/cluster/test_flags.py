@@ -329,6 +329,11 @@ def test_one_name_bound_to_different_vips_breaks_both() -> None:
     assert found.flags[A][Flag.BROKEN][1].text == "n2 binds the name x to 192.0.2.2"
 
 
+def test_what_all_say_the_same_about_is_broken_where_its_name_is_bound_elsewhere_too() -> None:
+    found = survey(tables(n1=[vip(A, names="x"), vip(B, names="x"), vip(C, names="y")], n2=[vip(A, names="x"), vip(C)]))
+    assert (flags_of(found, A), flags_of(found, B), flags_of(found, C)) == (["BROKEN"], ["BROKEN"], [])
+
+
 def test_swapped_names_break_both_addresses() -> None:
     found = survey(tables(n1=[vip(A, names="x"), vip(B, names="y")], n2=[vip(A, names="y"), vip(B, names="x")]))
     assert (flags_of(found, A), flags_of(found, B)) == (["BROKEN"], ["BROKEN"])
