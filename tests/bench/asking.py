@@ -2,7 +2,8 @@
 
     python -I -S asking.py INTERVAL_S ADDRESS...
 
-Says `ready`; ends when its standard input does; then prints a line `ADDRESS TIME TIME ...` for each (CLOCK_MONOTONIC).
+Says `ready`; ends when its standard input does; then prints a line `ADDRESS TIME TIME ...` for each (CLOCK_MONOTONIC),
+and `rounds TIME TIME ...`, when it began to ask.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def main() -> None:
     asking.setblocking(False)
     print("ready", flush=True)
     next_round = time.monotonic()
-    waiting = list(addresses)
+    rounds: list[float] = []
     while not select.select([sys.stdin], [], [], 0)[0]:
-        for address in waiting:
+        rounds.append(time.monotonic())
+        for address in addresses:
             try:
                 asking.sendto(request, (address, 0))
             except OSError:  # nobody has it just now, or the queue for its owner is full
@@ -52,8 +54,8 @@ def main() -> None:
             at = 4 * (data[0] & 15)
             if data[at] == _ECHO_REPLY and data[at + 4 : at + 6] == header[4:6] and source in answered:
                 answered[source].append(time.monotonic())
-    for address, times in answered.items():
-        print(address, *(f"{at:.6f}" for at in times))
+    for name, times in (*answered.items(), ("rounds", rounds)):
+        print(name, *(f"{at:.6f}" for at in times))
 
 
 if __name__ == "__main__":

@@ -51,12 +51,13 @@ _ASKING = Path(__file__).with_name("asking.py")
 
 
 class Asking:
-    """A context manager: the client asks from entering to leaving; `gaps_ms` is known then: the longest time without an
-    answer of each address."""
+    """A context manager: the client asks from entering to leaving; known then: `gaps_ms`, the longest time without an
+    answer of each address, less what the client itself stood still in it; and the longest of that, `stood_still_ms`."""
 
     def __init__(self, lan: Lan, addresses: list[str]) -> None:
         self._lan, self._addresses = lan, addresses
         self.gaps_ms: dict[str, float] = {}
+        self.stood_still_ms = 0.0
 
     def __enter__(self) -> Self:
         self._process = self._lan.popen(
@@ -74,17 +75,26 @@ class Asking:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         output, _ = self._process.communicate(timeout=60)
-        for line in output.decode().splitlines():
-            address, *times = line.split()
-            late = [float(at) for at in times][20:]  # after the first questions, which waited for neighbours
-            gaps = [(after - before) * 1000 for before, after in itertools.pairwise(late)]
-            self.gaps_ms[address] = max(gaps, default=float("inf"))
+        times = {name: list(map(float, at)) for name, *at in map(str.split, output.decode().splitlines())}
+        still = [(since, till) for since, till in itertools.pairwise(times.pop("rounds")) if till - since > 2 * ROUND_S]
+        self.stood_still_ms = max((1000 * (till - since) for since, till in still), default=0.0)
+        for address, answers in times.items():
+            late = answers[20:]  # after the first questions, which waited for neighbours
+            gaps = [after - before - lost_s(still, before, after) for before, after in itertools.pairwise(late)]
+            self.gaps_ms[address] = 1000 * max(gaps, default=float("inf"))
+
+
+def lost_s(still: list[tuple[float, float]], before: float, after: float) -> float:
+    """What rounds that did not come in time account for, of the time between two answers."""
+    overlaps = (min(till, after) - max(since, before) - ROUND_S for since, till in still)
+    return sum(overlap for overlap in overlaps if overlap > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """Of one kind of work: the longest gap of each address in each run, as percentiles over all. `quiet_ms`: the
-    longest while nothing happened, which is the client's own. `divided`: views that lack a node which runs."""
+    longest while nothing happened; `stood_still_ms`: for how long the client asked nobody, at most. `divided`: views
+    that lack a node which runs."""
 
     work: str
     vips: int
@@ -93,6 +103,7 @@ class Result:
     p99_ms: float
     max_ms: float
     quiet_ms: float
+    stood_still_ms: float
     twice: list[str]
     divided: list[str]
     met: bool
@@ -127,7 +138,7 @@ def measure(vips: int, runs: int, folder: Path, *, say: Callable[[str], None]) -
         daemons.wait_settled(limit_s=SETTLE_LIMIT_S)
         for work, carry_out in (("drain", drain), ("rolling", roll)):
             gaps: list[float] = []
-            quiet = 0.0
+            quiet = still = 0.0
             twice: list[str] = []
             divided: list[str] = []
             for run in range(runs):
@@ -145,12 +156,27 @@ def measure(vips: int, runs: int, folder: Path, *, say: Callable[[str], None]) -
                 twice += watch.violations
                 divided += views_without(daemons, began, stopped=1 if carry_out is roll else 0)
                 gaps += asking.gaps_ms.values()
-            results.append(judged(work, vips, runs, sorted(gaps), quiet, twice, divided))
-            one = results[-1]
+                still = max(still, asking.stood_still_ms)
+            gaps.sort()
+            one = Result(
+                work=work,
+                vips=vips,
+                runs=runs,
+                p50_ms=round(gaps[len(gaps) // 2], 2),
+                p99_ms=round(gaps[len(gaps) * 99 // 100], 2),
+                max_ms=round(gaps[-1], 2),
+                quiet_ms=round(quiet, 2),
+                stood_still_ms=round(still, 2),
+                twice=twice,
+                divided=divided,
+                met=gaps[-1] <= TARGET_MS and not twice,
+            )
+            results.append(one)
             say(
                 f"{work:<8} {vips} addresses, {runs} runs: median {one.p50_ms:.1f} ms, p99 {one.p99_ms:.1f} ms, worst "
-                f"{one.max_ms:.1f} ms (nothing happening: {one.quiet_ms:.1f} ms); on two hosts: {len(twice)}; divided "
-                f"views: {len(divided)}; target {TARGET_MS:g} ms: {'met' if one.met else 'MISSED'}"
+                f"{one.max_ms:.1f} ms (nothing happening: {one.quiet_ms:.1f} ms; the client stood still: "
+                f"{one.stood_still_ms:.1f} ms); on two hosts: {len(twice)}; divided views: {len(divided)}; target "
+                f"{TARGET_MS:g} ms: {'met' if one.met else 'MISSED'}"
             )
             for line in (*twice, *divided):
                 say(f"         {line}")
@@ -165,23 +191,6 @@ def views_without(daemons: Daemons, began: datetime, *, stopped: int) -> list[st
             if datetime.fromisoformat(event["time"]) >= began and len(event["members"]) < len(NODES) - stopped:
                 found.append(f"{event['time']} {node} is in a view of {' '.join(event['members'])}")
     return found
-
-
-def judged(
-    work: str, vips: int, runs: int, gaps: list[float], quiet: float, twice: list[str], divided: list[str]
-) -> Result:
-    return Result(
-        work=work,
-        vips=vips,
-        runs=runs,
-        p50_ms=round(gaps[len(gaps) // 2], 2),
-        p99_ms=round(gaps[len(gaps) * 99 // 100], 2),
-        max_ms=round(gaps[-1], 2),
-        quiet_ms=round(quiet, 2),
-        twice=twice,
-        divided=divided,
-        met=gaps[-1] <= TARGET_MS and not twice,
-    )
 
 
 def drain(daemons: Daemons, node: str = NODES[0]) -> None:
