@@ -54,6 +54,7 @@ class CompileCore(BuildHookInterface[Any]):
         try:
             built = self._compile(Path(self._work.name))
         except subprocess.CalledProcessError as error:
+            self._work.cleanup()
             if wanted:
                 raise
             self.app.display_warning(f"The core stays interpreted, as it could not be compiled: {error}")
