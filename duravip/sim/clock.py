@@ -55,6 +55,10 @@ class Clock:
             action()
         self.now = end
 
+    def stop(self) -> None:
+        """Nothing of what is planned happens any more."""
+        self._queue.clear()
+
     def note(self, what: bytes) -> None:
         """Makes `what`, and the time, part of the digest."""
         if self.now != self._stamped_at:

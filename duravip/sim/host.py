@@ -435,7 +435,7 @@ class Host:
                 unseal=_openings.unseal,
                 read_frame=_openings.read_frame,
             ),
-            Customer(lambda answer: self._answered(process, answer), self._stop),
+            Customer(self._answered, self._stop),
             self.table,
         )
         process.deadline = process.node.next_deadline()
@@ -457,7 +457,10 @@ class Host:
         self.well_since = math.inf
         self._observer.ended(self, why)
 
-    def _answered(self, process: Process, answer: Answer) -> None:
+    def _answered(self, answer: Answer) -> None:
+        """The kernel says so, to a process that is alive."""
+        process = self.process
+        assert process is not None
         if process.frozen:
             process.answers.append(answer)
         else:

@@ -66,6 +66,7 @@ def _run(
             break
         world.clock.run_until(world.clock.now + setup.balance_s)
     referee.judge_rest(quiet_since_s=world.clock.now - QUIET_S)
+    world.end()
     return Outcome(
         seed=seed,
         violations=tuple(referee.violations),

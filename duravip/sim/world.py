@@ -68,6 +68,13 @@ class World:
         self.hosts[name] = host
         return host
 
+    def end(self) -> None:
+        """Lets go of its processes and of all that is planned. Hosts, kernels and clock refer to each other: what they
+        held would be there until the collector finds it."""
+        self.clock.stop()
+        for host in self.hosts.values():
+            host.process = None
+
     def set_conditions(self, weather: Weather, temper: Temper) -> None:
         """How bad network and kernels are from now on."""
         self.network.weather = weather
