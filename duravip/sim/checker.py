@@ -52,10 +52,11 @@ from duravip.cluster.gateways import HOLD_IF_GATEWAY, SILENT_S
 from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import Input, Ticked
 from duravip.cluster.messages import AnyMessage, Leave, Roll
+from duravip.cluster.node import Node
 from duravip.events import Balanced, Disagreement, Event
 from duravip.model import Address, Flag, Member, NodeName, Table, TableDigest, View, ViewId
 from duravip.sim.clock import Clock
-from duravip.sim.host import STRICT_DRIFT, Host, Process, SimulatedNode
+from duravip.sim.host import STRICT_DRIFT, Host, Process
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
 from duravip.sim.outcome import Violation
@@ -177,7 +178,7 @@ class Checker(Observer):
                 for address in sorted(host.kernel.present):
                     self._judge_holders(host, address)
 
-    def _judge_isolation(self, host: Host, node: SimulatedNode, view: View) -> None:
+    def _judge_isolation(self, host: Host, node: Node, view: View) -> None:
         if len(view.members) > 1:
             self._alone_since.pop(host.name, None)
             return
@@ -245,7 +246,7 @@ class Checker(Observer):
                 text = f"{host.name} may hold in {view.id} until {end:.3f}, though {other} began at {since:.3f}"
                 self._violated("S4", text)
 
-    def _judge_progress(self, host: Host, node: SimulatedNode, view: ViewId) -> None:
+    def _judge_progress(self, host: Host, node: Node, view: ViewId) -> None:
         """Nothing that was numbered is missed for long, be it the last."""
         coordinator = self._hosts.get(view.coordinator)
         if coordinator is None or coordinator.node is None or _view_id(coordinator.node) != view:
@@ -264,7 +265,7 @@ class Checker(Observer):
                 self._violated("L2", f"{host.name} stays at number {number} of {view}, though {given} was given")
                 del self._behind[host.name]
 
-    def _flags(self, node: SimulatedNode) -> Flags:
+    def _flags(self, node: Node) -> Flags:
         """Of the tables that are in force; what the node makes of them if it has them all."""
         known = node.landscape.entries
         if all(digest is None or name in known for name, digest in node.in_force.items()):
@@ -374,7 +375,7 @@ class Checker(Observer):
             self._judge_balance(landscape, {address: names[0] for address, names in holders.items()}, pins)
 
     def _judge_agreement(self, live: dict[NodeName, Process]) -> None:
-        first: tuple[NodeName, SimulatedNode] | None = None
+        first: tuple[NodeName, Node] | None = None
         for name, process in live.items():
             node = process.node
             if node.view is None or set(node.view.names()) != set(live):
@@ -480,5 +481,5 @@ def _is_strict(host: Host) -> bool:
     return host.table.settings.ownership == STRICT
 
 
-def _view_id(node: SimulatedNode | None) -> ViewId | None:
+def _view_id(node: Node | None) -> ViewId | None:
     return node.view.id if node is not None and node.view is not None else None

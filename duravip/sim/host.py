@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.charter import ALARM_S
@@ -37,8 +37,6 @@ from duravip.cluster.effects import (
     SwitchEnded,
     TakeAddress,
 )
-from duravip.cluster.flags import Landscape
-from duravip.cluster.holdings import HoldState
 from duravip.cluster.inputs import (
     AddressesClaimed,
     BlockedChanged,
@@ -58,9 +56,10 @@ from duravip.cluster.inputs import (
     TableLoaded,
     Ticked,
 )
-from duravip.cluster.messages import AnyMessage, Blocked, Charter, Round
+from duravip.cluster.messages import AnyMessage, Blocked, Round
+from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
-from duravip.model import Address, Claim, Decision, Incarnation, Member, NodeName, Table, TableDigest, View
+from duravip.model import Address, Claim, Incarnation, Member, NodeName, Table, TableDigest
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
 from duravip.sim.network import Network
@@ -85,35 +84,6 @@ RESTART_S = 3.0  # after an alarm, at most
 STRICT_DRIFT = 0.02  # what strict ownership is promised for
 CLOCK_DRIFT = 0.01  # rates differ by at most this
 TICK = Ticked()
-
-
-class SimulatedNode(Protocol):
-    """What the simulator needs of `cluster.node.Node`. Times are the host's own seconds."""
-
-    @property
-    def view(self) -> View | None: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def mature(self) -> bool: ...
-    @property
-    def charter(self) -> Charter: ...
-    @property
-    def landscape(self) -> Landscape: ...
-    @property
-    def in_force(self) -> Mapping[NodeName, TableDigest | None]: ...
-    @property
-    def claims_at_install(self) -> Mapping[Address, frozenset[NodeName]]: ...
-
-    @property
-    def claims(self) -> Mapping[Address, Collection[NodeName]]: ...
-
-    def handle(self, given: Input, /, *, now: float) -> tuple[Effect, ...]: ...
-    def next_deadline(self) -> float: ...
-    def owners(self) -> Mapping[Address, Decision]: ...
-    def pins(self) -> Mapping[Address, NodeName]: ...
-    def held(self) -> frozenset[Address]: ...
-    def holding_state(self, address: Address) -> HoldState | None: ...
 
 
 class _Openings:
@@ -143,13 +113,15 @@ class _Openings:
 
 
 _openings = _Openings()
-MakeNode = Callable[[Parameters, Table, float], SimulatedNode]
+
+MakeNode = Callable[[Parameters, Table, float], Node]
+"""Tests put a puppet in the node's place: something with the few methods that are asked for here and by the checker."""
 
 
 class Process:
     """One life of a daemon."""
 
-    def __init__(self, node: SimulatedNode, link: Link, customer: Customer, table: Table) -> None:
+    def __init__(self, node: Node, link: Link, customer: Customer, table: Table) -> None:
         self.node = node
         self.link = link
         self.customer = customer
@@ -254,7 +226,7 @@ class Host:
         return self._time.suspended
 
     @property
-    def node(self) -> SimulatedNode | None:
+    def node(self) -> Node | None:
         return self.process.node if self.process is not None else None
 
     def local_now(self) -> float:

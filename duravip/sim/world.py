@@ -11,13 +11,13 @@ from duravip.cluster.node import Node
 from duravip.cluster.parameters import Parameters
 from duravip.model import NodeName, Table
 from duravip.sim.clock import Clock
-from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode, SimulatedNode
+from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
 from duravip.sim.kernel import Temper
 from duravip.sim.network import Network, Weather
 from duravip.sim.observer import Observer
 
 
-def make_node(parameters: Parameters, table: Table, now: float) -> SimulatedNode:
+def make_node(parameters: Parameters, table: Table, now: float) -> Node:
     """The real machine."""
     return Node(parameters, table, now=now)
 
