@@ -114,9 +114,9 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
                 daemons.ask(FIRST, "move", address=address, node=target)
             crowd.settle(target or FIRST)
             yield crowd.situation("move" if target else "back")
-        del daemons.vips[addresses[0]]  # all others begin on other lines, too
+        del daemons.vips[addresses[-1]]
         for node in NODES:
-            daemons.config(node).write_text(daemons.configuration(node))
+            daemons.config(node).write_text("# so all are on other lines\n" + daemons.configuration(node))
             daemons.ask(node, "reload")
             time.sleep(AFTERWARDS_S)
         yield crowd.situation("reload")
