@@ -1,6 +1,7 @@
 """Values that every room may use: names, addresses, what a node's table says about its VIPs, views, flags.
 
-All are immutable and compare by value. Collections inside them are sorted tuples, so that equal content has equal
+All are immutable and compare by value. Those that there are many of need no garbage collection (gc=False): nothing that
+they hold leads back to them. Collections inside them are sorted tuples, so that equal content has equal
 encoding on every node (the table digest depends on it).
 """
 
@@ -149,7 +150,7 @@ def make_table(vips: Iterable[VipEntry], settings: Settings = DEFAULT_SETTINGS) 
     return Table(vips=ordered, settings=settings)
 
 
-class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True, cache_hash=True):
+class Incarnation(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, cache_hash=True):
     """One life of a node's daemon. `counter` grows with every start; `nonce` is 64 random bits."""
 
     counter: Count
@@ -159,7 +160,7 @@ class Incarnation(msgspec.Struct, frozen=True, order=True, array_like=True, cach
         return f"{self.counter}.{self.nonce:016x}"
 
 
-class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
+class ViewId(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True):
     """Names a view. Ordered by epoch, then coordinator, then its incarnation; it only grows at any node."""
 
     epoch: Count
@@ -170,7 +171,7 @@ class ViewId(msgspec.Struct, frozen=True, order=True, array_like=True):
         return f"{self.epoch}@{self.coordinator}#{self.incarnation.counter}"
 
 
-class Member(msgspec.Struct, frozen=True, order=True, array_like=True, cache_hash=True):
+class Member(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, cache_hash=True):
     """A node in one life: what views are made of."""
 
     name: Name
@@ -233,7 +234,7 @@ class Reason(enum.Enum):
     NO_MAJORITY = 13
 
 
-class Decision(msgspec.Struct, frozen=True, array_like=True):
+class Decision(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The election's answer for one VIP."""
 
     owner: Name | None

@@ -23,7 +23,7 @@ from duravip.events import Event
 from duravip.model import Address, NodeName, ViewId
 
 
-class Send(msgspec.Struct, frozen=True, kw_only=True):
+class Send(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Say these messages to all members, on every path; in one datagram if they fit. `to` is the only one that
     needs them, for transports that can choose; None: all."""
 

@@ -23,7 +23,7 @@ class Slept:
     seconds: float
 
 
-class PacketHeard(msgspec.Struct, frozen=True, kw_only=True):
+class PacketHeard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A sealed datagram was opened and decoded: authentic, not a replay. `path` names the transport."""
 
     sender: Member

@@ -34,11 +34,12 @@ AddressText = Annotated[Address, Meta(min_length=2, max_length=45)]
 HardwareAddress = Annotated[bytes, Meta(min_length=6, max_length=6)]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
-    """Base of all messages. Newer software may say more fields behind these: they are read over."""
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag=True, array_like=True):
+    """Base of all messages. Nothing that one holds leads back to it: no need for garbage collection (gc=False). Newer
+    software may say more fields behind these: they are read over."""
 
 
-class Heard(msgspec.Struct, frozen=True, array_like=True):
+class Heard(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a heartbeat says of one peer: the newest beat heard of it, whether the link works both ways, and whether
     the peer is in the sender's view. `beat` 0: nothing heard."""
 
@@ -84,7 +85,7 @@ class Leave(Message, frozen=True, kw_only=True):
     """The sender's incarnation holds nothing any more and says no more."""
 
 
-class Blocked(msgspec.Struct, frozen=True, array_like=True):
+class Blocked(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a member may not own, and why: `everything` (a reason, "" for no), and single addresses. `claimed`: what it
     leaves to a stranger on the network, and nobody may own."""
 
@@ -111,7 +112,7 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
     refusal: Annotated[str, Meta(max_length=MAX_REFUSAL)] = ""
 
 
-class MemberStatus(msgspec.Struct, frozen=True, array_like=True):
+class MemberStatus(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a member declares about itself; agreed by being numbered. `has` names the tables whose content it has
     (sorted); `table` is the one it wants in force for itself. `gone`: who was in a view of a majority with it, and has
     left for good in its last life there."""
@@ -261,7 +262,7 @@ class Neighbours(Message, frozen=True, kw_only=True):
 # --- agreed messages: bodies that the coordinator numbers ---------------------------------------------------------
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+class Body(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag=True, array_like=True):
     """Base of what can be numbered."""
 
 
@@ -288,7 +289,7 @@ class ViewAged(Body, frozen=True, kw_only=True):
     """The view is mature: fail-back and balancing may begin."""
 
 
-class Group(msgspec.Struct, frozen=True, array_like=True):
+class Group(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """VIPs that get the same decision."""
 
     decision: Decision

@@ -8,7 +8,7 @@ from duravip.cluster.messages import AnyMessage
 from duravip.model import Member
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """Decoded: ready for `inputs.PacketHeard`."""
 
     sender: Member
