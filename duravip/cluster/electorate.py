@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from duravip.cluster.breathing import breathe
 from duravip.cluster.flags import Landscape
 from duravip.cluster.leveling import UNIT
 from duravip.cluster.messages import Blocked
@@ -83,6 +84,7 @@ class Electorate:
         members = self.landscape.members.get(address, ())
         found = self._by_members.get(members)
         if found is None:
+            breathe()  # there may be as many sets of nodes as addresses
             found = self._by_members[members] = tuple(node for node in members if node in self._able)
         for candidate in self._blocking:
             if address in candidate.blocked.addresses:

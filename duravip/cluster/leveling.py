@@ -28,6 +28,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from duravip.cluster.breathing import breathe
+
 UNIT = 1000
 """The load of a VIP of weight 1. Loads are whole numbers, so that they add up exactly in any order."""
 
@@ -50,6 +52,7 @@ class VipClass:
         return not self.apart and all(size == UNIT for size in self.sizes.values())
 
     def moves(self) -> int:
+        breathe()
         return sum(max(0, was - now) for was, now in zip(self.start, self.count, strict=True))
 
 
@@ -112,6 +115,7 @@ class _Leveling:
         ]
         self._here: list[dict[int, None]] = [{} for _ in totals]  # the classes that have VIPs on the node
         for number, vips in enumerate(singles):
+            breathe()
             for node in vips.nodes:
                 if vips.count[node]:
                     self._here[node][number] = None
@@ -206,6 +210,7 @@ class _Leveling:
         distance = {source: 0}
         waiting = deque([source])
         while waiting:
+            breathe()
             node = waiting.popleft()
             for cost, targets in self._arcs(node).by_cost():
                 total = distance[node] + cost
@@ -297,6 +302,7 @@ class _Leveling:
         while changed:
             active, changed = sorted(changed), set()
             for node in active:
+                breathe()
                 for cost, targets in (*self._arcs(node).by_cost(), (None, exchanges[node])):
                     total = distance[node] + (cost or 0)
                     nearer = 0
@@ -335,6 +341,7 @@ def _cycle_among(via: dict[int, tuple[int, int | None]], count: int) -> list[tup
 
 
 def _bits(nodes: Iterable[int]) -> int:
+    breathe()  # there are as many calls as classes
     bits = 0
     for node in nodes:
         bits |= 1 << node

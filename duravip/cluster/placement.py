@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import Electorate
 from duravip.cluster.leveling import UNIT, VipClass
 from duravip.cluster.spread import Spread
@@ -50,6 +51,7 @@ def place(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Addr
     alike: dict[tuple[NodeName, ...], list[Address]] = {}
     others: list[Address] = []
     for address in unheld:
+        breathe()
         if electorate.is_plain(address):
             alike.setdefault(electorate.eligible(address), []).append(address)
         else:
@@ -63,6 +65,7 @@ def place(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Addr
             on[unit.nodes[node]] = on.get(unit.nodes[node], 0) + 1
         owners.update(dict.fromkeys(unit.addresses, electorate.names[unit.nodes[node]]))
     for eligible in sorted(alike):
+        breathe()
         _deal_out(electorate, eligible, alike[eligible], loads, owners)
     if not units and len(alike) == 1 and len(set(electorate.node_weights)) == 1:
         return owners  # one class on equal nodes: dealing out was optimal already
@@ -222,6 +225,7 @@ class Layout:
         alike: dict[tuple[tuple[NodeName, ...], int], int] = {}
         others: list[Address] = []
         for address in sorted(owners):
+            breathe()
             if not electorate.is_lone(address):
                 others.append(address)
                 continue
@@ -258,6 +262,7 @@ class Layout:
         """The VIPs whose owner changes, and their new owners: within a class the last of a node go."""
         moved: Owners = {}
         for vips, placed in zip(self.spread.classes, self._placed, strict=True):
+            breathe()
             leaving = [
                 unit
                 for node in vips.nodes

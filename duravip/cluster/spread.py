@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from duravip.cluster.breathing import breathe
 from duravip.cluster.leveling import UNIT, VipClass, level, one_less, one_more
 from duravip.cluster.swapping import Crowd, Swapping
 
@@ -62,6 +63,7 @@ class Spread:
         goals = [list(vips.count) for vips in singles]
         leaving: list[dict[int, None]] = [{} for _ in self.fixed]
         for number, (vips, goal) in enumerate(zip(singles, goals, strict=True)):
+            breathe()
             vips.count[:] = vips.start
             for node in vips.nodes:
                 if vips.count[node] > goal[node]:
@@ -75,6 +77,7 @@ class Spread:
             )
             cheapest: dict[int, int] = {}  # target -> class
             for number in leaving[source]:
+                breathe()
                 for node in arriving[number]:
                     cheapest.setdefault(node, number)
             target = min(cheapest, key=lambda node: (one_more(totals[node], self.weights[node]), node))

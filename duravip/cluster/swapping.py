@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from duravip.cluster.breathing import breathe
 from duravip.cluster.leveling import VipClass
 
 
@@ -84,6 +85,7 @@ class Swapping:
         load, least = self._relative(source), min(map(self._relative, range(len(self._totals))))
         strongest = max(self._weights)
         for number in self._here[source]:
+            breathe()
             vips = self._classes[number]
             if self._is_single[number]:
                 continue  # laid out exactly
@@ -118,6 +120,7 @@ class Swapping:
 
     def _swap_between(self, source: int, target: int) -> bool:
         """Takes the first swap that improves: a heavier VIP, or one that should be apart, for any other."""
+        breathe()
         back = self._kinds(target, source)
         for out_kind, number in self._kinds(source, target).items():
             for back_kind, other in back.items():
