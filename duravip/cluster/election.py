@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
+from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
 from duravip.cluster.flags import Landscape, in_words
 from duravip.cluster.placement import join, place
@@ -51,6 +52,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
     )
     say = _Decisions()
     for address in landscape.universe:
+        breathe()
         if address in flags and Flag.BROKEN in flags[address]:
             decided[address] = say(None, Reason.BROKEN)
             continue
