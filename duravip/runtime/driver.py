@@ -62,7 +62,7 @@ SLOW_TURN_S = 0.005
 LONG_TURN_S = 0.001  # shorter ones are not counted by length
 LENGTHS = 50
 DATAGRAMS_AT_ONCE = 4  # after so many a transport lets other tasks run
-EVENTS_AT_ONCE = 50  # published within a turn; more wait until other tasks have run
+EVENTS_AT_ONCE = 16  # published within a turn, some 20 us each; more wait until other tasks have run
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
 
