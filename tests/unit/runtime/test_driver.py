@@ -212,16 +212,18 @@ async def test_in_real_time_datagrams_are_heard_and_deadlines_kept_while_no_task
     core.script = soon
 
     def beside() -> None:
-        aside.say(Probe(to=ME))
-        aside.wait_for(2)
-        before = aside.steps.count
-        for number in range(2, 12):
-            aside.say(Probe(to=ME))
-            aside.wait_for(2 * number)
-        assert aside.steps.count == before
+        for rounds in range(20):
+            before = aside.steps.count
+            for number in range(3):
+                aside.say(Probe(to=ME))
+                aside.wait_for(2 * (3 * rounds + number + 1))
+            if aside.steps.count == before:
+                return
+        raise AssertionError("there was always a task that ran")  # those that begin do so in the first rounds
 
     await aside.run(beside)
-    assert core.kinds() == [PacketHeard, Ticked] * 11
+    assert set(core.kinds()[::2]) == {PacketHeard}
+    assert set(core.kinds()[1::2]) == {Ticked}
     for (heard_at, _), (ticked_at, _) in zip(core.inputs[::2], core.inputs[1::2], strict=True):
         assert ticked_at >= heard_at + 0.01
 
@@ -264,10 +266,9 @@ async def test_in_real_time_a_flood_keeps_no_task_waiting() -> None:
         over.set()
 
     def beside() -> None:
-        for _ in range(100_000):
+        give_up_at = time.monotonic() + 20
+        while not over.is_set() and time.monotonic() < give_up_at:
             aside.say(Probe(to=ME))
-            if over.is_set():
-                break
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sleep)
