@@ -34,6 +34,7 @@ TIMES: Mapping[str, float] = {
     "view_balance_interval": 1.0,
 }
 PATIENCE_S = 20.0  # for whatever should come about by itself
+LOG_PAUSE_S = 0.05  # ten times runtime.log.GATHERING_S
 MERGE_LIMIT_S = 8.0
 Stanzas = Mapping[str, Mapping[str, object]]
 _MULTICAST: Stanzas = {"multicast": {"interface": "eth0"}}
@@ -194,6 +195,8 @@ class Cluster:
         return {vip["address"]: vip["owner"] for vip in self._request(node, "show")["vips"]}
 
     def log(self, node: str) -> str:
+        """All that had been said when it was asked for: a daemon's lines are written a moment after."""
+        time.sleep(LOG_PAUSE_S)
         return self.log_file(node).read_text(errors="replace")
 
     def log_file(self, node: str) -> Path:

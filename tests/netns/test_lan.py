@@ -123,6 +123,10 @@ def test_leaving_kills_what_runs_there_and_removes_everything() -> None:
         process = lan.popen("node1", "sleep", "60")
         namespace = Path("/run/netns", lan["node1"].namespace)
         assert namespace.exists()
+        for _ in range(1_000):
+            if Path(f"/proc/{process.pid}/ns/net").stat().st_ino == namespace.stat().st_ino:
+                break  # it is there
+            time.sleep(0.01)
     assert process.wait(timeout=5) == -9
     assert not namespace.exists()
 
