@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from duravip.config.node_config import NodeConfig
     from duravip.plugin.manager import PluginSet
 
-SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms would let a busy event loop hold up a kernel order in its thread
-
 
 @click.command(
     "run",
@@ -76,7 +74,6 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
 def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfig]) -> None:
     import logging
     import resource
-    import sys
 
     import trio
 
@@ -84,7 +81,6 @@ def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfi
     from duravip.runtime.ending import end_anyway
     from duravip.runtime.log import logging_to
 
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     # A process that crashes keeps its files, and so its guard waiting, until its core is written, with the key in it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with logging_to():

@@ -27,9 +27,9 @@ import trio
 
 
 class Interlude(trio.abc.Instrument):
-    """`readers` by descriptor: called when it is readable. `tick` is called when `due_at()` has
-    come, in seconds of the system's clock, which must be trio's. Only where `is_possible`; to be entered in the task
-    that then waits in `fail`."""
+    """`readers` by descriptor: called when it is readable. `tick` is called when `due_at()` has come, in seconds of
+    trio's clock, which must be the system's. Only where `is_possible`; to be entered in the task that then waits in
+    `fail`."""
 
     def __init__(
         self, readers: Mapping[int, Callable[[], None]], *, due_at: Callable[[], float], tick: Callable[[], None]

@@ -1,8 +1,8 @@
 """The daemon's log: plain lines on stderr, written by a thread, so that nobody who reads slowly stops a
 heartbeat.
 
-The thread waits a moment before it takes more than the first of many lines: a turn of the event loop that says much
-would lose the interpreter to it again and again."""
+The thread lets lines gather for a moment before it writes them: a turn of the event loop that says much would lose
+the interpreter to it again and again."""
 
 from __future__ import annotations
 

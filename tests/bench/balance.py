@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from duravip.cli.run import SWITCH_INTERVAL_S
 from duravip.cluster.balance import balance
 from duravip.cluster.election import Candidate, Circumstances, elect
 from duravip.cluster.flags import survey
 from duravip.model import Address, NodeName, VipEntry, make_table
+from duravip.runtime.daemon import SWITCH_INTERVAL_S
 
 LIMIT_MS, DEGENERATE_LIMIT_MS = 100.0, 5000.0
 FEW_CLASSES = 256

@@ -297,6 +297,7 @@ async def test_in_real_time_an_error_of_the_machine_ends_the_driver_and_not_trio
 
 async def test_where_trio_does_not_wait_by_epoll_a_task_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Interlude, "is_possible", staticmethod(lambda: False))
+    monkeypatch.setattr(Interlude, "__enter__", lambda self: pytest.fail("it was entered"))
     aside = Aside(ScriptedCore())
     await aside.run(lambda: aside.say(Probe(to=ME)) or aside.wait_for(1))  # type: ignore[func-returns-value]
     assert aside.core.kinds() == [PacketHeard]
