@@ -13,7 +13,6 @@ when this node has said LEAVE itself.
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -37,6 +36,7 @@ from duravip.runtime.alarm import Alarm
 from duravip.runtime.claim_watch import ClaimWatch
 from duravip.runtime.control import ControlServer
 from duravip.runtime.foreign import transport_failure
+from duravip.runtime.garbage import tidy
 from duravip.runtime.gateway_watch import GatewayWatch
 from duravip.runtime.guard import Guard
 from duravip.runtime.guarded import GuardedBackend
@@ -253,7 +253,7 @@ async def run_daemon(daemon: Daemon) -> None:
                 nonlocal life
                 async with trio.open_nursery() as inner:
                     life = await inner.start(daemon.run)
-                    gc.freeze()  # what lives as long as the process need not be looked at again and again
+                    nursery.start_soon(tidy)
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(obey)

@@ -106,23 +106,24 @@ class Plumber:
 
     def order(self, order: TakeAddress | ReleaseAddress | AnnounceAddress | DefendAddress | RenewAddresses) -> None:
         """Takes an order; returns at once."""
-        if isinstance(order, AnnounceAddress | DefendAddress):
-            interface = self.interface_of(order.address)
-            if interface is not None and not self._removal_ordered(order.address):
-                say = self._announcer.repeat if isinstance(order, AnnounceAddress) else self._announcer.defend
-                say(order.address, interface)
-            return
         if isinstance(order, RenewAddresses):
             self._renewals.append(order)
             self._begin()
             return
+        address = order.address
         if isinstance(order, ReleaseAddress):
-            self._announcer.withdraw(order.address)
-            self._given_up.add(order.address)
-        if waiting := self._orders.get(order.address):
+            self._announcer.withdraw(address)
+            self._given_up.add(address)
+        elif not isinstance(order, TakeAddress):
+            interface = self.interface_of(address)
+            if interface is not None and not self._removal_ordered(address):
+                say = self._announcer.repeat if isinstance(order, AnnounceAddress) else self._announcer.defend
+                say(address, interface)
+            return
+        if waiting := self._orders.get(address):
             waiting.append(order)
         else:
-            self._orders[order.address] = [order]
+            self._orders[address] = [order]
             self._make_ready(order)
             self._begin()
 

@@ -140,6 +140,7 @@ async def test_a_signal_ends_it_in_order_and_what_was_there_at_the_start_is_not_
 ) -> None:
     daemon, frozen = memory.daemon("node1"), trio.Event()
     monkeypatch.setattr("gc.freeze", frozen.set)
+    monkeypatch.setattr("gc.set_threshold", lambda *thresholds: None)
     monkeypatch.setattr("duravip.runtime.daemon.come_first", lambda: None)
     monkeypatch.setattr("duravip.runtime.daemon.SWITCH_INTERVAL_S", sys.getswitchinterval())
     async with trio.open_nursery() as nursery:
