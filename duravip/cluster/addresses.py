@@ -52,9 +52,16 @@ class AddressSet:
             return b""
         out = bytearray()
         numbers: dict[int, list[int]] = {4: [], 6: []}
+        networks: dict[str, int] = {}  # most addresses have theirs in common with others
         for address in self._ordered:
-            family = 6 if ":" in address else 4
-            numbers[family].append(_number(family, address))
+            if ":" in address:
+                numbers[6].append(int(ipaddress.IPv6Address(address)))
+                continue
+            network, _, host = address.rpartition(".")
+            start = networks.get(network)
+            if start is None:
+                start = networks[network] = _number(network) << 8
+            numbers[4].append(start + _OCTETS[host])
         for family, found in numbers.items():
             if not found:
                 continue
@@ -80,17 +87,22 @@ class AddressSet:
             family = data[position]
             if family not in (4, 6):
                 raise ValueError("address set: unknown family")
-            top = 1 << (32 if family == 4 else 128)
             count, position = _get_varint(data, position + 1)
             if not 0 < count <= limit - len(found):
                 raise ValueError("address set: bad count")
+            numbers: list[int] = []
             last = -1
             for _ in range(count):
-                step, position = _get_varint(data, position)
-                last += step + 1
-                if last >= top:
-                    raise ValueError("address set: number too large")
-                found.append(_text(family, last))
+                if position < len(data) and data[position] < 0x80:
+                    last += data[position] + 1
+                    position += 1
+                else:
+                    step, position = _get_varint(data, position)
+                    last += step + 1
+                numbers.append(last)
+            if last >= 1 << (32 if family == 4 else 128):
+                raise ValueError("address set: number too large")
+            found += _texts(numbers) if family == 4 else [Address(str(ipaddress.IPv6Address(n))) for n in numbers]
         return cls(found)
 
 
@@ -102,21 +114,32 @@ def is_canonical(text: str) -> bool:
     says False."""
     if ":" in text:
         return canonical_address(text) == text
-    number = _number(4, Address(text))  # five times as fast as ipaddress
-    return 0 <= number < 1 << 32 and _text(4, number) == text
+    octets = text.split(".")
+    return len(octets) == 4 and all(octet in _OCTETS for octet in octets)
 
 
-def _number(family: int, address: Address) -> int:
-    if family == 6:
-        return int(ipaddress.IPv6Address(address))
-    first, second, third, fourth = address.split(".")  # three times as fast as ipaddress
-    return int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+_OCTETS = {str(number): number for number in range(256)}
+_OCTET_TEXTS = tuple(_OCTETS)
 
 
-def _text(family: int, number: int) -> Address:
-    if family == 6:
-        return Address(str(ipaddress.IPv6Address(number)))
-    return Address(f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}")
+def _number(octets: str) -> int:
+    """Of an address, or the beginning of one."""
+    number = 0
+    for octet in octets.split("."):
+        number = number << 8 | _OCTETS[octet]
+    return number
+
+
+def _texts(numbers: list[int]) -> list[Address]:
+    """IPv4 addresses; those of one network follow each other."""
+    texts: list[Address] = []
+    before, network = -1, ""
+    for number in numbers:
+        if number >> 8 != before:
+            before = number >> 8
+            network = f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}."
+        texts.append(Address(network + _OCTET_TEXTS[number & 255]))
+    return texts
 
 
 def _put_varint(out: bytearray, number: int) -> None:

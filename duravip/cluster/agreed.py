@@ -66,7 +66,15 @@ class AgreedState:
     of a majority; `brought`, what members had when the view began, so that nobody else had it."""
 
     # From the rest: no part of the state.
-    DERIVED: ClassVar = ("_assigned", "_candidates", "_circumstances", "_declared", "_named")
+    DERIVED: ClassVar = (
+        "_assigned",
+        "_candidates",
+        "_circumstances",
+        "_declared",
+        "_moved",
+        "_named",
+        "_surveyed_at",
+    )
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
@@ -79,6 +87,7 @@ class AgreedState:
         self._switched = rounds_switched(states)
         self.tables = tables_at_install(states)
         self._declared = 0  # grows with every change of a status, of who is mature, and of the charter
+        self._moved = 0  # grows with every change of a decision, of a claim, and of the charter
         self._named: tuple[object, frozenset[TableDigest]] = (None, frozenset())
         self._candidates: tuple[object, tuple[Candidate, ...]] = (None, ())
         self.view_mature = False
@@ -90,26 +99,32 @@ class AgreedState:
         former: dict[Address, tuple[NodeName, ...]] = {}
         for state in states:
             name = state.member.name
-            for address in state.held | state.releasing:
-                self.claims.setdefault(address, {})[name] = 0
+            alone = (name,)
             for address in state.held:
-                self.holders[address] = (*self.holders.get(address, ()), name)
+                self.claims.setdefault(address, {})[name] = 0
+                self.holders[address] = (*self.holders[address], name) if address in self.holders else alone
+            for address in state.releasing:
+                self.claims.setdefault(address, {})[name] = 0
             for address in state.former:
                 former[address] = (*former.get(address, ()), name)
         self.holders = {**former, **self.holders}
-        self.in_flight = {address for address in self.claims if self._is_in_flight(address)}
+        claimed_twice = {address for address, claims in self.claims.items() if len(claims) > 1}
+        releasing = {address for state in states for address in state.releasing}
+        self.in_flight = {address for address in claimed_twice | releasing if self._is_in_flight(address)}
         self.overdue: set[Address] = set()
         self.pins = pins_at_install(states)
         self.charter = charter_at_install(states)
         self.backers: dict[Roll, frozenset[NodeName]] = {roll: backers(roll, states) for roll in self.charter.rolls}
         self.missing = missing_at_install(states, self.charter)
         self.brought = frozenset(address for state in states for address in state.held)
+        groups = {tuple(names): frozenset(names) for names in self.claims.values()}
         self.claimed_at_install: Mapping[Address, frozenset[NodeName]] = {
-            address: frozenset(names) for address, names in self.claims.items()
+            address: groups[tuple(names)] for address, names in self.claims.items()
         }
         self.landscape: Landscape
         self.informed = False
         self._surveys = 0
+        self._surveyed_at = -1  # the library's revision
         self._rolls_said: dict[NodeName, Roll | None] = {}  # by the tables in force
         self._circumstances: tuple[object, Circumstances] = (None, NO_CIRCUMSTANCES)
         self._survey()
@@ -255,6 +270,10 @@ class AgreedState:
         """Equal as long as nothing here has changed."""
         return self.view.id, self.number, self._surveys
 
+    def basis_of_addresses(self) -> object:
+        """Equal as long as nothing has changed that says who may have what."""
+        return self.view.id, self._moved, self._surveys
+
     def basis_of_members(self) -> object:
         """Equal as long as nothing has changed that is agreed of members and their tables; of addresses it may have."""
         return self.view.id, self._declared, self._surveys
@@ -280,6 +299,7 @@ class AgreedState:
                 for address in body.released:
                     claims = self.claims.get(address)
                     if claims is not None and claims.get(body.name, number) <= body.as_of:
+                        self._moved += 1
                         del claims[body.name]
                         if not claims:
                             del self.claims[address]
@@ -312,16 +332,19 @@ class AgreedState:
             case Announced() | DrainAsked():
                 pass
             case Assigned():
+                self._moved += 1
                 for group in body.groups:
                     said = f"{group.decision.owner}/{group.decision.reason.value}"
                     for address in group.addresses:
                         self._assign(number, address, group.decision)
                         self._assigned[address] = f"{address}={said}"
 
-    def learn_tables(self) -> None:
-        """A table's content has arrived that this member lacked."""
-        if not self.informed:
-            self._survey()
+    def learn_tables(self) -> bool:
+        """The content of tables that have arrived counts from now on. False when this member lacked none."""
+        if self.informed or self._library.revision == self._surveyed_at:
+            return False
+        self._survey()
+        return True
 
     def _switch(self, switched: Round) -> None:
         self.round = None
@@ -339,6 +362,7 @@ class AgreedState:
         old ones count on, until the next view."""
         self.charter = body.charter
         self._declared += 1
+        self._moved += 1
         for roll in body.charter.rolls:
             self.backers.setdefault(roll, frozenset(body.voters).intersection(self.status))
 
@@ -368,6 +392,7 @@ class AgreedState:
 
     def _survey(self) -> None:
         self._surveys += 1
+        self._surveyed_at = self._library.revision
         self.informed = all(digest is None or self._library.has(digest) for digest in self.tables.values())
         self.landscape = self._library.survey({name: self.tables[name] for name in self.names()})
         tables = {name: self._library.get(digest) for name, digest in self.tables.items()}

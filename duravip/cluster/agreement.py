@@ -179,10 +179,14 @@ class Agreement:
             return None
         return Propose(view=view, members=self.proposal.members)
 
+    def is_complete(self) -> bool:
+        """Whether everybody has promised."""
+        return self.proposal is not None and not self.proposal.silent()
+
     def complete(self) -> Install | None:
         """The Install to say and act upon, once everybody has promised."""
         proposal = self.proposal
-        if proposal is None or proposal.silent():
+        if proposal is None or not self.is_complete():
             return None
         states = tuple(proposal.promises[member.name] for member in proposal.members)
         return Install(view=proposal.view, states=states)

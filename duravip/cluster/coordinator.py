@@ -12,9 +12,8 @@ Theory of operation
     whenever something agreed has changed, balancing in rounds once the view is mature.
 
     A release is told, and whoever waits for it acts, before anybody thinks of what comes next: the election waits for
-    the next turn. So a hand-over lasts as long as its own few addresses take. An election that changes many VIPs is
-    worked out in one turn and numbered in the next. Among many, whatever follows from an assignment, or from a table
-    that comes into force, is for the next turn too.
+    the next turn. So a hand-over lasts as long as its own few addresses take. Among many VIPs every step is a turn of
+    its own: what was told or wished is numbered, then an election is worked out, then it is numbered.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Coordinator:
     in this view. `many_vips`: how many make a question that is put outside; `question`: one that is to be, and whose
     state's number. Times are this node's monotonic seconds."""
 
-    DERIVED: ClassVar = ("_idle_as_of", "_idle_until")  # from the rest: no part of the state
+    DERIVED: ClassVar = ("_idle_as_of", "_idle_until", "_pins_hold_as_of")  # from the rest: no part of the state
 
     def __init__(
         self,
@@ -90,9 +89,9 @@ class Coordinator:
         self._round_since = now
         self._elected_at = -1
         self._released = False  # something was, in this turn
-        self._is_heavy = False  # what was numbered last in this turn: it concerns each of many addresses
+        self._is_heavy = False  # something was numbered in this turn, and what follows from it is looked for among many
         self._postponed = False  # the election, to the next one
-        self._is_worked_out = False  # the election, in this turn: what follows from so much is for the next one
+        self._is_worked_out = False  # the election, in this turn: it is numbered in the next one
         self._rested_at = now  # when there may be another hand-over
         self._held_back = False  # one, until then
         self._flying_since: dict[Address, float] = {}
@@ -104,6 +103,7 @@ class Coordinator:
         self._election_waits = False  # for an answer
         self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
         self._even_at = -1  # the number of a state in which balancing had nothing to change
+        self._pins_hold_as_of: object = None  # of members and tables, when no pin had to end
         self.question: tuple[int, Question] | None = None
         self._idle_as_of: object = None  # of the agreed state, when there was nothing to do last
         self._idle_until = -math.inf
@@ -152,13 +152,22 @@ class Coordinator:
 
     def duty(self, now: float) -> AnyBody | None:
         """The next thing to number, or None."""
+        if self._is_worked_out:
+            self._is_worked_out = False
+            changed = self._answered(balancing=False)
+            assigned = self._assignment(changed, now) if changed is not None else None
+            if assigned is not None:
+                self._is_heavy = self._has_many()
+                return assigned
         if self._reports:
             report = self._reports.pop(0)
+            self._is_heavy = self._has_many()
             if report.released:
                 self._released, self._rested_at = True, now + PAUSE_S
             return report
         if self._wishes:
             wish = self._wishes.pop(0)
+            self._is_heavy = self._has_many()
             if isinstance(wish, SwitchAsked):
                 self._round_since = now
             return wish
@@ -169,8 +178,8 @@ class Coordinator:
         basis = self._agreed.basis()
         if basis == self._idle_as_of and now < self._idle_until:
             return None
-        laggards, self._is_worked_out = self._laggards, False
-        body = (
+        laggards = self._laggards
+        body: AnyBody | None = (
             self._switch(now)
             or self._choose_table(now)
             or self._charter(now)
@@ -189,9 +198,11 @@ class Coordinator:
             and len(self._agreed.charter.rolls) < 2
         )
         self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
-        is_heavy = isinstance(body, Assigned | TableChosen | Switched)
-        self._is_heavy = is_heavy and len(self._agreed.landscape.universe) >= MANY_ADDRESSES
+        self._is_heavy = body is not None and self._has_many()
         return body
+
+    def _has_many(self) -> bool:
+        return len(self._agreed.landscape.universe) >= MANY_ADDRESSES
 
     def deadline(self, now: float) -> float:
         """When time alone may bring a duty; `now`, when there is one already."""
@@ -342,12 +353,16 @@ class Coordinator:
     def _unpin(self) -> AnyBody | None:
         """A pin ends when its node may not have the address any more, for a reason that is its own."""
         agreed = self._agreed
+        basis = agreed.basis_of_members()
+        if basis == self._pins_hold_as_of:  # a pin is granted only if it holds
+            return None
         for address, pin in agreed.pins.items():
             if pin.node is None:
                 continue
             status = agreed.status[pin.node]
             if status.drained or status.leaving or pin.node not in agreed.landscape.members.get(address, ()):
                 return Pinned(by=agreed.view.id.coordinator, sequence=0, address=address, node=None)
+        self._pins_hold_as_of = basis
         return None
 
     # --- the assignment --------------------------------------------------------------------------------------------
@@ -394,16 +409,25 @@ class Coordinator:
                 return None
             self._election_waits = False
             changed = question.answer()
-            if len(changed) >= self._many_vips:
+            is_much = len(changed) >= self._many_vips or (len(changed) > 0 and self._has_many())
+            if is_much and not self._is_held_back(changed, now):
                 self._answer, self._is_worked_out = (agreed.number, False, changed), True
                 return None
-        self._held_back = now < self._rested_at and len(changed) > 0 and all(map(self._can_wait, changed))
+        return self._assignment(changed, now)
+
+    def _assignment(self, changed: Mapping[Address, Decision], now: float) -> Assigned | None:
+        """What an election changes, unless it can wait and should."""
+        agreed = self._agreed
+        self._held_back = self._is_held_back(changed, now)
         if not changed or self._held_back:
             self._elected_at = agreed.number
             return None
         if not agreed.view_mature:  # nothing goes back: whoever is assigned a VIP is its holder, and stays that
             self._elected_at = agreed.number + 1
         return Assigned(balancing=False, groups=_groups(changed))
+
+    def _is_held_back(self, changed: Mapping[Address, Decision], now: float) -> bool:
+        return now < self._rested_at and len(changed) > 0 and all(map(self._can_wait, changed))
 
     def _balance(self, now: float) -> AnyBody | None:
         agreed = self._agreed

@@ -93,7 +93,8 @@ class Declaration:
         standing, switching = self._standing, self._switching
         blocked = standing.blocked(self._tenure.refused(), now)
         basis = (
-            agreed.basis(),
+            agreed.basis_of_members(),
+            agreed.basis_of_addresses(),
             self._tenure.holdings.revision,
             blocked,
             standing.drained,

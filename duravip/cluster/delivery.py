@@ -12,7 +12,6 @@ from typing import assert_never
 from duravip import events
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.effects import (
-    AnnounceAddress,
     Deliberate,
     Effect,
     KeepDrained,
@@ -20,7 +19,6 @@ from duravip.cluster.effects import (
     ReadConfiguration,
     SwitchEnded,
 )
-from duravip.cluster.holdings import HoldState
 from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import (
     Announced,
@@ -113,7 +111,7 @@ class Delivery:
                 return [KeepDrained(drained=body.drained)] if body.name == self._me else []
             case Announced():
                 self._wishes.granted(body.by, body.sequence)
-                return [*self._tenure.announcements()]
+                return [*self._tenure.announce_all()]
             case Chartered():
                 self._mandate.chartered(agreed.charter)
                 return []
@@ -140,9 +138,9 @@ class Delivery:
         for address in mine:
             if not self._was_held(agreed, address):
                 self._rivals.ask_first(address)
-            if self._merged and self._tenure.holdings.state(address) is HoldState.HELD:
-                # A merge may be won without any change here, and clients may still know the loser.
-                effects.append(AnnounceAddress(address=address))
+        if self._merged:
+            # A merge may be won without any change here, and clients may still know the loser.
+            effects += self._tenure.announce(mine)
         effects += self._news.owners(agreed, given, told, tells_moves=coordinates)
         if body.balancing:
             effects.append(Publish(event=events.Balanced(moves=len(told))))

@@ -15,7 +15,6 @@ Source: founding document, domain.md sections 4 and 5.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -55,144 +54,154 @@ class Landscape:
     companies: Mapping[str, tuple[Address, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+_Meaning = tuple[object, ...]
+
+
+class _Reading:
+    """A table as it is compared: its entries, and what each says, wherever that is written."""
+
+    def __init__(self, table: Table) -> None:
+        self.entries = {entry.address: entry for entry in table.vips}
+        self.meanings = {entry.address: _meaning(entry) for entry in table.vips}
+
+
+_readings: dict[TableDigest, _Reading] = {}
+"""The last ones, the oldest first. Views and rounds of changes come more often than tables."""
+_MAX_ENTRIES_READ = 20_000  # in all of them; one is kept however long it is
+
+
+def read(table: Table, digest: TableDigest) -> _Reading:
+    """For a survey, now or soon."""
+    found = _readings.pop(digest, None)
+    if found is None:
+        found = _Reading(table)
+        size = len(found.entries) + sum(len(reading.entries) for reading in _readings.values())
+        while _readings and size > _MAX_ENTRIES_READ:
+            size -= len(_readings.pop(next(iter(_readings))).entries)
+    _readings[digest] = found
+    return found
+
+
 class _Shared:
     """One distinct table, and the nodes (sorted) that have it."""
 
-    entries: dict[Address, VipEntry]
-    nodes: tuple[NodeName, ...]
+    def __init__(self, reading: _Reading, nodes: tuple[NodeName, ...]) -> None:
+        self.entries = reading.entries
+        self.meanings = reading.meanings
+        self.nodes = nodes
 
 
 def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest] | None = None) -> Landscape:
     """`tables`: for each online member whose table is in force, that table. `digests`: theirs, if they are known."""
-    if tables and _alike(list({id(table): table for table in tables.values()}.values())):
-        return _survey_alike(tables)
     distinct = _distinct(tables, digests if digests is not None else _digests(tables))
-    members, lines = _line_up(distinct)
-    universe = tuple(members)
+    agreed = _Agreed()
+    if distinct and all(shared.meanings == distinct[0].meanings for shared in distinct[1:]):
+        # As they should: nothing can be flagged, and after a failure this is what the survivors wait for.
+        nodes = tuple(sorted(tables))
+        for address, entry in distinct[0].entries.items():
+            agreed.take(address, entry, nodes)
+        return _landscape(distinct, dict.fromkeys(distinct[0].entries, nodes), agreed, {})
+    members = _members(distinct)
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
-    preferences: dict[Address, tuple[NodeName, ...]] = {}
-    direct: dict[Address, Address] = {}
-    weights: dict[Address, float] = {}
-    apart: dict[Address, str] = {}
-    together: dict[Address, str] = {}
     uneven: list[Address] = []  # not every table says the same about these
-    for address in universe:
-        line = lines[address]
-        first = line[0][1]
-        is_even = _is_even(line)
-        if not is_even or len(line) < len(distinct):
+    for address, nodes in members.items():
+        has_it = [shared for shared in distinct if address in shared.meanings]
+        meaning = has_it[0].meanings[address]
+        is_even = True
+        for shared in has_it:
+            is_even = is_even and shared.meanings[address] == meaning
+        if not is_even or len(has_it) < len(distinct):
             uneven.append(address)
         if is_even:
-            if first.preference is not None and (online := _online(first, members[address])):
-                preferences[address] = tuple(dict.fromkeys(online))
-            if first.follow is not None:
-                direct[address] = Address(first.follow.value)
-            if first.anti_affinity:
-                apart[address] = first.anti_affinity
-            if first.together:
-                together[address] = first.together
-            if first.weight != 1.0:
-                weights[address] = first.weight
+            agreed.take(address, has_it[0].entries[address], nodes)
             continue
-        if all(entry.preference is None for _, entry in line):
-            rankings: list[tuple[NodeName, ...]] = []
-        else:
-            rankings = _rankings(line, members[address])
-        if ranking := _ranking(rankings):
-            preferences[address] = ranking
-        elif rankings:
-            found.setdefault(address, {})[Flag.CONFLICT] = _conflict_evidence(line, members[address])
-        if first.follow is not None and all(_followed(entry) == first.follow.value for _, entry in line):
-            direct[address] = Address(first.follow.value)
-        if word := _only(entry.anti_affinity for _, entry in line):
-            apart[address] = word
-        if word := _only(entry.together for _, entry in line):
-            together[address] = word
-        weight = max(entry.weight for _, entry in line)
-        if weight != 1.0:
-            weights[address] = weight
+        line = _line(distinct, address)
+        if conflict := agreed.settle(address, line, nodes):
+            found.setdefault(address, {})[Flag.CONFLICT] = conflict
         if unsafe := _unsafe_evidence(line):
             found.setdefault(address, {})[Flag.UNSAFE] = unsafe
-    for address, broken in _broken(uneven, lines, distinct).items():
+    for address, broken in _broken(uneven, members, distinct).items():
         found.setdefault(address, {})[Flag.BROKEN] = broken
-    follows = _resolve(direct)
-    joined = {address: word for address, word in together.items() if address not in follows}
+    return _landscape(distinct, members, agreed, found)
+
+
+class _Agreed:
+    """What the tables say that name it, as far as they do not differ, by address."""
+
+    def __init__(self) -> None:
+        self.preferences: dict[Address, tuple[NodeName, ...]] = {}
+        self.direct: dict[Address, Address] = {}
+        self.weights: dict[Address, float] = {}
+        self.apart: dict[Address, str] = {}
+        self.together: dict[Address, str] = {}
+
+    def take(self, address: Address, entry: VipEntry, nodes: tuple[NodeName, ...]) -> None:
+        """All tables that contain it, those of `nodes`, say this."""
+        if entry.preference is not None and (online := _online(entry, nodes)):
+            self.preferences[address] = online
+        if entry.follow is not None:
+            self.direct[address] = Address(entry.follow.value)
+        if entry.weight != 1.0:
+            self.weights[address] = entry.weight
+        if entry.anti_affinity:
+            self.apart[address] = entry.anti_affinity
+        if entry.together:
+            self.together[address] = entry.together
+
+    def settle(self, address: Address, line: _Line, nodes: tuple[NodeName, ...]) -> tuple[Evidence, ...]:
+        """They differ; returns the evidence, if it is about who should own it."""
+        first = line[0][1]
+        rankings = _rankings(line, nodes)
+        ranking = _ranking(rankings)
+        if ranking:
+            self.preferences[address] = ranking
+        if first.follow is not None and all(_followed(entry) == first.follow.value for _, entry in line):
+            self.direct[address] = Address(first.follow.value)
+        if word := _only(entry.anti_affinity for _, entry in line):
+            self.apart[address] = word
+        if word := _only(entry.together for _, entry in line):
+            self.together[address] = word
+        weight = max(entry.weight for _, entry in line)
+        if weight != 1.0:
+            self.weights[address] = weight
+        return _conflict_evidence(line, nodes) if rankings and not ranking else ()
+
+
+def _landscape(
+    distinct: Sequence[_Shared],
+    members: Mapping[Address, tuple[NodeName, ...]],
+    agreed: _Agreed,
+    found: Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]],
+) -> Landscape:
+    follows = _resolve(agreed.direct)
+    joined = {address: word for address, word in agreed.together.items() if address not in follows}
     return Landscape(
-        universe=universe,
+        universe=tuple(members),
         members=members,
         entries={node: shared.entries for shared in distinct for node in shared.nodes},
         flags={
             address: dict(sorted(found[address].items(), key=lambda item: item[0].value)) for address in sorted(found)
         },
-        preferences=preferences,
+        preferences=agreed.preferences,
         follows=follows,
         followers=_reverse(follows),
-        weights=weights,
-        apart={address: word for address, word in apart.items() if address not in follows},
+        weights=agreed.weights,
+        apart={address: word for address, word in agreed.apart.items() if address not in follows},
         together=joined,
         companies=_reverse(joined),
     )
 
 
-def _alike(tables: Sequence[Table]) -> bool:
-    """Whether they say the same, wherever it is written."""
-    if len({len(table.vips) for table in tables}) != 1:
-        return False
-    first, *others = tables
-    meanings = [_meaning(entry) for entry in first.vips] if others else []
-    return all(all(map(operator.eq, map(_meaning, other.vips), meanings)) for other in others)
-
-
-def _is_even(line: _Line) -> bool:
-    """Whether the tables that contain an address say the same about it."""
-    first = line[0][1]
-    others = [entry for _, entry in line[1:] if entry is not first]
-    if not others:
-        return True
-    meaning = _meaning(first)
-    return all(_meaning(entry) == meaning for entry in others)
-
-
-def _meaning(entry: VipEntry) -> tuple[object, ...]:
-    """All of an entry that this file compares."""
+def _meaning(entry: VipEntry) -> _Meaning:
+    """All of an entry that this file compares. Tuples of nothing but words are no work for the garbage collector."""
     return (
-        entry.address,
-        [use.value for use in entry.services],
-        [use.value for use in entry.bindings],
-        entry.preference and [use.value for use in entry.preferences()],
+        tuple([use.value for use in entry.services]),
+        tuple([use.value for use in entry.bindings]),
+        entry.preference and tuple([use.value for use in entry.preferences()]),
         entry.follow and entry.follow.value,
         entry.weight,
         entry.anti_affinity,
         entry.together,
-    )
-
-
-def _survey_alike(tables: Mapping[NodeName, Table]) -> Landscape:
-    """All members' tables say the same, as they should: nothing can be flagged, and after a failure this is what the
-    survivors wait for."""
-    nodes = tuple(sorted(tables))
-    of_table = {id(table): {entry.address: entry for entry in table.vips} for table in tables.values()}
-    entries = of_table[id(tables[nodes[0]])]
-    online = frozenset(nodes)
-    follows = _resolve({a: Address(e.follow.value) for a, e in entries.items() if e.follow is not None})
-    joined = {a: entry.together for a, entry in entries.items() if entry.together and a not in follows}
-    return Landscape(
-        universe=tuple(entries),
-        members=dict.fromkeys(entries, nodes),
-        entries={node: of_table[id(tables[node])] for node in nodes},
-        flags={},
-        preferences={
-            address: ranking
-            for address, entry in entries.items()
-            if entry.preference is not None and (ranking := _online(entry, online))
-        },
-        follows=follows,
-        followers=_reverse(follows),
-        weights={address: entry.weight for address, entry in entries.items() if entry.weight != 1.0},
-        apart={a: entry.anti_affinity for a, entry in entries.items() if entry.anti_affinity and a not in follows},
-        together=joined,
-        companies=_reverse(joined),
     )
 
 
@@ -220,32 +229,32 @@ def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, Table
     for node in sorted(tables):
         nodes.setdefault(digests[node], []).append(node)
         contents.setdefault(digests[node], tables[node])
-    return tuple(
-        _Shared({entry.address: entry for entry in contents[digest].vips}, tuple(names))
-        for digest, names in nodes.items()
-    )
+    return tuple(_Shared(read(contents[digest], digest), tuple(names)) for digest, names in nodes.items())
 
 
-def _line_up(
-    distinct: Sequence[_Shared],
-) -> tuple[dict[Address, tuple[NodeName, ...]], Mapping[Address, _Line]]:
-    lines: dict[Address, list[tuple[_Shared, VipEntry]]] = {}
+def _members(distinct: Sequence[_Shared]) -> dict[Address, tuple[NodeName, ...]]:
+    """Whose tables contain each address, in the order of addresses."""
+    everybody = tuple(sorted(node for shared in distinct for node in shared.nodes))
+    universe: set[Address] = set()
+    common = set(distinct[0].entries) if distinct else set()
     for shared in distinct:
-        for address, entry in shared.entries.items():
-            lines.setdefault(address, []).append((shared, entry))
+        universe.update(shared.entries)
+        common.intersection_update(shared.entries)
     seen: dict[tuple[int, ...], tuple[NodeName, ...]] = {}
     members: dict[Address, tuple[NodeName, ...]] = {}
-    everybody = tuple(sorted(node for shared in distinct for node in shared.nodes))
-    for address in sorted(lines):
-        line = lines[address]
-        if len(line) == len(distinct):
+    for address in sorted(universe):
+        if address in common:
             members[address] = everybody
             continue
-        key = tuple([id(shared) for shared, _ in line])
+        key = tuple([number for number, shared in enumerate(distinct) if address in shared.entries])
         if key not in seen:
-            seen[key] = tuple(sorted(node for shared, _ in line for node in shared.nodes))
+            seen[key] = tuple(sorted(node for number in key for node in distinct[number].nodes))
         members[address] = seen[key]
-    return members, lines
+    return members
+
+
+def _line(distinct: Sequence[_Shared], address: Address) -> _Line:
+    return [(shared, shared.entries[address]) for shared in distinct if address in shared.entries]
 
 
 def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
@@ -256,9 +265,12 @@ def _each(line: _Line) -> list[tuple[NodeName, VipEntry]]:
 # --- CONFLICT -----------------------------------------------------------------------------------------------------
 
 
-def _online(entry: VipEntry, members: Collection[NodeName]) -> tuple[NodeName, ...]:
-    """The online virtual members that an entry names, the best first: the first is whom it prefers."""
-    return tuple(NodeName(use.value) for use in entry.preferences() if use.value in members)
+def _online(entry: VipEntry, nodes: tuple[NodeName, ...]) -> tuple[NodeName, ...]:
+    """The online virtual members that an entry names, each once, the best first: the first is whom it prefers."""
+    named = entry.preferences()
+    if len(named) == 1:  # or none, as mostly
+        return (NodeName(named[0].value),) if named[0].value in nodes else ()
+    return tuple(dict.fromkeys(NodeName(use.value) for use in named if use.value in nodes))
 
 
 def _rankings(line: _Line, members: tuple[NodeName, ...]) -> list[tuple[NodeName, ...]]:
@@ -318,14 +330,15 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
 
 
 def _broken(
-    uneven: Sequence[Address], lines: Mapping[Address, _Line], distinct: tuple[_Shared, ...]
+    uneven: Sequence[Address], universe: Iterable[Address], distinct: tuple[_Shared, ...]
 ) -> dict[Address, tuple[Evidence, ...]]:
     """Addresses whose Binding names do not match, with the evidence."""
-    suspects = {name for address in uneven for _, entry in lines[address] for name in entry.binding_names()}
+    lines = {address: _line(distinct, address) for address in uneven}
+    suspects = {name for line in lines.values() for _, entry in line for name in entry.binding_names()}
     scattered = _scattered_names(suspects, distinct)
     found: dict[Address, tuple[Evidence, ...]] = {}
-    for address in lines if scattered else uneven:
-        line = lines[address]
+    for address in universe if scattered else uneven:
+        line = lines[address] if address in lines else _line(distinct, address)
         guilty = (
             {name for _, entry in line for name in entry.binding_names() if name in scattered} if scattered else set()
         )

@@ -79,8 +79,6 @@ class Hearing:
                 if parts.library.complete():
                     return Change.NOTHING
                 if parts.library.on_chunk(message):
-                    if parts.succession.agreed is not None:
-                        parts.succession.agreed.learn_tables()
                     parts.pulse.soon(now)
             case Promise():
                 if message.to != me:

@@ -23,7 +23,7 @@ from typing import ClassVar
 import msgspec
 
 from duravip.cluster.addresses import is_canonical
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import Landscape, read, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
@@ -53,11 +53,12 @@ def decode_table(encoded: bytes) -> Table:
         raise ValueError("too many VIPs in a table")
     last = ""
     for vip in table.vips:
-        if vip.address <= last or not is_canonical(vip.address):
-            raise ValueError(f"table not in order at {vip.address!r}")
-        if not 0 <= vip.prefix <= (128 if ":" in vip.address else 32):
-            raise ValueError(f"{vip.address}: prefix out of range")
-        last = vip.address
+        address, prefix = vip.address, vip.prefix
+        if address <= last or not is_canonical(address):
+            raise ValueError(f"table not in order at {address!r}")
+        if prefix != 32 and not 0 <= prefix <= (128 if ":" in address else 32):
+            raise ValueError(f"{address}: prefix out of range")
+        last = address
     return table
 
 
@@ -114,6 +115,7 @@ class Library:
         self._tables[digest] = table
         self._sizes[digest] = len(encoded)
         self.revision += 1
+        read(table, digest)
         return digest
 
     def get(self, digest: TableDigest | None) -> Table | None:
@@ -143,6 +145,10 @@ class Library:
             found = survey({name: self._tables[digest] for name, digest in known.items()}, known)
             _surveyed.appendleft((key, found))
         return found
+
+    def has_long(self, many: int) -> bool:
+        """Whether a table here has so many VIPs."""
+        return any(len(table.vips) >= many for table in self._tables.values())
 
     def complete(self) -> bool:
         """Nothing that is wanted is missing."""
@@ -229,6 +235,7 @@ class Library:
         self._tables[digest] = table
         self._sizes[digest] = len(encoded)
         self.revision += 1
+        read(table, digest)
         del self._pulls[digest]
         return True
 

@@ -14,8 +14,8 @@ Theory of operation
     followed from the last walk and everybody around is a well member of this node's view, or has been silent for long.
 
     A walk ends early where it would keep others from their turn: when an order follows from what was heard, since
-    clients wait for it, when a table has come that is probably long, and when very much was decided. The rest is due
-    at once, in a turn of its own; what is to be given up is never put off.
+    clients wait for it, when a table has come that is probably long, before a view begins with very many addresses, and
+    when very much was decided. The rest is due at once, in a turn of its own; what is to be given up is never put off.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
@@ -157,7 +157,7 @@ class Node(Inspection):
                 beat_at, tables = parts.pulse.next_at, parts.library.revision
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
-                learned_much = parts.library.revision != tables and self._has_many()
+                learned_much = parts.library.revision != tables and parts.library.has_long(ENOUGH_EFFECTS)
                 if learned_much or len(self._out.effects) >= ENOUGH_EFFECTS:
                     self._put_off(now)
                     return self._out.empty()
@@ -224,7 +224,7 @@ class Node(Inspection):
                 if given.everywhere:
                     parts.wishes.announce(now)
                 else:
-                    self._out.effects += parts.tenure.announcements()
+                    self._out.effects += parts.tenure.announce_all()
             case LeaveRequested():
                 parts.departure.ask(now)
                 parts.standing.leaving = True
@@ -232,7 +232,7 @@ class Node(Inspection):
                 assert_never(given)
         if type(given) not in HOLDINGS_ONLY and not (isinstance(given, Ticked) and self._leaves_peers_alone(now)):
             change = Change.EVERYTHING
-        if self._step(now, change):
+        if self._step(now, change, is_tick=isinstance(given, Ticked)):
             self._rest_due_at = self._look_ahead()
             self._is_calm, self._beats_alone = self._has_calmed(now), 0
         else:
@@ -312,13 +312,22 @@ class Node(Inspection):
 
     # --- the path of the data, once for each input -----------------------------------------------------------------
 
-    def _step(self, now: float, change: Change) -> bool:
-        """Whether it was walked to its end."""
-        parts, out = self._parts, self._out
+    def _step(self, now: float, change: Change, *, is_tick: bool) -> bool:
+        """Whether it was walked to its end. `is_tick`: nothing has led to it but the time."""
+        parts, out, agreed = self._parts, self._out, self._parts.succession.agreed
+        if agreed is not None and agreed.learn_tables() and self._has_many():
+            return False
+        proposal = parts.agreement.proposal
         if change is Change.EVERYTHING or now >= self._views_due_at or parts.lookout.is_troubled():
             self._look(now)
             out.messages += parts.leadership.act(self._member_state, now)
             out.messages += parts.agreement.tick(now)
+            if (
+                self._has_many()
+                and parts.agreement.is_complete()
+                and not (is_tick and parts.agreement.proposal is proposal)
+            ):
+                return False
             began = self._finish_proposal(now)
             self._views_due_at = self._look_ahead_at_views()
             if began and self._has_many():

@@ -85,7 +85,7 @@ class Possession:
         may_hold, avoided = mandated and self._may_hold(blocked, now), self._lookout.avoided()
         waits_for = self._mandate.waits_for(now)
         narrowed = (may_hold, may_take, blocked, avoided, tuple(waits_for))
-        if (agreed.basis(), tenure.basis(), narrowed) == self._basis and now < tenure.deadline():
+        if (agreed.basis_of_addresses(), tenure.basis(), narrowed) == self._basis and now < tenure.deadline():
             return []
         orders = tenure.follow(
             agreed,
@@ -96,7 +96,7 @@ class Possession:
             waits=len(waits_for) > 0,
             now=now,
         )
-        self._basis = (agreed.basis(), tenure.basis(), narrowed)
+        self._basis = (agreed.basis_of_addresses(), tenure.basis(), narrowed)
         return orders + self._tell(waits_for, now)
 
     def _tell(self, waits_for: Mapping[NodeName, float], now: float) -> list[Effect]:

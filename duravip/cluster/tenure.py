@@ -11,6 +11,7 @@ Rules of this file
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from duravip.cluster.addresses import NOTHING, AddressSet
 from duravip.cluster.agreed import AgreedState
@@ -24,7 +25,7 @@ from duravip.model import Address, Flag, NodeName, VipEntry
 
 BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
 MAX_BLOCK_S = 3600.0
-TAKEN_AT_ONCE = 256  # more in the next turn: nothing keeps the event loop busy for long
+TAKEN_AT_ONCE = 256  # more in the next turn, and as many announced: nothing keeps the event loop busy for long
 
 
 def is_broken(agreed: AgreedState, address: Address) -> bool:
@@ -49,6 +50,8 @@ class Tenure:
         self._released: dict[tuple[Address, NodeName], int] = {}
         self._rivalled: set[Address] = set()
         self.waiting: set[Address] = set()
+        self._unsaid: list[Address] = []  # to be announced again in the next turns
+        self._has_announced = False  # as many as may be, in this turn
         self._has_more = False  # to take than was taken
         self.revision = 0
 
@@ -79,10 +82,16 @@ class Tenure:
         self.lease.acquired((address,), now)
         return True
 
-    def announcements(self) -> list[AnnounceAddress]:
+    def announce(self, addresses: Iterable[Address]) -> list[AnnounceAddress]:
+        """Those of these that are on, once more; of very many the first ones now, the rest in the next turns."""
+        held = [address for address in addresses if self.holdings.state(address) is HoldState.HELD]
+        self._unsaid += held[TAKEN_AT_ONCE:]
+        self._has_announced = True
+        return [AnnounceAddress(address=address) for address in held[:TAKEN_AT_ONCE]]
+
+    def announce_all(self) -> list[AnnounceAddress]:
         """Everything that is on, once more."""
-        held = [address for address in self.holdings.held() if self.holdings.state(address) is HoldState.HELD]
-        return [AnnounceAddress(address=address) for address in held]
+        return self.announce(self.holdings.held())
 
     def on_lost(self, address: Address, now: float) -> bool:
         """The kernel does not have it any more; False when this node did not count on it."""
@@ -111,7 +120,7 @@ class Tenure:
         return self.holdings.revision, self.revision
 
     def deadline(self) -> float:
-        if self._has_more:
+        if self._has_more or self._unsaid:
             return -math.inf
         earliest = min(self.holdings.deadline(), self._flapping.deadline())
         return min(earliest, *self._refused.values()) if self._refused else earliest
@@ -163,7 +172,15 @@ class Tenure:
             not_after=lease.not_after(now),
             must_expire=lease.is_strict,
         )
-        return [*orders, *self._announce_again(agreed)]
+        return [*orders, *self._announce_again(agreed), *self._announce_rest()]
+
+    def _announce_rest(self) -> list[AnnounceAddress]:
+        said: list[AnnounceAddress] = []
+        if not self._has_announced:
+            unsaid, self._unsaid = self._unsaid, []
+            said = self.announce(unsaid)
+        self._has_announced = False
+        return said
 
     def _has_rival(self, agreed: AgreedState, address: Address) -> bool:
         """Whether somebody else's claim on the address stands, as far as this node has heard."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
@@ -387,27 +386,56 @@ def test_an_election_that_changes_many_is_worked_out_in_one_turn_and_numbered_in
     assert sum(len(group.addresses) for group in assigned.groups) == 2
 
 
-@pytest.mark.parametrize(("count", "is_due_at_once"), [(MANY_ADDRESSES - 1, False), (MANY_ADDRESSES, True)])
-def test_among_many_addresses_what_follows_from_an_assignment_is_for_the_next_turn(
-    count: int, is_due_at_once: bool
-) -> None:
+def crowd(count: int) -> Desk:
+    """All of so many addresses are held by the second of two nodes, and nothing was numbered yet."""
     many = tuple(Address(f"10.{number // 250}.1.{number % 250 + 1}") for number in range(count))
     table = make_table(map(entry, many))
-    desk = Desk(*(state(m, table=table, has=(table,), held=many if m == B else ()) for m in (A, B)), table=table)
-    assigned = desk.coordinator.duty(1.0)
-    assert isinstance(assigned, Assigned)
-    desk.agreed.apply(1, assigned)
-    assert desk.coordinator.duty(1.0) is None
-    assert (desk.coordinator.deadline(1.0) == 1.0) == is_due_at_once
-    assert desk.coordinator.duty(1.0) is None, "nothing follows"
+    return Desk(*(state(m, table=table, has=(table,), held=many if m == B else ()) for m in (A, B)), table=table)
+
+
+def test_among_few_addresses_all_that_follows_is_numbered_in_one_turn() -> None:
+    desk = crowd(MANY_ADDRESSES - 1)
+    drained(desk, B)
+    assert [type(body) for body in turn(desk)] == [Reported, Assigned]
+
+
+def test_among_many_addresses_every_step_is_a_turn_of_its_own() -> None:
+    desk = crowd(MANY_ADDRESSES)
+    drained(desk, B)
+    assert [type(body) for body in turn(desk)] == [Reported]
+    assert desk.coordinator.deadline(1.0) == 1.0, "due at once"
+    assert turn(desk) == [], "the election is worked out"
+    assert desk.coordinator.deadline(1.0) == 1.0
+    assert [type(body) for body in turn(desk)] == [Assigned]
+    assert desk.coordinator.deadline(1.0) == 1.0
+    assert turn(desk) == [], "nothing follows"
     assert desk.coordinator.deadline(1.0) > 1.0
 
 
-def test_an_election_that_was_worked_out_is_so_again_when_something_was_numbered_meanwhile() -> None:
+def test_among_many_addresses_wishes_that_never_end_keep_no_election_waiting_for_ever() -> None:
+    desk = crowd(MANY_ADDRESSES)
+    done: list[AnyBody] = []
+    for number, address in enumerate(desk.agreed.landscape.universe[:8], 1):
+        desk.coordinator.on_wish(A.name, Pinned(by=A.name, sequence=number, address=address, node=A.name))
+        done += turn(desk)
+    assert [type(body) for body in done].count(Pinned) == 8
+    assert Assigned in [type(body) for body in done]
+
+
+def turn(desk: Desk, now: float = 1.0) -> list[AnyBody]:
+    """What is numbered in one turn."""
+    done: list[AnyBody] = []
+    while (body := desk.coordinator.duty(now)) is not None:
+        desk.agreed.apply(desk.agreed.number + 1, body)
+        done.append(body)
+    return done
+
+
+def test_an_election_that_was_worked_out_is_numbered_before_what_came_meanwhile() -> None:
     desk = Desk(state(A, held=(X,)), state(B, held=(Y,)), many_vips=2)
     assert desk.coordinator.duty(1.0) is None
     desk.report(B, 1, status=msgspec.structs.replace(desk.agreed.status[B.name], drained=True))
-    assert [type(body) for body in desk.work(1.0)] == [Reported, Assigned]
+    assert [type(body) for body in desk.work(1.0)] == [Assigned, Reported, Assigned]
     assert {desk.agreed.owner(address) for address in (X, Y)} == {A.name}
 
 
