@@ -73,14 +73,12 @@ class Gateways:
             self._isolation.heard_at[interface] = now
             self._isolation.unplaced[interface] = frozenset(unplaced)
 
-    def watch(self, vips: Iterable[VipEntry], now: float, *, basis: object) -> list[AskGateways]:
-        """Asks when it is time to, and works out what of `vips` may be here, if `basis` (which they follow from) or who
-        answers has changed."""
+    def watch(self, now: float) -> list[AskGateways]:
+        """Asks when it is time to."""
         isolation = self._isolation
         if isolation is None:
             return []
         isolation.since = min(isolation.since, now)
-        self._judge(isolation, vips, now, basis)
         if now < isolation.ask_at:
             return []
         isolation.ask_at = now + ASK_S
@@ -96,7 +94,11 @@ class Gateways:
         silences = [at + SILENT_S for at in (isolation.since, *isolation.heard_at.values())]
         return first_after(now, [isolation.ask_at, *silences])
 
-    def _judge(self, isolation: _Isolation, vips: Iterable[VipEntry], now: float, basis: object) -> None:
+    def judge(self, vips: Iterable[VipEntry], now: float, *, basis: object) -> None:
+        """Works out what of `vips` may be here, if `basis` (which they follow from) or who answers has changed."""
+        isolation = self._isolation
+        if isolation is None:
+            return
         reached = {interface for interface, at in isolation.heard_at.items() if now < at + SILENT_S}
         judged = basis, reached, isolation.is_over(now)
         if judged == isolation.judged:

@@ -150,20 +150,25 @@ class Lookout:
         told: list[Effect] = [
             Publish(event=events.LinkUp(interface=interface)) for interface in self.interfaces.settled(now)
         ]
-        in_force = self._in_force(agreed) if len(self.interfaces) else {}
-        basis = (self.interfaces.revision, self._switching.table, in_force)
-        if basis != self._unreachable_basis:
-            self._unreachable_basis = basis
-            wanted = self._library.require(self._switching.table).vips
-            self._standing.unreachable = self.interfaces.blocked((*wanted, *in_force.values()))
+        self.reckon(agreed, now)
         return told
 
-    def watch_gateways(self, agreed: AgreedState | None, now: float) -> list[AskGateways]:
-        if not self._standing.gateways.matter():
-            return []
-        table, in_force = self._switching.table, self._in_force(agreed)
-        vips = chain(self._library.require(table).vips, in_force.values())
-        return self._standing.gateways.watch(vips, now, basis=(table, in_force))
+    def reckon(self, agreed: AgreedState | None, now: float) -> None:
+        """What belongs where this node has no link, or no gateway, by the tables of now: others may have come into
+        force since it last looked."""
+        gateways, table = self._standing.gateways, self._switching.table
+        if not len(self.interfaces) and not gateways.matter() and self._unreachable_basis is None:
+            return
+        in_force = self._in_force(agreed)
+        basis = (self.interfaces.revision, table, in_force) if len(self.interfaces) else None
+        if basis != self._unreachable_basis:
+            self._unreachable_basis = basis
+            wanted = self._library.require(table).vips
+            self._standing.unreachable = self.interfaces.blocked((*wanted, *in_force.values()))
+        gateways.judge(chain(self._library.require(table).vips, in_force.values()), now, basis=(table, in_force))
+
+    def watch_gateways(self, now: float) -> list[AskGateways]:
+        return self._standing.gateways.watch(now)
 
     def watch_rivals(self, now: float) -> list[Effect]:
         if self._rivals.is_quiet():

@@ -349,7 +349,7 @@ class Node(Inspection):
         self._out.messages += probes
         self._out.effects += told
         self._out.effects += lookout.watch_interfaces(agreed, now)
-        self._out.effects += lookout.watch_gateways(agreed, now)
+        self._out.effects += lookout.watch_gateways(now)
         self._out.effects += lookout.watch_rivals(now)
         self._parts.standing.gone = self._parts.mandate.gone()
 
@@ -396,6 +396,7 @@ class Node(Inspection):
         parts, agreed = self._parts, self._parts.succession.agreed
         if agreed is None:
             return None
+        parts.lookout.reckon(agreed, self._last)
         return parts.declaration.report(agreed, is_bound=not parts.agreement.may_take(), now=self._last)
 
     def _tell(self, now: float) -> None:

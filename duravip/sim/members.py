@@ -81,7 +81,7 @@ class MembersChange:
         if not self._under_way:
             return
         live = [host for host in self._hosts() if host.process is not None]
-        if live and all(host.node is not None and host.node.charter.rolls == (_roll(host),) for host in live):
+        if live and all(map(_is_through, live)):
             self._end([host for host in self._hosts() if host.waits_to_start])
             return
         if live and self._random.random() < 0.7:
@@ -137,6 +137,14 @@ def plan_changes(
 
 def _roll(host: Host) -> Roll | None:
     return roll_of(host.table.settings)
+
+
+def _is_through(host: Host) -> bool:
+    """Whether it goes by the new list, and has read it in its own file: it may have stood still when all were asked."""
+    process, wanted = host.process, _roll(host)
+    return (
+        process is not None and process.node.charter.rolls == (wanted,) and roll_of(process.table.settings) == wanted
+    )
 
 
 def _always() -> bool:

@@ -13,13 +13,14 @@ import pytest
 from duravip.cluster.messages import Numbered, SwitchAbandoned, Switched
 from duravip.cluster.node import Node
 from duravip.events import BrokenBinding, ConfigDisagreement
-from duravip.model import NodeName, Settings, make_table
+from duravip.model import NodeName, Settings, canonical_address, make_table
 from duravip.sim.host import Host
 from duravip.sim.network import Weather
 from duravip.testing.situation import VIPS, Situation, entry, table
 
 RENAMED = table(*(entry(vip, binding="renamed" if vip == VIPS[0] else "") for vip in VIPS))
 
+COMES = canonical_address("192.0.2.77")
 RENAMED_AGAIN = table(*(entry(vip, binding="renamed" if vip in VIPS[:2] else "") for vip in VIPS))
 
 
@@ -184,3 +185,17 @@ def test_a_reload_of_its_own_ends_what_a_node_had_prepared() -> None:
 
 def of(said: object, kind: type) -> bool:
     return isinstance(said, Numbered) and isinstance(said.body, kind)
+
+
+@pytest.mark.parametrize("fallen", ["a", "b"])
+def test_an_address_that_comes_with_the_new_table_is_not_taken_where_the_link_is_down(fallen: str) -> None:
+    """`a` coordinates: it brings the table into force and elects in one turn."""
+    situation = Situation("a", "b").booted()
+    situation[fallen].set_link(False)
+    situation.run(1.0)
+    for name in "ab":
+        situation[name].table = table(*map(entry, VIPS), entry(COMES, preference=fallen))
+    situation["b"].switch()
+    situation.run(3.0)
+    assert situation.holders(COMES) == ["b" if fallen == "a" else "a"]
+    assert situation.diary.violations == [], "S3: it never had it"

@@ -28,15 +28,19 @@ class Alone:
     def until(self, end: float) -> Alone:
         """Looks whenever a deadline says so."""
         while True:
-            if self.gateways.watch(VIPS, self.now, basis="table") == [AskGateways()]:
+            if self._look() == [AskGateways()]:
                 self.asked.append(self.now)
             following = self.gateways.deadline(self.now)
             assert following > self.now or self.gateways.is_unasked()
             if following > end:
                 self.now = end
-                self.gateways.watch(VIPS, self.now, basis="table")
+                self._look()
                 return self
             self.now = following
+
+    def _look(self) -> list[AskGateways]:
+        self.gateways.judge(VIPS, self.now, basis="table")
+        return self.gateways.watch(self.now)
 
     def hears(self, interface: str, *unplaced: Address) -> Alone:
         self.gateways.answered(interface, unplaced, self.now)
@@ -46,7 +50,7 @@ class Alone:
 @pytest.mark.parametrize("policy", ["hold", "release"])
 def test_no_other_policy_asks_anybody(policy: str) -> None:
     gateways = Alone(policy).gateways
-    assert gateways.watch(VIPS, 0.0, basis="table") == []
+    assert gateways.watch(0.0) == []
     assert gateways.deadline(0.0) == float("inf")
     assert not gateways.is_unasked()
 
