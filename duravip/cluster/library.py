@@ -29,6 +29,7 @@ from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
 MAX_VIPS = 200_000
+LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: such a table is opened, decoded and read in turns of their own
 WINDOW = 48  # pieces asked for at once
 MAX_PULLS = 64
 TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
@@ -94,7 +95,7 @@ def _size(pull: Pull) -> int:
 
 class Library:
     """`wanted` changes with the heartbeats heard; `tick` says what to ask for. `revision` grows with every table that
-    comes or goes."""
+    comes or goes. What a long table that has come is still to go through is `ripen`'s, one step a turn."""
 
     DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
 
@@ -106,16 +107,15 @@ class Library:
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
+        self._opened: dict[TableDigest, bytes] = {}  # long ones that are to be decoded
+        self._unread: list[TableDigest] = []
         self.revision = 0
         self.own = self.add(own)
 
     def add(self, table: Table) -> TableDigest:
         encoded = table.encoded()
         digest = digest_of(encoded)
-        self._tables[digest] = table
-        self._sizes[digest] = len(encoded)
-        self.revision += 1
-        read(table, digest)
+        self._keep(digest, table, len(encoded))
         return digest
 
     def get(self, digest: TableDigest | None) -> Table | None:
@@ -146,9 +146,23 @@ class Library:
             _surveyed.appendleft((key, found))
         return found
 
-    def has_long(self, many: int) -> bool:
-        """Whether a table here has so many VIPs."""
-        return any(len(table.vips) >= many for table in self._tables.values())
+    def has_long(self) -> bool:
+        """Whether one of the tables here takes long to be compared, or is still to be ripened."""
+        return len(self._opened) > 0 or max(self._sizes.values()) > LONG_BYTES
+
+    def ripen(self) -> bool:
+        """Does the next thing to a long table; whether there was one."""
+        if self._unread:
+            digest = self._unread.pop()
+            if digest in self._tables:
+                read(self._tables[digest], digest)
+            return True
+        for digest in list(self._opened):
+            encoded = self._opened.pop(digest)
+            if digest in self._pulls:
+                self._decode(digest, encoded)
+            return True
+        return False
 
     def complete(self) -> bool:
         """Nothing that is wanted is missing."""
@@ -204,7 +218,7 @@ class Library:
     def on_chunk(self, chunk: TableChunk) -> bool:
         """True when a table has become complete. Pieces that nobody asked for are ignored."""
         pull = self._pulls.get(chunk.digest)
-        if pull is None or chunk.index >= chunk.count:
+        if pull is None or chunk.digest in self._opened or chunk.index >= chunk.count:
             return False
         if pull.count not in (0, chunk.count):
             pull.pieces.clear()
@@ -226,18 +240,38 @@ class Library:
 
     def _finish(self, digest: TableDigest, pull: Pull) -> bool:
         packed = b"".join(pull.pieces[index] for index in range(pull.count))
+        kept = sum(self._sizes.values()) + sum(map(len, self._opened.values()))
         try:
-            encoded = _inflated(packed, digest, limit=MAX_KEPT_BYTES - sum(self._sizes.values()))
+            encoded = _inflated(packed, digest, limit=MAX_KEPT_BYTES - kept)
+        except ValueError:
+            self._begin_anew(digest)
+            return False
+        if len(encoded) > LONG_BYTES:
+            self._opened[digest] = encoded
+            self.revision += 1
+            return False
+        return self._decode(digest, encoded)
+
+    def _decode(self, digest: TableDigest, encoded: bytes) -> bool:
+        try:
             table = decode_table(encoded)
         except ValueError:
-            self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
+            self._begin_anew(digest)
             return False
-        self._tables[digest] = table
-        self._sizes[digest] = len(encoded)
-        self.revision += 1
-        read(table, digest)
+        self._keep(digest, table, len(encoded))
         del self._pulls[digest]
         return True
+
+    def _begin_anew(self, digest: TableDigest) -> None:
+        pull = self._pulls[digest]
+        self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
+
+    def _keep(self, digest: TableDigest, table: Table, size: int) -> None:
+        self._tables[digest] = table
+        self._sizes[digest] = size
+        self.revision += 1
+        if size > LONG_BYTES:
+            self._unread.append(digest)
 
     def _pieces(self, digest: TableDigest) -> tuple[bytes, ...]:
         known = self._packed.get(digest)

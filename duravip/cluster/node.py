@@ -157,7 +157,7 @@ class Node(Inspection):
                 beat_at, tables = parts.pulse.next_at, parts.library.revision
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
-                learned_much = parts.library.revision != tables and parts.library.has_long(ENOUGH_EFFECTS)
+                learned_much = parts.library.revision != tables and parts.library.has_long()
                 if learned_much or len(self._out.effects) >= ENOUGH_EFFECTS:
                     self._put_off(now)
                     return self._out.empty()
@@ -315,6 +315,9 @@ class Node(Inspection):
     def _step(self, now: float, change: Change, *, is_tick: bool) -> bool:
         """Whether it was walked to its end. `is_tick`: nothing has led to it but the time."""
         parts, out, agreed = self._parts, self._out, self._parts.succession.agreed
+        if parts.library.ripen():
+            parts.pulse.soon(now)
+            return False
         if agreed is not None and agreed.learn_tables() and self._has_many():
             return False
         proposal = parts.agreement.proposal
@@ -405,7 +408,7 @@ class Node(Inspection):
             self._out.messages += parts.wishes.to_say(term.view, now)
         if self._declared() is None:
             return
-        if parts.succession.coordinator is not None and parts.agreement.may_take():
+        if parts.succession.coordinator is not None:
             parts.declaration.numbered_here()
             return
         report = parts.declaration.to_say(now)

@@ -114,4 +114,4 @@ class Possession:
         """Whether this node may hold anything at all, as far as it knows of itself."""
         if self._standing.leaving and (self._standing.alone or self._departure.is_forced(now)):
             return False
-        return not self._standing.suspended and self._succession.is_mature() and not blocked.everything
+        return self._succession.is_mature() and not blocked.everything  # which says so, too, when it is suspended

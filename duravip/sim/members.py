@@ -142,9 +142,7 @@ def _roll(host: Host) -> Roll | None:
 def _is_through(host: Host) -> bool:
     """Whether it goes by the new list, and has read it in its own file: it may have stood still when all were asked."""
     process, wanted = host.process, _roll(host)
-    return (
-        process is not None and process.node.charter.rolls == (wanted,) and roll_of(process.table.settings) == wanted
-    )
+    return process is not None and process.node.charter.rolls == (wanted,) and roll_of(process.table.settings) == wanted
 
 
 def _always() -> bool:

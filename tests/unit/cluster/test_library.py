@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import pytest
 
 from duravip.cluster.library import MAX_UNUSED, WINDOW, Library, decode_table
 from duravip.cluster.messages import TableChunk
-from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, make_table
+from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, digest_of, make_table
 
 A, B = NodeName("a"), NodeName("b")
 
@@ -32,6 +34,8 @@ def transfer(sender: Library, receiver: Library, lose: set[int] = frozenset()) -
                 sent += 1
                 if sent not in lose:
                     receiver.on_chunk(chunk)
+        while receiver.ripen():
+            pass
         now += 1.0
     return rounds
 
@@ -43,6 +47,53 @@ def test_a_table_arrives_whole_over_a_lossy_link_and_goes_on_where_it_stopped() 
     assert not receiver.complete()
     transfer(sender, receiver, lose={2, 5, 30, 31})
     assert receiver.get(sender.own) == big
+
+
+def test_a_long_table_is_opened_and_decoded_and_read_one_after_the_other() -> None:
+    sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
+    assert sender.ripen(), "it is read, for surveys to come"
+    assert not sender.ripen()
+    receiver.want([(sender.own, A)], [])
+    before = receiver.revision
+    while receiver.revision == before:
+        for wanted in receiver.tick(0.0):
+            pieces = sender.on_wanted(wanted)
+            assert [receiver.on_chunk(piece) for piece in pieces] == [False] * len(pieces)
+    assert receiver.has_long()
+    assert not receiver.has(sender.own)
+    assert not receiver.on_chunk(pieces[0]), "once more, too late"
+    assert receiver.ripen()
+    assert receiver.has(sender.own)
+    assert receiver.complete()
+    assert receiver.ripen(), "it is read"
+    assert not receiver.ripen()
+
+
+def test_a_long_table_that_nobody_wants_any_more_is_not_decoded() -> None:
+    sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
+    receiver.want([(sender.own, A)], [])
+    while not receiver.has_long():
+        for wanted in receiver.tick(0.0):
+            for piece in sender.on_wanted(wanted):
+                receiver.on_chunk(piece)
+    receiver.want([], [])
+    assert receiver.ripen()
+    assert not receiver.has(sender.own)
+    assert not receiver.has_long()
+
+
+def test_a_long_table_that_is_none_is_asked_for_again() -> None:
+    """What a liar has compressed under a digest that fits."""
+    encoded = msgspec.msgpack.encode([0] * 40_000)
+    packed, digest = zlib.compress(encoded), digest_of(encoded)
+    receiver = Library(table(1), retry_s=1.0)
+    receiver.want([(digest, A)], [])
+    assert receiver.tick(0.0)
+    receiver.on_chunk(TableChunk(digest=digest, index=0, count=1, data=packed))
+    assert receiver.ripen()
+    assert not receiver.has(digest)
+    assert not receiver.complete()
+    assert receiver.tick(receiver.deadline())
 
 
 def test_the_addresses_of_a_table_come_and_go_with_it() -> None:
