@@ -170,6 +170,8 @@ class Coordinator:
             self._is_heavy = self._has_many()
             if isinstance(wish, SwitchAsked):
                 self._round_since = now
+            elif isinstance(wish, Pinned):
+                self._hold_back(wish.address, now)
             return wish
         self._postponed = (self._released or self._is_heavy) and not self._postponed
         self._released = self._is_heavy = False
@@ -380,6 +382,12 @@ class Coordinator:
         """Whether somebody serves it meanwhile."""
         holders = self._agreed.holders.get(address, ())
         return len(holders) == 1 and holders[0] in self._agreed.claims.get(address, {})
+
+    def _hold_back(self, pinned: Address, now: float) -> None:
+        """A pin is numbered now: what follows from it alone waits like any hand-over, so that many pins are looked at
+        together."""
+        if now < self._rested_at and self._elected_at == self._agreed.number and self._can_wait(pinned):
+            self._elected_at, self._held_back = self._agreed.number + 1, True
 
     def _put(self, question: Question) -> None:
         self._open = self._agreed.number, question.limit is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
+import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
@@ -420,6 +423,35 @@ def test_among_many_addresses_wishes_that_never_end_keep_no_election_waiting_for
         done += turn(desk)
     assert [type(body) for body in done].count(Pinned) == 8
     assert Assigned in [type(body) for body in done]
+
+
+def test_pins_that_come_just_after_a_hand_over_are_looked_at_together_when_the_next_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = crowd(4)
+    desk.work(1.0)
+    desk.report(B, 1, released=desk.agreed.landscape.universe[:1], as_of=desk.agreed.number)
+    desk.work(1.0)
+    elections = Counter[int]()
+    answer = Question.answer
+    monkeypatch.setattr(Question, "answer", lambda asked: elections.update([1]) or answer(asked))
+    for number, address in enumerate(desk.agreed.landscape.universe[1:], 1):
+        desk.coordinator.on_wish(A.name, Pinned(by=A.name, sequence=number, address=address, node=A.name))
+        assert [type(body) for body in desk.work(1.001)] == [Pinned]
+    assert elections[1] == 0
+    assert desk.coordinator.deadline(1.001) == pytest.approx(1.0 + PAUSE_S)
+    [assigned] = desk.work(1.0 + PAUSE_S)
+    assert isinstance(assigned, Assigned)
+    assert sum(len(group.addresses) for group in assigned.groups) == 3
+
+
+def test_a_pin_of_what_nobody_serves_is_not_held_back() -> None:
+    desk = Desk(state(A), state(B, held=(X,)))
+    desk.work(1.0)
+    desk.report(A, 1, released=(Y,), as_of=desk.agreed.number)
+    desk.work(1.0)
+    desk.coordinator.on_wish(A.name, Pinned(by=A.name, sequence=1, address=Y, node=B.name))
+    assert [type(body) for body in desk.work(1.001)] == [Pinned, Assigned]
 
 
 def turn(desk: Desk, now: float = 1.0) -> list[AnyBody]:
