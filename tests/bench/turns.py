@@ -2,8 +2,8 @@
 
     python -m tests.bench.turns [--vips 1000] [--format text|json]
 
-Two real daemons on hosts, and processors, of their own with default settings, save that views mature after one second.
-All VIPs are the first node's, which coordinates. One after the other, with what follows in the second after it:
+Two real daemons on hosts of their own with default settings, save that views mature after one second. All VIPs are the
+first node's, which coordinates. One after the other, with what follows in the second after it:
 
     boot            both start
     takeover        the first is cut off; these are the turns of the second
@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -95,7 +94,6 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
         Lan(NODES, prefix="dvturns", network="10.76.0.0/16") as lan,
         Daemons(lan, folder, NODES, dict.fromkeys(addresses, FIRST), settings={"view_mature_time": "1"}) as daemons,
     ):
-        separate(daemons)
         crowd = Crowd(daemons)
         crowd.settle(FIRST)
         yield crowd.situation("boot")
@@ -124,16 +122,6 @@ def measure(vips: int, folder: Path) -> Iterator[Situation]:
         yield crowd.situation("reload")
         daemons.signal(FIRST)
         yield crowd.situation("stop", *NODES, last_of=FIRST)
-
-
-def separate(daemons: Daemons) -> None:
-    """A processor for each, as on hosts of their own: they do not keep each other from running."""
-    processors = sorted(os.sched_getaffinity(0))
-    if len(processors) < len(NODES):
-        return
-    for node, processor in zip(NODES, processors, strict=False):
-        for thread in Path(f"/proc/{daemons.pid(node)}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {processor})
 
 
 class Crowd:
