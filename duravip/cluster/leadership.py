@@ -2,7 +2,8 @@
 
 Rules of this file
 - One node of a clique leads it: the smallest name that is in a view. Nobody else proposes, so one cause makes one
-  view.
+  view. Nor does a leader that has just followed a smaller name, as long as that one keeps to it: two that know of
+  different links take each other for no part of their cliques.
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
 - When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
@@ -22,7 +23,7 @@ from duravip.cluster.detector import Detector
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
-from duravip.model import Member, NodeName
+from duravip.model import Member, NodeName, ViewId
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
@@ -56,6 +57,8 @@ class Leadership:
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
+        self._asked: ViewId | None = None  # what was promised last
+        self._led_until = -math.inf  # until when it may come, and be shown
         self._leader = me.name
         self._leader_basis: object = None
 
@@ -102,6 +105,9 @@ class Leadership:
         if self.leader != self._me.name or (agreement.view is None and now < self._quiet_until):
             agreement.stand_down()
             return []
+        if self._is_led(now):
+            agreement.stand_down()
+            return []
         target = self._target(now)
         if now < self._patient_until and not self._has_everybody(target):
             agreement.stand_down()
@@ -128,11 +134,29 @@ class Leadership:
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may change what `act` does."""
         waits = (SETTLE_INTERVALS * self._interval, self._timeout, TABLE_WAIT_S)
-        times = [self._patient_until]
+        times = [self._patient_until, self._led_until]
         times += [since + wait for since in self._newcomers.values() for wait in waits]
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
         return first_after(now, times)
+
+    def _is_led(self, now: float) -> bool:
+        """Whether a node with a smaller name, which this one hears and that hears this one, has it in its view, or is
+        about to. It judges by its own links with whom it can be, and may have known of one that is missing for longer:
+        the two of them would take turns in making views for ever."""
+        agreement = self._agreement
+        installed = agreement.view.id if agreement.view is not None else None
+        if agreement.promised_to != self._asked:
+            self._asked, self._led_until = agreement.promised_to, now + self._timeout
+        if self._asked is not None and now < self._led_until:
+            return self._is_near(self._asked)
+        if installed is None or not self._is_near(installed):
+            return False
+        return self._detector.peers[installed.coordinator].heartbeat.view == installed
+
+    def _is_near(self, view: ViewId) -> bool:
+        """Its coordinator."""
+        return view.coordinator < self._me.name and self._detector.is_alive(Member(view.coordinator, view.incarnation))
 
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
         """Nobody of the present view, and nobody alive, is left out, save who has left by itself."""

@@ -362,3 +362,22 @@ def test_a_table_of_10240_vips_travels_in_chunks_goes_on_after_a_death_and_delay
     for name in "abc":
         beats = [at for at, by, m in situation.diary.said if by == name and isinstance(m, Heartbeat)]
         assert max(late - early for early, late in pairwise(beats)) < 0.13
+
+
+@pytest.mark.parametrize("gap_s", [0.05, 0.2, 0.4, 0.9])
+@pytest.mark.parametrize("seed", range(2))
+def test_l6_nodes_that_have_known_of_a_missing_link_for_different_times_make_no_view_after_view(
+    gap_s: float, seed: int
+) -> None:
+    """`c` has long known that it does not hear `a`; `d`, which `a` does not hear, takes `c` to belong with `a`."""
+    a, c, d = (NodeName(name) for name in "acd")
+    situation = Situation(*"abcd", seed=seed).booted()
+    situation.world.network.cut(a, c)
+    situation.run(gap_s)
+    situation.world.network.cut(d, a)
+    since = situation.now
+    situation.run(4.0)
+    views = Counter(who for at, who, event in situation.diary.events if at > since and isinstance(event, ViewInstalled))
+    assert max(views.values()) <= 6
+    assert [node_of(situation[name]).landscape.entries.keys() for name in "cd"] == [{c, d}, {c, d}]
+    situation.mend()

@@ -14,10 +14,10 @@ def test_a_node_that_walks_less_while_all_is_calm_does_and_says_the_same(
     walks = 0
     step = node.Node._step
 
-    def counted(self: node.Node, now: float, change: Change) -> bool:
+    def counted(self: node.Node, now: float, change: Change, *, is_tick: bool) -> bool:
         nonlocal walks
         walks += 1
-        return step(self, now, change)
+        return step(self, now, change, is_tick=is_tick)
 
     monkeypatch.setattr(node.Node, "_step", counted)
     usual = run_schedule(seed)
