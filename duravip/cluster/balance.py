@@ -18,7 +18,8 @@ from dataclasses import replace
 from duravip.cluster.election import elect, follow
 from duravip.cluster.electorate import Circumstances, Electorate, is_broken
 from duravip.cluster.flags import Landscape
-from duravip.cluster.placement import Layout, crowd_of, join
+from duravip.cluster.layout import Layout, Owners, crowd_of, keep_company, parted
+from duravip.cluster.placement import join
 from duravip.model import Address, Decision, NodeName, Reason
 
 
@@ -29,13 +30,8 @@ def balance(
     moves come along uncounted); none when nothing improves the loads. `decisions` are those in force: each
     owner is eligible."""
     electorate = Electorate(landscape, given)
-    movable: dict[Address, NodeName] = {}
-    fixed: dict[Address, NodeName] = {}
-    for address, decision in decisions.items():
-        if decision.owner is None or address in landscape.follows:
-            continue
-        may_move = decision.owner in electorate.eligible(address) and not electorate.is_bound(address)
-        (movable if may_move else fixed)[address] = decision.owner
+    owned = {a: d.owner for a, d in decisions.items() if d.owner is not None and a not in landscape.follows}
+    movable, fixed = parted(electorate, owned)
     changed = _gathered(electorate, movable, fixed, limit)
     if not changed:
         moved = _evened(electorate, movable, fixed, limit)
@@ -61,11 +57,8 @@ def _gathered(
     return dict(list(astray.items())[:limit])
 
 
-def _evened(
-    electorate: Electorate, movable: dict[Address, NodeName], fixed: dict[Address, NodeName], limit: int
-) -> dict[Address, NodeName]:
-    for address in [a for a in movable if _is_with_bound_company(electorate, a, fixed)]:
-        fixed[address] = movable.pop(address)
+def _evened(electorate: Electorate, movable: Owners, fixed: Owners, limit: int) -> Owners:
+    keep_company(electorate, movable, fixed)
     layout = Layout(electorate, movable, electorate.loads(fixed.items()), crowd_of(electorate, fixed))
     layout.spread.improve_singles()
     layout.spread.cut(limit)
@@ -74,15 +67,6 @@ def _evened(
         layout.spread.improve_heavy(limit)
         moved = layout.transfers()
     return moved
-
-
-def _is_with_bound_company(electorate: Electorate, address: Address, fixed: Mapping[Address, NodeName]) -> bool:
-    """Whether it belongs to a group that is kept where a member of it is bound to be."""
-    group = electorate.landscape.together.get(address)
-    if group is None:
-        return False
-    home = electorate.home(group, fixed)
-    return home is not None and home in electorate.eligible(address)
 
 
 def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]:

@@ -46,9 +46,14 @@ class Question:
         )
 
     def is_long(self, many: int) -> bool:
-        """Whether an election would take long: so many have no holder, and may be owned by so many sets of nodes."""
-        unheld = [address for address in self.landscape.universe if address not in self.given.holders]
-        return len(unheld) >= many and len({self.landscape.members.get(address) for address in unheld}) >= many
+        """Whether an election would take long: some have no holder, and there are so many sets of nodes that may own
+        something."""
+        universe, holders = self.landscape.universe, self.given.holders
+        return (
+            len(universe) >= many
+            and any(address not in holders for address in universe)
+            and len(set(self.landscape.members.values())) >= many
+        )
 
     def answer(self) -> dict[Address, Decision]:
         """The decisions that change: an election's where the owner differs, or that say anew why nobody owns."""

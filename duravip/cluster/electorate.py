@@ -197,6 +197,14 @@ class Electorate:
         """Whether a pin or a preference that can be honoured says where it belongs."""
         return self.given.pins.get(address) in self.eligible(address) or self.preferred(address) is not None
 
+    def home_of(self, address: Address, owner: NodeName) -> NodeName:
+        """Where one that has an owner goes back to, sooner or later; its owner if nowhere."""
+        if self.given.fail_back != FAIL_BACK_WHEN_MATURE or address not in self.landscape.preferences:
+            return owner
+        if self.given.pins.get(address) in self.eligible(address):
+            return owner  # pinned there
+        return self.preferred(address) or owner
+
     def home(self, group: str, owners: Mapping[Address, NodeName]) -> NodeName | None:
         """The node where a group belongs that should be together, as far as it has `owners`: where the first of its
         members is that is bound to a node; else, of the nodes that may own all of it, the one that has most of it (then

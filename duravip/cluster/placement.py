@@ -1,7 +1,10 @@
-"""Laying out VIPs over nodes: placing those that nobody holds, and naming the VIPs that an evened-out layout
-moves.
+"""Placing those VIPs that nobody holds.
 
-Rules of this file: pure. `spread` decides with numbers; this file turns addresses into classes and back.
+Rules of this file: pure.
+
+Theory of operation. Each goes to the least loaded node of those that may own it; then they are evened out among
+themselves. If the loads are not as even as they can be then, balancing will move what is held, too, and it is looked
+ahead: what nobody holds goes where it will be in the end, so that the fewest of the others have to move.
 
 Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (rendezvous hashing).
 """
@@ -9,20 +12,18 @@ Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import Electorate
-from duravip.cluster.leveling import UNIT, VipClass
-from duravip.cluster.spread import Spread
+from duravip.cluster.layout import Layout, Owners, Unit, crowd_of, keep_company, parted, units_of
+from duravip.cluster.leveling import UNIT, one_less, one_more
 from duravip.model import Address, NodeName
 
 _MIX = 0x9E3779B97F4A7C15  # 2 ** 64 divided by the golden ratio, as in Fibonacci hashing
 _LOW_64_BITS = (1 << 64) - 1
-MAX_CLASSES_AT_ONCE = 512  # that an election evens out; of more, balancing does the rest
-
-Owners = dict[Address, NodeName]
+MAX_CLASSES_AT_ONCE = 1024  # that an election evens out; of more, balancing does the rest
 
 
 def join(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Address, NodeName]) -> Owners:
@@ -45,6 +46,15 @@ def place(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Addr
     """An owner for each, evened out around the loads of what is `owned`. Groups that should be together, and can be, go
     as one."""
     fixed = electorate.loads(owned.items())
+    owners = _dealt(electorate, unheld, owned, fixed)
+    _look_ahead(electorate, owners, owned)
+    return owners
+
+
+def _dealt(
+    electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Address, NodeName], fixed: list[int]
+) -> Owners:
+    """As evenly as can be while what is owned stays where it is; `fixed` is the load of that."""
     crowd = crowd_of(electorate, owned)
     loads = list(fixed)
     owners: Owners = {}
@@ -74,6 +84,21 @@ def place(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Addr
         layout.spread.settle()
         owners.update(layout.transfers())
     return owners
+
+
+def _look_ahead(electorate: Electorate, owners: Owners, owned: Mapping[Address, NodeName]) -> None:
+    """Changes the `owners` of what nobody held to where they will be when balancing has moved what is `owned`."""
+    homes = {address: electorate.home_of(address, owner) for address, owner in owned.items()}
+    loads = electorate.loads(itertools.chain(homes.items(), owners.items()))
+    pairs = list(zip(loads, electorate.node_weights, strict=True))
+    if min(one_more(*pair) for pair in pairs) >= max(one_less(*pair) for pair in pairs):
+        return  # no move gains
+    movable, fixed = parted(electorate, homes)
+    keep_company(electorate, movable, fixed)
+    layout = Layout(electorate, {**movable, **owners}, electorate.loads(fixed.items()), {}, owners)
+    if movable and len(layout.spread.classes) <= MAX_CLASSES_AT_ONCE:
+        layout.spread.improve_singles()
+        owners.update(layout.welcomed())
 
 
 def _best_place(electorate: Electorate, unit: Unit, loads: list[int], crowd: Mapping[str, Mapping[int, int]]) -> int:
@@ -136,139 +161,3 @@ def _hash(text: str) -> int:
 def _mixed(one: int, two: int) -> int:
     """Rendezvous score of an address and a node, of their hashes: the top bits depend on all bits of both."""
     return ((one ^ two) * _MIX) & _LOW_64_BITS
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """VIPs that move as one, the first of them by address text first: one with its followers, or a group that is kept
-    together. `nodes` (numbers) may own all of it, `sizes` is its load on each. `apart`: the groups whose members it
-    should not meet, once for each VIP of it that is in one."""
-
-    addresses: tuple[Address, ...]
-    nodes: tuple[int, ...]
-    sizes: tuple[int, ...]
-    apart: tuple[str, ...]
-
-
-def units_of(electorate: Electorate, addresses: Iterable[Address], owners: Mapping[Address, NodeName]) -> list[Unit]:
-    """Those of a group that have the same owner, or none, are one unit if some node may own all of the group, else each
-    is one. In the order of their first addresses."""
-    lone: dict[tuple[tuple[NodeName, ...], int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    whole: dict[str, bool] = {}
-    found: dict[tuple[str, NodeName | None, bool], list[Address]] = {}
-    for address in sorted(addresses):
-        group = electorate.landscape.together.get(address)
-        if group is not None and group not in whole:
-            whole[group] = bool(electorate.common(group))
-        joins = group is not None and whole[group]
-        key = (group, owners.get(address), True) if group is not None and joins else (address, None, False)
-        found.setdefault(key, []).append(address)
-    units = []
-    for members in found.values():
-        if len(members) > 1 or not electorate.is_lone(members[0]):
-            units.append(_unit(electorate, tuple(members)))
-            continue
-        kind = electorate.eligible(members[0]), electorate.own_size(members[0])
-        if kind not in lone:
-            nodes = tuple(electorate.number[node] for node in kind[0])
-            lone[kind] = nodes, (kind[1],) * len(nodes)
-        units.append(Unit((members[0],), *lone[kind], ()))
-    return units
-
-
-def _unit(electorate: Electorate, addresses: tuple[Address, ...]) -> Unit:
-    able = [set(electorate.eligible(address)) for address in addresses]
-    nodes = sorted(set.intersection(*able))
-    return Unit(
-        addresses,
-        tuple(electorate.number[node] for node in nodes),
-        tuple(sum(electorate.size(address, node) for address in addresses) for node in nodes),
-        tuple(sorted(electorate.landscape.apart[a] for a in addresses if a in electorate.landscape.apart)),
-    )
-
-
-def crowd_of(electorate: Electorate, owned: Mapping[Address, NodeName]) -> dict[str, dict[int, int]]:
-    """Of each group that is to be apart: how many each node (by number) owns."""
-    crowd: dict[str, dict[int, int]] = {}
-    for address, group in electorate.landscape.apart.items():
-        if address in owned:
-            on, node = crowd.setdefault(group, {}), electorate.number[owned[address]]
-            on[node] = on.get(node, 0) + 1
-    return crowd
-
-
-class Layout:
-    """VIPs that may be moved about, in classes, around the `fixed` loads of everything else, and the `crowd` of those
-    that they should not meet. Every VIP of `owners` has an owner that is eligible for it, and the members of one unit
-    have the same. One with followers goes only where all that it carries now can follow."""
-
-    def __init__(
-        self,
-        electorate: Electorate,
-        owners: Mapping[Address, NodeName],
-        fixed: list[int],
-        crowd: Mapping[str, Mapping[int, int]],
-    ) -> None:
-        self._names = electorate.names
-        keys: dict[tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]], int] = {}
-        self._placed: list[dict[int, list[tuple[Address, ...]]]] = []
-        classes: list[VipClass] = []
-
-        def class_of(nodes: tuple[int, ...], sizes: tuple[int, ...], apart: tuple[str, ...]) -> int:
-            which = keys.setdefault((nodes, sizes, apart), len(classes))
-            if which == len(classes):
-                empty = [0] * len(self._names)
-                classes.append(VipClass(nodes, dict(zip(nodes, sizes, strict=True)), empty, list(empty), apart))
-                self._placed.append({})
-            return which
-
-        alike: dict[tuple[tuple[NodeName, ...], int], int] = {}
-        others: list[Address] = []
-        for address in sorted(owners):
-            breathe()
-            if not electorate.is_lone(address):
-                others.append(address)
-                continue
-            key = electorate.eligible(address), electorate.own_size(address)
-            which = alike.get(key, -1)
-            if which < 0:
-                nodes = tuple(electorate.number[node] for node in key[0])
-                which = alike[key] = class_of(nodes, (key[1],) * len(nodes), ())
-            self._placed[which].setdefault(electorate.number[owners[address]], []).append((address,))
-        for unit in units_of(electorate, others, owners):
-            owner = owners[unit.addresses[0]]
-            able = self._able(electorate, unit, owner)
-            sizes = tuple(size for number, size in zip(unit.nodes, unit.sizes, strict=True) if number in able)
-            which = class_of(tuple(number for number in unit.nodes if number in able), sizes, unit.apart)
-            self._placed[which].setdefault(electorate.number[owner], []).append(unit.addresses)
-        for vips, placed in zip(classes, self._placed, strict=True):
-            for node, units in placed.items():
-                vips.start[node] = vips.count[node] = len(units)
-        self.spread = Spread(classes, electorate.node_weights, fixed, crowd)
-
-    @staticmethod
-    def _able(electorate: Electorate, unit: Unit, owner: NodeName) -> set[int]:
-        """The nodes that can carry all that the owner carries with the unit."""
-
-        def carried(node: NodeName) -> set[Address]:
-            return {follower for address in unit.addresses for follower in electorate.carried(address, node)}
-
-        if not any(address in electorate.landscape.followers for address in unit.addresses):
-            return set(unit.nodes)
-        here = carried(owner)
-        return {number for number in unit.nodes if here <= carried(electorate.names[number])}
-
-    def transfers(self) -> Owners:
-        """The VIPs whose owner changes, and their new owners: within a class the last of a node go."""
-        moved: Owners = {}
-        for vips, placed in zip(self.spread.classes, self._placed, strict=True):
-            breathe()
-            leaving = [
-                unit
-                for node in vips.nodes
-                for unit in placed.get(node, [])[vips.count[node] :][: max(0, vips.start[node] - vips.count[node])]
-            ]
-            arriving = [node for node in vips.nodes for _ in range(vips.count[node] - vips.start[node])]
-            for unit, node in zip(leaving, arriving, strict=True):
-                moved.update(dict.fromkeys(unit, self._names[node]))
-        return moved

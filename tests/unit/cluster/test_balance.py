@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -241,6 +241,34 @@ def test_rounds_of_any_size_come_to_the_best_layout_by_the_fewest_moves(cluster,
     assert moved == fewest
     numbers, best = ([names.index(found[address(n)]) for n in range(len(has))] for found in (owners, at_once))
     assert load_vector(tuple(numbers), weights) == load_vector(tuple(best), weights)
+
+
+@settings(max_examples=200, deadline=None)
+@given(small_clusters(), st.lists(st.sampled_from(["held", "held", "unheld", "preferred"]), min_size=6, max_size=6))
+def test_what_nobody_has_goes_where_it_costs_the_fewest_moves_of_the_others(cluster, kinds: list[str]) -> None:  # type: ignore[no-untyped-def]
+    may, has, weights = cluster
+    _, candidates, names = as_cluster(may, weights)
+    prefers = [nodes[-1] if kind == "preferred" else None for nodes, kind in zip(may, kinds, strict=False)]
+    entries = [vip(n, prefer="" if node is None else names[node]) for n, node in enumerate(prefers)]
+    tables = {
+        name: make_table(entry for entry, nodes in zip(entries, may, strict=True) if node in nodes)
+        for node, name in enumerate(names)
+    }
+    was = {address(n): names[node] for n, (node, kind) in enumerate(zip(has, kinds, strict=False)) if kind != "unheld"}
+    settled = settle(survey(tables), held(was, *candidates))
+    layouts = [
+        layout
+        for layout in itertools.product(*may)
+        if all(wanted in (None, node) for wanted, node in zip(prefers, layout, strict=True))
+    ]
+    best = min(load_vector(layout, weights) for layout in layouts)
+
+    def moves(owners: Sequence[int]) -> int:
+        return sum(was.get(address(n), names[node]) != names[node] for n, node in enumerate(owners))
+
+    result = tuple(names.index(settled[address(n)].owner) for n in range(len(may)))  # type: ignore[arg-type]
+    assert load_vector(result, weights) == best
+    assert moves(result) == min(moves(layout) for layout in layouts if load_vector(layout, weights) == best)
 
 
 @settings(max_examples=100, deadline=None)

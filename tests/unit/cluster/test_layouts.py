@@ -22,7 +22,6 @@ from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.model import Address, NodeName, Use, VipEntry, make_table
 
 LAYOUTS = Path(__file__).parent / "layouts.txt"
-BALANCE_PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "balance.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +193,11 @@ def random_situation(seed: int, *, weighted: bool = False) -> Situation:
     return Situation(nodes={name: chance.choice(weights) for name in names}, vips=tuple(kinds))
 
 
+def all_alone(chance: random.Random, names: tuple[str, ...]) -> Vips:
+    nodes = tuple(sorted(chance.sample(names, chance.randint(1, min(len(names), 5)))))
+    return Vips(count=1, nodes=nodes, at=chance.choice(nodes))
+
+
 @pytest.mark.parametrize("seed", [*range(12), 24, 38])  # the last two: 64 nodes, 1,000 VIPs
 def test_from_any_owners_a_plan_has_the_most_even_loads_and_the_fewest_moves(seed: int) -> None:
     situation = random_situation(seed)
@@ -204,24 +208,22 @@ def test_from_any_owners_a_plan_has_the_most_even_loads_and_the_fewest_moves(see
     assert (sum(round(load) ** 2 for load in loads), len(made["moves"])) == best_and_fewest(situation)
 
 
-def test_where_nobody_has_some_the_loads_are_as_even_and_hardly_a_move_is_too_many() -> None:
-    """What nobody has is given away first: an election does not think ahead."""
-    worst = (0, "")
-    for seed in (*range(8), 33):  # of the first 80 the last is the only one that is not exact
-        full, chance = random_situation(seed), random.Random(seed * 7 + 1)
-        vips = []
-        for kind in full.vips:
-            lost = chance.random() < 0.4
-            vips.append(replace(kind, at=None if chance.random() < 0.7 else "gone") if lost else kind)
-        situation = Situation(nodes=full.nodes, vips=tuple(vips))
-        made = plan(situation.configs(), current=situation.holders())
-        loads = loads_of(situation, {vip["address"]: vip["owner"] for vip in made["vips"]})
-        squares, fewest = best_and_fewest(situation)
-        assert sum(round(load) ** 2 for load in loads) == squares
-        worst = max(worst, (len(made["moves"]) - fewest, f"{len(made['moves'])} moves in place of {fewest}"))
-    print(f"at worst {worst[1]}")
-    assert worst[0] == 1
-    assert f"at worst {worst[1]}" in BALANCE_PAGE.read_text()
+@pytest.mark.parametrize(
+    ("seed", "alone"), [*((seed, False) for seed in range(8)), (33, False), (1, True), (2, True), (6, True)]
+)
+def test_where_nobody_has_some_the_loads_are_as_even_by_the_fewest_moves_too(seed: int, alone: bool) -> None:
+    """`alone`: each of 600 may be owned by other nodes. In the cluster of seed 33 to give away what nobody has without
+    looking ahead costs one move more."""
+    full, chance = random_situation(seed), random.Random(seed * 7 + 1)
+    kinds = [all_alone(chance, tuple(full.nodes)) for _ in range(600)] if alone else full.vips
+    vips = []
+    for kind in kinds:
+        lost = chance.random() < 0.4
+        vips.append(replace(kind, at=None if chance.random() < 0.7 else "gone") if lost else kind)
+    situation = Situation(nodes=full.nodes, vips=tuple(vips))
+    made = plan(situation.configs(), current=situation.holders())
+    loads = loads_of(situation, {vip["address"]: vip["owner"] for vip in made["vips"]})
+    assert (sum(round(load) ** 2 for load in loads), len(made["moves"])) == best_and_fewest(situation)
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
