@@ -52,7 +52,7 @@ class Question:
         return (
             len(universe) >= many
             and any(address not in holders for address in universe)
-            and len(set(self.landscape.members.values())) >= many
+            and self.landscape.classes() >= many
         )
 
     def answer(self) -> dict[Address, Decision]:

@@ -53,6 +53,10 @@ class Landscape:
     together: Mapping[Address, str]
     companies: Mapping[str, tuple[Address, ...]]
 
+    def classes(self) -> int:
+        """The number of different sets of nodes that have something in their tables."""
+        return len(set(self.members.values()))
+
 
 _Meaning = tuple[object, ...]
 

@@ -88,6 +88,8 @@ def _dealt(
 
 def _look_ahead(electorate: Electorate, owners: Owners, owned: Mapping[Address, NodeName]) -> None:
     """Changes the `owners` of what nobody held to where they will be when balancing has moved what is `owned`."""
+    if not owned or electorate.landscape.classes() > MAX_CLASSES_AT_ONCE:
+        return
     homes = {address: electorate.home_of(address, owner) for address, owner in owned.items()}
     loads = electorate.loads(itertools.chain(homes.items(), owners.items()))
     pairs = list(zip(loads, electorate.node_weights, strict=True))
@@ -96,9 +98,8 @@ def _look_ahead(electorate: Electorate, owners: Owners, owned: Mapping[Address, 
     movable, fixed = parted(electorate, homes)
     keep_company(electorate, movable, fixed)
     layout = Layout(electorate, {**movable, **owners}, electorate.loads(fixed.items()), {}, owners)
-    if movable and len(layout.spread.classes) <= MAX_CLASSES_AT_ONCE:
-        layout.spread.improve_singles()
-        owners.update(layout.welcomed())
+    layout.spread.improve_singles()
+    owners.update(layout.welcomed())
 
 
 def _best_place(electorate: Electorate, unit: Unit, loads: list[int], crowd: Mapping[str, Mapping[int, int]]) -> int:
@@ -140,6 +141,7 @@ def _deal_out(
     after = {number: (loads[number] + UNIT) / weights[number] for _, number in hashes}
     equal: list[tuple[int, int]] = []
     for address in addresses:
+        breathe()
         if not equal:
             least = min(after.values())
             equal = [pair for pair in hashes if after[pair[1]] == least]
