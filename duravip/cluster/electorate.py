@@ -5,12 +5,12 @@ Rules of this file: pure; everything in it is agreed by all members (numbered me
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from duravip.cluster.breathing import breathe
 from duravip.cluster.flags import Landscape
-from duravip.cluster.leveling import UNIT
+from duravip.cluster.leveling import UNIT, one_less, one_more
 from duravip.cluster.messages import Blocked
 from duravip.model import Address, Flag, NodeName, ViewId
 
@@ -71,6 +71,14 @@ class Electorate:
             if candidate.mature
             and not (candidate.drained or candidate.leaving or candidate.blocked.everything or candidate.barred)
         }
+        self._handing_over = {
+            candidate.name
+            for candidate in given.candidates
+            if (candidate.drained or candidate.leaving)
+            and candidate.mature
+            and not (candidate.blocked.everything or candidate.barred)
+        }
+        self._all_plain = not (landscape.weights or landscape.followers or landscape.apart or landscape.together)
         self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
         self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
         self._remarkable = self._claimed.union(*(candidate.blocked.addresses for candidate in given.candidates))
@@ -118,16 +126,14 @@ class Electorate:
     def yields(self, address: Address, node: NodeName) -> bool:
         """Whether the node may go on holding a VIP until it is handed over: it has it, and nothing but a drain, or that
         it leaves, keeps it from being eligible."""
-        candidate = self.candidates.get(node)
         return (
-            candidate is not None
-            and (candidate.drained or candidate.leaving)
-            and candidate.mature
+            node in self._handing_over
             and node in self.given.claims.get(address, ())
-            and not (candidate.blocked.everything or candidate.barred)
-            and address not in candidate.blocked.addresses
-            and address not in self._claimed
             and node in self.landscape.members.get(address, ())
+            and (
+                address not in self._remarkable
+                or (address not in self.candidates[node].blocked.addresses and address not in self._claimed)
+            )
         )
 
     def why_not(self, node: NodeName, address: Address) -> str:
@@ -197,13 +203,16 @@ class Electorate:
         """Whether a pin or a preference that can be honoured says where it belongs."""
         return self.given.pins.get(address) in self.eligible(address) or self.preferred(address) is not None
 
-    def home_of(self, address: Address, owner: NodeName) -> NodeName:
-        """Where one that has an owner goes back to, sooner or later; its owner if nowhere."""
-        if self.given.fail_back != FAIL_BACK_WHEN_MATURE or address not in self.landscape.preferences:
-            return owner
-        if self.given.pins.get(address) in self.eligible(address):
-            return owner  # pinned there
-        return self.preferred(address) or owner
+    def homes(self, owned: Mapping[Address, NodeName]) -> Mapping[Address, NodeName]:
+        """Where what is owned will be once it has gone back to wherever it belongs."""
+        if self.given.fail_back != FAIL_BACK_WHEN_MATURE or not self.landscape.preferences:
+            return owned
+        return {address: self._home_of(address, owner) for address, owner in owned.items()}
+
+    def _home_of(self, address: Address, owner: NodeName) -> NodeName:
+        eligible, preferred = self.choice(address)
+        is_pinned = self.given.pins.get(address) in eligible  # and is there already
+        return owner if preferred is None or is_pinned else preferred
 
     def home(self, group: str, owners: Mapping[Address, NodeName]) -> NodeName | None:
         """The node where a group belongs that should be together, as far as it has `owners`: where the first of its
@@ -231,10 +240,17 @@ class Electorate:
 
     def loads(self, owned: Iterable[tuple[Address, NodeName]]) -> list[int]:
         """Load of each candidate; followers are counted with what they follow, so leave them out."""
-        loads = [0] * len(self.names)
+        loads, number, all_plain = [0] * len(self.names), self.number, self._all_plain
         for address, owner in owned:
-            loads[self.number[owner]] += UNIT if self.is_plain(address) else self.size(address, owner)
+            loads[number[owner]] += UNIT if all_plain or self.is_plain(address) else self.size(address, owner)
         return loads
+
+    def may_gain(self, loads: Sequence[int]) -> bool:
+        """Whether something that weighs 1, moved from one node to another, could make these loads more even: nodes that
+        may own nothing aside."""
+        pairs = [(loads[self.number[name]], self.candidates[name].weight) for name in self.names if name in self._able]
+        most = max((one_less(load, weight) for load, weight in pairs), default=(0.0, 0.0))
+        return any(one_more(load, weight) < most for load, weight in pairs)
 
     def own_size(self, address: Address) -> int:
         return max(1, round(self.landscape.weights.get(address, 1.0) * UNIT))

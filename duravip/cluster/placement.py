@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import Electorate
 from duravip.cluster.layout import Layout, Owners, Unit, crowd_of, keep_company, parted, units_of
-from duravip.cluster.leveling import UNIT, one_less, one_more
+from duravip.cluster.leveling import UNIT
 from duravip.model import Address, NodeName
 
 _MIX = 0x9E3779B97F4A7C15  # 2 ** 64 divided by the golden ratio, as in Fibonacci hashing
@@ -90,11 +90,9 @@ def _look_ahead(electorate: Electorate, owners: Owners, owned: Mapping[Address, 
     """Changes the `owners` of what nobody held to where they will be when balancing has moved what is `owned`."""
     if not owned or electorate.landscape.classes() > MAX_CLASSES_AT_ONCE:
         return
-    homes = {address: electorate.home_of(address, owner) for address, owner in owned.items()}
-    loads = electorate.loads(itertools.chain(homes.items(), owners.items()))
-    pairs = list(zip(loads, electorate.node_weights, strict=True))
-    if min(one_more(*pair) for pair in pairs) >= max(one_less(*pair) for pair in pairs):
-        return  # no move gains
+    homes = electorate.homes(owned)
+    if not electorate.may_gain(electorate.loads(itertools.chain(homes.items(), owners.items()))):
+        return
     movable, fixed = parted(electorate, homes)
     keep_company(electorate, movable, fixed)
     layout = Layout(electorate, {**movable, **owners}, electorate.loads(fixed.items()), {}, owners)
