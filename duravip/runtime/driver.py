@@ -53,7 +53,6 @@ from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.interlude import Interlude
 from duravip.runtime.paths import Paths
-from duravip.runtime.priority import in_background
 from duravip.wire.link import Link
 from duravip.wire.received import Received
 
@@ -228,7 +227,7 @@ class Driver:
     async def _deliberate(self) -> None:
         """One question at a time, in a thread, which gives way to the event loop again and again."""
         async for asked in self._to_answer:
-            answer = await trio.to_thread.run_sync(in_background, asked.question.answer, abandon_on_cancel=True)
+            answer = await trio.to_thread.run_sync(asked.question.answer, abandon_on_cancel=True)
             self.feed(Deliberated(view=asked.view, number=asked.number, answer=answer))
 
     async def _tell_the_rest(self) -> None:

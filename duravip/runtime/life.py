@@ -39,7 +39,6 @@ from duravip.runtime.event_text import event_text
 from duravip.runtime.guard import Guard
 from duravip.runtime.notifying import Notifying
 from duravip.runtime.plumber import Plumber
-from duravip.runtime.priority import in_background
 from duravip.runtime.ready import keep_watchdog, watchdog_interval_s
 from duravip.runtime.rekeying import Rekeying
 from duravip.runtime.reloading import Reloading, Reread
@@ -298,7 +297,7 @@ class Life:
             plumbed = await self._around.backend.list() if unplaced else ()
         except Exception:  # a plugin's
             return self._homes_now  # it is asked again in a moment
-        self._homes_now = await trio.to_thread.run_sync(in_background, homes_of, table, plumbed)
+        self._homes_now = await trio.to_thread.run_sync(homes_of, table, plumbed)
         self._homes_of = table
         return self._homes_now
 

@@ -1,11 +1,10 @@
 """Puts the daemon before others for the processor: clients wait for what it does, and that is done in a moment.
 
 It asks for real-time priority, the lowest there is: who has it is not interrupted by what has none, so that a turn of
-the event loop lasts as long as its own work. Threads that it starts have the same; what they work out at leisure
-(`in_background`) takes its turn with others, as does the whole daemon where the kernel grants no real-time priority: by
-the lowest niceness then, and in short time slices, which anybody may have: Linux (6.12 and later) lets who wakes with
-a shorter slice go before who is running. Both priorities take root or CAP_SYS_NICE. What was given from outside is left
-as it is.
+the event loop lasts as long as its own work. Threads that it starts have the same, since the loop may wait for one that
+is interrupted. Where the kernel grants none it has the lowest niceness, and short time slices, which anybody may have:
+Linux (6.12 and later) lets who wakes with a shorter slice go before who is running. Either priority takes root or
+CAP_SYS_NICE. What was given from outside is left as it is.
 
 Source: sched(7), sched_setattr(2).
 """
@@ -17,8 +16,6 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Callable
-from typing import TypeVar
 
 NICENESS = -20
 SLICE_S = 0.0001  # the shortest that the kernel gives
@@ -26,8 +23,6 @@ REAL_TIME = 1  # of SCHED_RR: before all that has none, after all else
 
 _SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # size, policy, flags, niceness, priority, runtime, deadline, period
-
-_Result = TypeVar("_Result")
 
 
 def come_first() -> None:
@@ -43,16 +38,3 @@ def come_first() -> None:
         ctypes.CDLL(None).syscall(number, 0, asked, 0)  # refused by kernels that know of no slices: no harm
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME))
-
-
-def in_background(job: Callable[..., _Result], *arguments: object) -> _Result:
-    """Does the job, in the thread that calls, without real-time priority."""
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    if policy == os.SCHED_OTHER:
-        return job(*arguments)
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    try:
-        return job(*arguments)
-    finally:
-        with contextlib.suppress(PermissionError):  # then the thread goes on without
-            os.sched_setscheduler(0, policy, parameters)

@@ -28,7 +28,6 @@ from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import DuravipError
 from duravip.events import ConfigRejected, ConfigReloaded, Event
 from duravip.model import NodeName
-from duravip.runtime.priority import in_background
 from duravip.wire.keyring import Keyring
 
 ANSWER_GRACE_S = 2.0  # on top of what the group takes at most
@@ -182,7 +181,7 @@ class Reloading:
     async def _read_aside(self) -> tuple[Fresh | None, Reread]:
         """None for one that cannot be used."""
         try:
-            fresh = await trio.to_thread.run_sync(in_background, self._reread)
+            fresh = await trio.to_thread.run_sync(self._reread)
             refusal = "; ".join(map(diagnostic_text, fresh.errors()))
             if not refusal:
                 await self._fits(fresh)

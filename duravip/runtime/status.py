@@ -20,7 +20,6 @@ from duravip.cluster.holdings import HoldState
 from duravip.events import ConfigRejected, ConfigReloaded, Event, OwnerElected
 from duravip.model import Address, Decision, NodeName, Table, View, address_order
 from duravip.runtime.history import History
-from duravip.runtime.priority import in_background
 
 SLICE_ADDRESSES = 100
 
@@ -143,7 +142,7 @@ class Status:
         grounds = self._machine.grounds()
         if grounds is None:
             return None
-        found = await trio.to_thread.run_sync(in_background, explain, address, grounds)
+        found = await trio.to_thread.run_sync(explain, address, grounds)
         if found is None:
             return None
         return {
