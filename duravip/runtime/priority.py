@@ -1,10 +1,10 @@
 """Puts the daemon before others for the processor: clients wait for what it does, and that is done in a moment.
 
 It asks for real-time priority, the lowest there is: who has it is not interrupted by what has none, so that a turn of
-the event loop lasts as long as its own work. Threads that it starts have the same, since the loop may wait for one that
-is interrupted. Where the kernel grants none it has the lowest niceness, and short time slices, which anybody may have:
-Linux (6.12 and later) lets who wakes with a shorter slice go before who is running. Either priority takes root or
-CAP_SYS_NICE. What was given from outside is left as it is.
+the event loop lasts as long as its own work. Its threads have it too, since the loop may wait for one that is
+interrupted, and come after the loop. Where the kernel grants none the daemon has the lowest niceness, and short time
+slices, which anybody may have: Linux (6.12 and later) lets who wakes with a shorter slice go before who is running.
+Either priority takes root or CAP_SYS_NICE. What was given from outside is left as it is.
 
 Source: sched(7), sched_setattr(2).
 """
@@ -16,17 +16,19 @@ import ctypes
 import os
 import platform
 import struct
+import sys
+import threading
 
 NICENESS = -20
 SLICE_S = 0.0001  # the shortest that the kernel gives
-REAL_TIME = 1  # of SCHED_RR: before all that has none, after all else
+OF_LOOP, OF_THREADS = 2, 1  # SCHED_RR: before all that is not in real time, after nearly all that is
 
 _SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")  # size, policy, flags, niceness, priority, runtime, deadline, period
 
 
 def come_first() -> None:
-    """As far as this process may, and this kernel can. For the thread that asks, and those that it starts."""
+    """As far as this process may, and this kernel can. For the thread that asks, and those that are started later."""
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
         return
     with contextlib.suppress(PermissionError):
@@ -37,4 +39,11 @@ def come_first() -> None:
         asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, niceness, 0, round(SLICE_S * 1e9), 0, 0)
         ctypes.CDLL(None).syscall(number, 0, asked, 0)  # refused by kernels that know of no slices: no harm
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(OF_LOOP))
+        threading.setprofile(_come_second)  # all that Python calls in each new thread, whoever starts it
+
+
+def _come_second(frame: object, event: str, argument: object) -> None:
+    """Once, in a new thread, which has what the loop has."""
+    sys.setprofile(None)
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(OF_THREADS))
