@@ -96,19 +96,25 @@ class AgreedState:
         self._assigned: dict[Address, str] = {}  # the same in a few letters each, for the digest
         self.claims: dict[Address, dict[NodeName, int]] = {}
         self.holders: dict[Address, tuple[NodeName, ...]] = {}
+        claimed_twice: set[Address] = set()
         former: dict[Address, tuple[NodeName, ...]] = {}
         for state in states:
-            name = state.member.name
-            alone = (name,)
-            for address in state.held:
-                self.claims.setdefault(address, {})[name] = 0
-                self.holders[address] = (*self.holders[address], name) if address in self.holders else alone
-            for address in state.releasing:
-                self.claims.setdefault(address, {})[name] = 0
+            name, held = state.member.name, tuple(state.held)
+            for address in (*held, *state.releasing):
+                claims = self.claims.get(address)
+                if claims is None:
+                    self.claims[address] = {name: 0}
+                elif name not in claims:
+                    claims[name] = 0
+                    claimed_twice.add(address)
+            shared = [(address, self.holders[address]) for address in held if address in self.holders]
+            self.holders.update(dict.fromkeys(held, (name,)))
+            self.holders.update((address, (*names, name)) for address, names in shared)
             for address in state.former:
                 former[address] = (*former.get(address, ()), name)
-        self.holders = {**former, **self.holders}
-        claimed_twice = {address for address, claims in self.claims.items() if len(claims) > 1}
+        self.brought = frozenset(self.holders)
+        if former:
+            self.holders = {**former, **self.holders}
         releasing = {address for state in states for address in state.releasing}
         self.in_flight = {address for address in claimed_twice | releasing if self._is_in_flight(address)}
         self.overdue: set[Address] = set()
@@ -116,10 +122,10 @@ class AgreedState:
         self.charter = charter_at_install(states)
         self.backers: dict[Roll, frozenset[NodeName]] = {roll: backers(roll, states) for roll in self.charter.rolls}
         self.missing = missing_at_install(states, self.charter)
-        self.brought = frozenset(address for state in states for address in state.held)
-        groups = {tuple(names): frozenset(names) for names in self.claims.values()}
+        of_one = {name: frozenset((name,)) for name in self._names}
         self.claimed_at_install: Mapping[Address, frozenset[NodeName]] = {
-            address: groups[tuple(names)] for address, names in self.claims.items()
+            address: of_one[next(iter(names))] if len(names) == 1 else frozenset(names)
+            for address, names in self.claims.items()
         }
         self.landscape: Landscape
         self.informed = False

@@ -1,7 +1,9 @@
 """What follows here from each numbered message, beside the agreed state that it makes: wishes that are granted, a
 switch of tables, announcements, and the news of it all.
 
-Rules of this file: a member verifies what the coordinator assigns, by the same function, and obeys it all the same.
+Rules of this file
+- A member verifies what the coordinator assigns, by the same function, and obeys it all the same.
+- News are told in the order of the messages. Those of very many addresses are owed, until `tell` or the next message.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from duravip.cluster.effects import (
     ReadConfiguration,
     SwitchEnded,
 )
+from duravip.cluster.electorate import Circumstances
 from duravip.cluster.mandate import Mandate
 from duravip.cluster.messages import (
     Announced,
@@ -45,6 +48,7 @@ from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision
 
+MANY_NEWS = 400  # addresses, of which to tell who owns them is work for a turn of its own
 MAX_UNVERIFIED = 8  # assignments: each keeps a copy of what it followed from
 
 
@@ -69,6 +73,7 @@ class Delivery:
         self._rivals = rivals
         self._mandate = mandate
         self._merged = False
+        self._owed: tuple[AgreedState, Circumstances, Mapping[Address, Decision], bool] | None = None
         self._unverified: dict[int, Mapping[Address, Decision]] = {}  # what was told, by the number that told it
 
     def installed(self, agreed: AgreedState, *, merged: bool) -> None:
@@ -77,8 +82,26 @@ class Delivery:
         self._unverified.clear()
         self._wishes.declared(agreed.status)
 
+    def owes(self) -> bool:
+        """Whether there are news to be told."""
+        return self._owed is not None
+
+    def tell(self) -> list[Effect]:
+        """The news that are owed."""
+        if self._owed is None:
+            return []
+        agreed, given, told, is_balancing = self._owed
+        self._owed = None
+        effects: list[Effect] = []
+        effects += self._news.owners(agreed, given, told, tells_moves=self._coordinates(agreed))
+        if is_balancing:
+            effects.append(Publish(event=events.Balanced(moves=len(told))))
+        return effects
+
     def deliver(self, agreed: AgreedState, number: int, body: AnyBody) -> list[Effect]:
-        """Applies the message to the agreed state; every effect of that here."""
+        """Applies the message to the agreed state; every effect of that here, after what was owed."""
+        if self._owed is not None:
+            return self.tell() + self.deliver(agreed, number, body)
         if isinstance(body, Assigned):
             return self._assigned(agreed, number, body)
         agreed.apply(number, body)
@@ -127,8 +150,8 @@ class Delivery:
 
     def _assigned(self, agreed: AgreedState, number: int, body: Assigned) -> list[Effect]:
         told = {address: group.decision for group in body.groups for address in group.addresses}
-        coordinates = agreed.view.id.coordinator == self._me
-        effects = [] if coordinates or not agreed.informed else self._verify(agreed, number, body, told)
+        verifies = agreed.informed and not self._coordinates(agreed)
+        effects = self._verify(agreed, number, body, told) if verifies else []
         given = agreed.circumstances()
         agreed.apply(number, body)
         self._tenure.former.difference_update(
@@ -141,10 +164,11 @@ class Delivery:
         if self._merged:
             # A merge may be won without any change here, and clients may still know the loser.
             effects += self._tenure.announce(mine)
-        effects += self._news.owners(agreed, given, told, tells_moves=coordinates)
-        if body.balancing:
-            effects.append(Publish(event=events.Balanced(moves=len(told))))
-        return effects
+        self._owed = agreed, given, told, body.balancing
+        return effects if len(told) >= MANY_NEWS else effects + self.tell()
+
+    def _coordinates(self, agreed: AgreedState) -> bool:
+        return agreed.view.id.coordinator == self._me
 
     def _verify(
         self, agreed: AgreedState, number: int, body: Assigned, told: Mapping[Address, Decision]

@@ -158,7 +158,7 @@ class Node(Inspection):
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
                 learned_much = parts.library.revision != tables and parts.library.has_long()
-                if learned_much or len(self._out.effects) >= ENOUGH_EFFECTS:
+                if learned_much or self._has_said_enough():
                     self._put_off(now)
                     return self._out.empty()
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
@@ -315,6 +315,9 @@ class Node(Inspection):
     def _step(self, now: float, change: Change, *, is_tick: bool) -> bool:
         """Whether it was walked to its end. `is_tick`: nothing has led to it but the time."""
         parts, out, agreed = self._parts, self._out, self._parts.succession.agreed
+        if parts.delivery.owes():
+            out.effects += parts.delivery.tell()
+            return False
         if parts.library.ripen():
             parts.pulse.soon(now)
             return False
@@ -337,7 +340,7 @@ class Node(Inspection):
                 return False
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
         self._coordinate(now)
-        if len(out.effects) >= ENOUGH_EFFECTS:
+        if self._has_said_enough():
             return False
         out.effects += parts.possession.follow(now)
         out.effects += parts.kernel.renewals(now)
@@ -365,6 +368,10 @@ class Node(Inspection):
         self._out.effects += self._parts.succession.install(install, now)
         self._parts.pulse.soon(now)
         return True
+
+    def _has_said_enough(self) -> bool:
+        """For one turn; or so much was assigned that to tell of it is for another."""
+        return len(self._out.effects) >= ENOUGH_EFFECTS or self._parts.delivery.owes()
 
     def _has_many(self) -> bool:
         agreed = self._parts.succession.agreed

@@ -93,6 +93,7 @@ class Succession:
 
     def install(self, install: Install, now: float) -> list[Effect]:
         """The view is agreed: act upon it from now on."""
+        effects = self._delivery.tell()
         before = set(self._agreement.members())
         self._agreement.installed(install, now)
         view = self._agreement.view
@@ -122,7 +123,6 @@ class Succession:
         self._tenure.renew()
         self._declaration.renew()
         self._standing.on_install(alone=len(view.members) == 1)
-        effects: list[Effect] = []
         missed = self._switching.missed(install.states)
         if missed is not None:
             effects += self._delivery.switched(missed)

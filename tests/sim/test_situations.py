@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
+from duravip.cluster.effects import Effect, Publish, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
 from duravip.cluster.messages import (
@@ -24,7 +24,7 @@ from duravip.cluster.messages import (
 )
 from duravip.cluster.node import ENOUGH_EFFECTS, Node
 from duravip.cluster.tenure import TAKEN_AT_ONCE
-from duravip.events import Expelled, NameTaken, NodeSuspected, Stalled, ViewInstalled
+from duravip.events import Expelled, NameTaken, NodeSuspected, OwnerElected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
 from duravip.sim.host import Host
 from duravip.sim.network import Weather
@@ -620,6 +620,33 @@ def test_many_addresses_are_taken_over_in_several_turns_and_given_back() -> None
     situation["b"].start()
     situation.run(4.0)  # it comes back, and is given some
     assert sum(situation.holders(vip) == ["b"] for vip in many) > 10
+    assert situation.diary.violations == []
+
+
+def test_where_many_addresses_are_lost_in_a_merge_telling_of_it_is_a_turn_of_its_own() -> None:
+    many = [
+        canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS + 200)
+    ]
+    situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
+    situation.world.network.split(["a", "b"])
+    situation.until(lambda: all(situation.holders(vip) == ["a", "b"] for vip in many), 3.0)
+    given_up: list[int] = []  # by each turn of "b"
+    told: list[int] = []
+    judge = situation.diary.handled
+
+    def handled(host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        if host.name == "b":
+            given_up.append(sum(isinstance(effect, ReleaseAddress) for effect in effects))
+            elected = [one for one in effects if isinstance(one, Publish) and isinstance(one.event, OwnerElected)]
+            told.append(len(elected))
+        judge(host, given, effects)
+
+    situation.diary.handled = handled
+    situation.world.network.heal()
+    situation.until(lambda: all(situation.holders(vip) == ["a"] for vip in many), 3.0)
+    turn = given_up.index(max(given_up))
+    assert given_up[turn] >= len(many)
+    assert told[turn : turn + 2] == [0, given_up[turn]], "at once, but not with it"
     assert situation.diary.violations == []
 
 
