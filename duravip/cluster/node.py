@@ -364,7 +364,8 @@ class Node(Inspection):
         install = self._parts.agreement.complete()
         if install is None:
             return False
-        self._out.messages.append(install)
+        if len(install.states) > 1:
+            self._out.messages.append(install)
         self._out.effects += self._parts.succession.install(install, now)
         self._parts.pulse.soon(now)
         return True
