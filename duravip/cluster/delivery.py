@@ -2,7 +2,8 @@
 switch of tables, announcements, and the news of it all.
 
 Rules of this file
-- A member verifies what the coordinator assigns, by the same function, and obeys it all the same.
+- A member verifies what the coordinator assigns, by the same function, and obeys it all the same: at once where that
+  takes a moment; with many VIPs in a turn after it (`check`), or outside of turns, if it takes long.
 - News are told in the order of the messages. Those of very many addresses are owed, until `tell` or the next message.
 """
 
@@ -13,6 +14,7 @@ from typing import assert_never
 
 from duravip import events
 from duravip.cluster.agreed import AgreedState
+from duravip.cluster.deliberation import Question
 from duravip.cluster.effects import (
     Deliberate,
     Effect,
@@ -75,11 +77,13 @@ class Delivery:
         self._merged = False
         self._owed: tuple[AgreedState, Circumstances, Mapping[Address, Decision], bool] | None = None
         self._unverified: dict[int, Mapping[Address, Decision]] = {}  # what was told, by the number that told it
+        self._unchecked: list[tuple[Mapping[Address, Decision], Question]] = []
 
     def installed(self, agreed: AgreedState, *, merged: bool) -> None:
         """A view begins with this. `merged`: it has members that the one before it had not."""
         self._merged = merged
         self._unverified.clear()
+        self._unchecked.clear()
         self._wishes.declared(agreed.status)
 
     def owes(self) -> bool:
@@ -175,11 +179,25 @@ class Delivery:
     ) -> list[Effect]:
         """Whether this member's own election, or balancing, comes to the same; of many VIPs that is known later."""
         question = agreed.balancing() if body.balancing else agreed.election()
-        is_quick = len(agreed.landscape.universe) < self._many_vips or len(self._unverified) >= MAX_UNVERIFIED
-        if question is None or is_quick:
+        is_quick = len(agreed.landscape.universe) < self._many_vips
+        if question is None or is_quick or len(self._unverified) + len(self._unchecked) >= MAX_UNVERIFIED:
             return _disagreements(told, question.answer() if question is not None else {})
+        if not body.balancing and agreed.landscape.classes() < self._many_vips:
+            self._unchecked.append((told, question.kept()))
+            return []
         self._unverified[number] = told
         return [Deliberate(view=agreed.view.id, number=number, question=question.kept())]
+
+    def is_checked(self) -> bool:
+        """Whether there is nothing for `check` to do."""
+        return not self._unchecked
+
+    def check(self) -> list[Effect]:
+        """Verifies one of the assignments that are not verified yet."""
+        if not self._unchecked:
+            return []
+        told, question = self._unchecked.pop(0)
+        return _disagreements(told, question.answer())
 
     def verified(self, number: int, own: Mapping[Address, Decision]) -> list[Effect]:
         """What this member's own election, or balancing, comes to for what was assigned with this number."""

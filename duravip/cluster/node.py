@@ -118,6 +118,8 @@ class Node(Inspection):
     def _look_ahead(self) -> float:
         """The same, beside this node's own heartbeat."""
         parts = self._parts
+        if not parts.delivery.is_checked():
+            return -math.inf
         term, coordinator = parts.succession.term, parts.succession.coordinator
         earliest = min(self._views_due_at, parts.library.deadline())  # of two: compiled, that is a comparison
         earliest = min(earliest, parts.tenure.deadline())
@@ -343,6 +345,8 @@ class Node(Inspection):
         if self._has_said_enough():
             return False
         out.effects += parts.possession.follow(now)
+        if is_tick:
+            out.effects += parts.delivery.check()
         out.effects += parts.kernel.renewals(now)
         self._tell(now)
         self._depart(now)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from duravip.cluster.effects import Effect, Publish, ReleaseAddress, Send, TakeAddress
+from duravip.cluster import deliberation
+from duravip.cluster.delivery import Delivery
+from duravip.cluster.effects import Deliberate, Effect, Publish, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_AT_ONCE
-from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard
+from duravip.cluster.inputs import AnnounceRequested, Input, MoveRequested, PacketHeard, Ticked
 from duravip.cluster.messages import (
     Assigned,
     DrainAsked,
@@ -24,7 +26,7 @@ from duravip.cluster.messages import (
 )
 from duravip.cluster.node import ENOUGH_EFFECTS, Node
 from duravip.cluster.tenure import TAKEN_AT_ONCE
-from duravip.events import Expelled, NameTaken, NodeSuspected, OwnerElected, Stalled, ViewInstalled
+from duravip.events import Disagreement, Expelled, NameTaken, NodeSuspected, OwnerElected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
 from duravip.sim.host import Host
 from duravip.sim.network import Weather
@@ -648,6 +650,36 @@ def test_where_many_addresses_are_lost_in_a_merge_telling_of_it_is_a_turn_of_its
     assert given_up[turn] >= len(many)
     assert told[turn : turn + 2] == [0, given_up[turn]], "at once, but not with it"
     assert situation.diary.violations == []
+
+
+def test_what_is_assigned_among_many_is_checked_in_a_turn_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(600)]
+    situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
+    checks: list[tuple[str, type, int]] = []  # who, after what, how many disagreements
+    judge, check = situation.diary.handled, Delivery.check
+
+    def handled(host: Host, given: Input, effects: tuple[Effect, ...]) -> None:
+        if found := sum(isinstance(one, Publish) and isinstance(one.event, Disagreement) for one in effects):
+            checks.append((host.name, type(given), found))
+        assert not any(isinstance(one, Deliberate) and one.question.limit is None for one in effects)
+        judge(host, given, effects)
+
+    def wrongly(self: Delivery) -> list[Effect]:
+        with monkeypatch.context() as patch:
+            patch.setattr(deliberation, "elect", lambda landscape, given: {})
+            return check(self)
+
+    situation.diary.handled = handled
+    situation["a"].drain(True)
+    situation.run(1.0)
+    assert not checks, "they agree"
+    monkeypatch.setattr(Delivery, "check", wrongly)
+    situation["a"].drain(False)
+    situation.run(0.2)
+    situation["a"].move(many[0], NodeName("a"))
+    situation.run(0.2)
+    assert checks
+    assert {(who, given) for who, given, _ in checks} == {("b", Ticked)}
 
 
 def test_a_long_table_that_comes_its_coming_into_force_and_the_election_are_turns_of_their_own() -> None:
