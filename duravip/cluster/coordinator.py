@@ -5,9 +5,8 @@ Rules of this file
 - `duty` gives one body at a time; the caller numbers and applies it, and asks again until there is none.
 
 Theory of operation
-    Reports are numbered as they come, each once. A table comes into force when every member has its content; one that
-    is still without after TABLE_WAIT_S is a laggard, loses its own table, and is not waited for. Nodes mature by time
-    spent in views: in a cluster without mature members all together, once nobody was added for `view_mature_time`
+    Reports are numbered as they come, each once. Tables come into force one by one (`table_choice`). Nodes mature by
+    time spent in views: in a cluster without mature members all together, once nobody was added for `view_mature_time`
     (after three times that in any case); beside mature members each that long after it came. The election runs
     whenever something agreed has changed, balancing in rounds once the view is mature.
 
@@ -27,7 +26,6 @@ from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import is_majority, roll_of, wait_s
 from duravip.cluster.deliberation import Question
-from duravip.cluster.library import TABLE_WAIT_S
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
@@ -44,10 +42,10 @@ from duravip.cluster.messages import (
     SwitchAbandoned,
     SwitchAsked,
     Switched,
-    TableChosen,
     ViewAged,
     WishBody,
 )
+from duravip.cluster.table_choice import TableChoice
 from duravip.model import Address, Decision, Member, NodeName, TableDigest, ViewId
 
 PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
@@ -84,8 +82,7 @@ class Coordinator:
         self._reports: list[Reported] = []
         self._wished: set[tuple[NodeName, int]] = set()
         self._wishes: list[WishBody] = []
-        self._laggards: set[NodeName] = set()
-        self._waiting_since: dict[tuple[NodeName, TableDigest], float] = {}
+        self._tables = TableChoice(agreed)
         self._round_since = now
         self._elected_at = -1
         self._released = False  # something was, in this turn
@@ -180,7 +177,7 @@ class Coordinator:
         basis = self._agreed.basis()
         if basis == self._idle_as_of and now < self._idle_until:
             return None
-        laggards = self._laggards
+        laggards = self._tables.laggards
         body: AnyBody | None = (
             self._switch(now)
             or self._choose_table(now)
@@ -196,7 +193,7 @@ class Coordinator:
         is_idle = (
             body is None
             and not self._is_worked_out
-            and self._laggards == laggards
+            and self._tables.laggards == laggards
             and len(self._agreed.charter.rolls) < 2
         )
         self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
@@ -214,7 +211,7 @@ class Coordinator:
 
     def _next_at(self, now: float) -> float:
         settings = self._agreed.settings()
-        times = [since + TABLE_WAIT_S for since in self._waiting_since.values()]
+        times = self._tables.deadlines()
         times += [since + OVERDUE_S for since in self._flying_since.values()]
         times += [self._rested_at] if self._held_back else []
         if set(self._agreed.names()) - self._agreed.mature:
@@ -231,37 +228,9 @@ class Coordinator:
     # --- tables ----------------------------------------------------------------------------------------------------
 
     def _choose_table(self, now: float) -> AnyBody | None:
-        agreed = self._agreed
-        in_force = {digest for name, digest in agreed.tables.items() if digest is not None}
-        keeping_up = [name for name in agreed.names() if name not in self._laggards]
-        needed = in_force | {agreed.wanted(name) for name in keeping_up}
-        self._laggards = {name for name in self._laggards if not needed <= set(agreed.status[name].has)}
-        waiting: dict[tuple[NodeName, TableDigest], float] = {}
-        chosen: AnyBody | None = None
-        for name in agreed.names():
-            wanted = agreed.wanted(name)
-            if wanted == agreed.tables[name] or name in self._laggards:
-                continue
-            others = [other for other in agreed.names() if other not in self._laggards]
-            lacking = [other for other in others if wanted not in agreed.status[other].has]
-            uninformed = not in_force <= set(agreed.status[name].has)
-            if not lacking and not uninformed:
-                self._changed_at = now
-                chosen = TableChosen(name=name, digest=wanted)
-                break
-            since = self._waiting_since.get((name, wanted), now)
-            if now - since >= TABLE_WAIT_S:
-                self._laggards.update(lacking)
-                if uninformed:
-                    self._laggards.add(name)
-                demoted = [other for other in sorted(self._laggards) if agreed.tables[other] is not None]
-                if demoted:
-                    self._changed_at = now
-                    chosen = TableChosen(name=demoted[0], digest=None)
-                    break
-                continue
-            waiting[(name, wanted)] = since
-        self._waiting_since = waiting
+        chosen = self._tables.next(now)
+        if chosen is not None:
+            self._changed_at = now
         return chosen
 
     # --- one switch of all -----------------------------------------------------------------------------------------

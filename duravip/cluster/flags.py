@@ -74,7 +74,7 @@ _readings: dict[TableDigest, _Reading] = {}
 _MAX_ENTRIES_READ = 20_000  # in all of them; one is kept however long it is
 
 
-def read(table: Table, digest: TableDigest) -> _Reading:
+def reading_of(table: Table, digest: TableDigest) -> _Reading:
     """For a survey, now or soon."""
     found = _readings.pop(digest, None)
     if found is None:
@@ -233,7 +233,7 @@ def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, Table
     for node in sorted(tables):
         nodes.setdefault(digests[node], []).append(node)
         contents.setdefault(digests[node], tables[node])
-    return tuple(_Shared(read(contents[digest], digest), tuple(names)) for digest, names in nodes.items())
+    return tuple(_Shared(reading_of(contents[digest], digest), tuple(names)) for digest, names in nodes.items())
 
 
 def _members(distinct: Sequence[_Shared]) -> dict[Address, tuple[NodeName, ...]]:

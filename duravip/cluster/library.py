@@ -23,7 +23,7 @@ from typing import ClassVar
 import msgspec
 
 from duravip.cluster.addresses import is_canonical
-from duravip.cluster.flags import Landscape, read, survey
+from duravip.cluster.flags import Landscape, reading_of, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
@@ -95,7 +95,7 @@ def _size(pull: Pull) -> int:
 
 class Library:
     """`wanted` changes with the heartbeats heard; `tick` says what to ask for. `revision` grows with every table that
-    comes or goes. What a long table that has come is still to go through is `ripen`'s, one step a turn."""
+    comes or goes. What a long table that has come is still to go through is `prepare_next`'s, one step a turn."""
 
     DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
 
@@ -146,16 +146,16 @@ class Library:
             _surveyed.appendleft((key, found))
         return found
 
-    def has_long(self) -> bool:
-        """Whether one of the tables here takes long to be compared, or is still to be ripened."""
+    def takes_long(self) -> bool:
+        """Whether one of the tables here takes long to be compared, or is still to be prepared."""
         return len(self._opened) > 0 or max(self._sizes.values()) > LONG_BYTES
 
-    def ripen(self) -> bool:
+    def prepare_next(self) -> bool:
         """Does the next thing to a long table; whether there was one."""
         if self._unread:
             digest = self._unread.pop()
             if digest in self._tables:
-                read(self._tables[digest], digest)
+                reading_of(self._tables[digest], digest)
             return True
         for digest in list(self._opened):
             encoded = self._opened.pop(digest)

@@ -150,10 +150,10 @@ class Lookout:
         told: list[Effect] = [
             Publish(event=events.LinkUp(interface=interface)) for interface in self.interfaces.settled(now)
         ]
-        self.reckon(agreed, now)
+        self.locate(agreed, now)
         return told
 
-    def reckon(self, agreed: AgreedState | None, now: float) -> None:
+    def locate(self, agreed: AgreedState | None, now: float) -> None:
         """What belongs where this node has no link, or no gateway, by the tables of now: others may have come into
         force since it last looked."""
         gateways, table = self._standing.gateways, self._switching.table

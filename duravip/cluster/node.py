@@ -159,7 +159,7 @@ class Node(Inspection):
                 beat_at, tables = parts.pulse.next_at, parts.library.revision
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
-                learned_much = parts.library.revision != tables and parts.library.has_long()
+                learned_much = parts.library.revision != tables and parts.library.takes_long()
                 if learned_much or self._has_said_enough():
                     self._put_off(now)
                     return self._out.empty()
@@ -320,7 +320,7 @@ class Node(Inspection):
         if parts.delivery.owes():
             out.effects += parts.delivery.tell()
             return False
-        if parts.library.ripen():
+        if parts.library.prepare_next():
             parts.pulse.soon(now)
             return False
         if agreed is not None and agreed.learn_tables() and self._has_many():
@@ -411,7 +411,7 @@ class Node(Inspection):
         parts, agreed = self._parts, self._parts.succession.agreed
         if agreed is None:
             return None
-        parts.lookout.reckon(agreed, self._last)
+        parts.lookout.locate(agreed, self._last)
         return parts.declaration.report(agreed, is_bound=not parts.agreement.may_take(), now=self._last)
 
     def _tell(self, now: float) -> None:

@@ -80,7 +80,7 @@ class Possession:
         standing, tenure = self._standing, self._tenure
         may_take = takes and self._agreement.may_take() and not standing.drained and not standing.leaving
         may_take = may_take and not standing.gateways.is_unasked()
-        self._lookout.reckon(agreed, now)
+        self._lookout.locate(agreed, now)
         blocked = standing.blocked(tenure.refused(), now)
         mandated = self._may_hold_before = self._mandate.may_hold(now)
         may_hold, avoided = mandated and self._may_hold(blocked, now), self._lookout.avoided()

@@ -34,7 +34,7 @@ def transfer(sender: Library, receiver: Library, lose: set[int] = frozenset()) -
                 sent += 1
                 if sent not in lose:
                     receiver.on_chunk(chunk)
-        while receiver.ripen():
+        while receiver.prepare_next():
             pass
         now += 1.0
     return rounds
@@ -51,35 +51,35 @@ def test_a_table_arrives_whole_over_a_lossy_link_and_goes_on_where_it_stopped() 
 
 def test_a_long_table_is_opened_and_decoded_and_read_one_after_the_other() -> None:
     sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
-    assert sender.ripen(), "it is read, for surveys to come"
-    assert not sender.ripen()
+    assert sender.prepare_next(), "it is read, for surveys to come"
+    assert not sender.prepare_next()
     receiver.want([(sender.own, A)], [])
     before = receiver.revision
     while receiver.revision == before:
         for wanted in receiver.tick(0.0):
             pieces = sender.on_wanted(wanted)
             assert [receiver.on_chunk(piece) for piece in pieces] == [False] * len(pieces)
-    assert receiver.has_long()
+    assert receiver.takes_long()
     assert not receiver.has(sender.own)
     assert not receiver.on_chunk(pieces[0]), "once more, too late"
-    assert receiver.ripen()
+    assert receiver.prepare_next()
     assert receiver.has(sender.own)
     assert receiver.complete()
-    assert receiver.ripen(), "it is read"
-    assert not receiver.ripen()
+    assert receiver.prepare_next(), "it is read"
+    assert not receiver.prepare_next()
 
 
 def test_a_long_table_that_nobody_wants_any_more_is_not_decoded() -> None:
     sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
-    while not receiver.has_long():
+    while not receiver.takes_long():
         for wanted in receiver.tick(0.0):
             for piece in sender.on_wanted(wanted):
                 receiver.on_chunk(piece)
     receiver.want([], [])
-    assert receiver.ripen()
+    assert receiver.prepare_next()
     assert not receiver.has(sender.own)
-    assert not receiver.has_long()
+    assert not receiver.takes_long()
 
 
 def test_a_long_table_that_is_none_is_asked_for_again() -> None:
@@ -90,7 +90,7 @@ def test_a_long_table_that_is_none_is_asked_for_again() -> None:
     receiver.want([(digest, A)], [])
     assert receiver.tick(0.0)
     receiver.on_chunk(TableChunk(digest=digest, index=0, count=1, data=packed))
-    assert receiver.ripen()
+    assert receiver.prepare_next()
     assert not receiver.has(digest)
     assert not receiver.complete()
     assert receiver.tick(receiver.deadline())
