@@ -284,6 +284,10 @@ class AgreedState:
         """Equal as long as nothing has changed that is agreed of members and their tables; of addresses it may have."""
         return self.view.id, self._declared, self._surveys
 
+    def basis_of_tables(self) -> object:
+        """Equal as long as the view and the tables in force are the same."""
+        return self.view.id, self._surveys
+
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
         assigned = [self._assigned[address] for address in sorted(self._assigned)]

@@ -52,15 +52,16 @@ PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to h
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 PAUSE_S = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
 OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
-MANY_ADDRESSES = 400  # an election among so many, or another survey of them, is work for a turn of its own
 ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
 
 
 class Coordinator:
     """Lives as long as the view that it coordinates. `joined_at`: when each member was first seen in a view;
     `added_at`: when somebody was last added. `delivered`: the number that each other member is known to have delivered
-    in this view. `many_vips`: how many make a question that is put outside; `question`: one that is to be, and whose
-    state's number. Times are this node's monotonic seconds."""
+    in this view. `many_vips`, `long_vips`: as in `Parameters`. `question`: one that is put outside, and whose state's
+    number. `is_heavy`: something was numbered in this turn, and what follows from it is looked for among many;
+    `leaves_rest`: so that whatever else there is to be done is better done in the next turn. Times are this node's
+    monotonic seconds."""
 
     DERIVED: ClassVar = ("_idle_as_of", "_idle_until", "_pins_hold_as_of")  # from the rest: no part of the state
 
@@ -71,6 +72,7 @@ class Coordinator:
         joined_at: Mapping[Member, float],
         added_at: float,
         many_vips: int,
+        long_vips: int,
         now: float,
     ) -> None:
         self._agreed = agreed
@@ -86,8 +88,9 @@ class Coordinator:
         self._round_since = now
         self._elected_at = -1
         self._released = False  # something was, in this turn
-        self._is_heavy = False  # something was numbered in this turn, and what follows from it is looked for among many
+        self.is_heavy = False
         self._postponed = False  # the election, to the next one
+        self.leaves_rest = False
         self._is_worked_out = False  # the election, in this turn: it is numbered in the next one
         self._rested_at = now  # when there may be another hand-over
         self._held_back = False  # one, until then
@@ -96,6 +99,7 @@ class Coordinator:
         self._chartered_at = now
         self._chartered_by = 0
         self._many_vips = many_vips
+        self._long_vips = long_vips
         self._open: tuple[int, bool] | None = None  # the question that is not answered: of which number, of balancing
         self._election_waits = False  # for an answer
         self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
@@ -154,24 +158,25 @@ class Coordinator:
             changed = self._answered(balancing=False)
             assigned = self._assignment(changed, now) if changed is not None else None
             if assigned is not None:
-                self._is_heavy = self._has_many()
+                self.is_heavy = self._has_many()
                 return assigned
         if self._reports:
             report = self._reports.pop(0)
-            self._is_heavy = self._has_many()
+            self.is_heavy = self._has_many()
             if report.released:
                 self._released, self._rested_at = True, now + PAUSE_S
             return report
         if self._wishes:
             wish = self._wishes.pop(0)
-            self._is_heavy = self._has_many()
+            self.is_heavy = self._has_many()
             if isinstance(wish, SwitchAsked):
                 self._round_since = now
             elif isinstance(wish, Pinned):
                 self._hold_back(wish.address, now)
             return wish
-        self._postponed = (self._released or self._is_heavy) and not self._postponed
-        self._released = self._is_heavy = False
+        self.leaves_rest = self.is_heavy and not self._postponed
+        self._postponed = (self._released or self.is_heavy) and not self._postponed
+        self._released = self.is_heavy = False
         if self._postponed:
             return None
         basis = self._agreed.basis()
@@ -197,11 +202,11 @@ class Coordinator:
             and len(self._agreed.charter.rolls) < 2
         )
         self._idle_until = self._next_at(now - ROUNDING_S) if is_idle else -math.inf
-        self._is_heavy = body is not None and self._has_many()
+        self.is_heavy = body is not None and self._has_many()
         return body
 
     def _has_many(self) -> bool:
-        return len(self._agreed.landscape.universe) >= MANY_ADDRESSES
+        return len(self._agreed.landscape.universe) >= self._many_vips
 
     def deadline(self, now: float) -> float:
         """When time alone may bring a duty; `now`, when there is one already."""
@@ -379,15 +384,14 @@ class Coordinator:
             ):
                 return None
             question = agreed.election()
-            if question.is_long(self._many_vips):
+            if question.is_long(self._long_vips):
                 self._elected_at, self._election_waits = agreed.number, True
                 if self._open is None:
                     self._put(question)
                 return None
             self._election_waits = False
             changed = question.answer()
-            is_much = len(changed) >= self._many_vips or (len(changed) > 0 and self._has_many())
-            if is_much and not self._is_held_back(changed, now):
+            if changed and self._has_many() and not self._is_held_back(changed, now):
                 self._answer, self._is_worked_out = (agreed.number, False, changed), True
                 return None
         return self._assignment(changed, now)
@@ -422,7 +426,7 @@ class Coordinator:
             question = agreed.balancing()
             if question is None:
                 return None
-            if len(agreed.landscape.universe) >= self._many_vips:
+            if len(agreed.landscape.universe) >= self._long_vips:
                 self._put(question)
                 return None
             changed = question.answer()

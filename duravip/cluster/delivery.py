@@ -50,7 +50,6 @@ from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision
 
-MANY_NEWS = 400  # addresses, of which to tell who owns them is work for a turn of its own
 MAX_UNVERIFIED = 8  # assignments: each keeps a copy of what it followed from
 
 
@@ -68,6 +67,7 @@ class Delivery:
     ) -> None:
         self._me = parameters.name
         self._many_vips = parameters.many_vips
+        self._long_vips = parameters.long_vips
         self._news = news
         self._wishes = wishes
         self._switching = switching
@@ -169,7 +169,7 @@ class Delivery:
             # A merge may be won without any change here, and clients may still know the loser.
             effects += self._tenure.announce(mine)
         self._owed = agreed, given, told, body.balancing
-        return effects if len(told) >= MANY_NEWS else effects + self.tell()
+        return effects if len(told) >= self._many_vips else effects + self.tell()
 
     def _coordinates(self, agreed: AgreedState) -> bool:
         return agreed.view.id.coordinator == self._me
@@ -182,7 +182,7 @@ class Delivery:
         is_quick = len(agreed.landscape.universe) < self._many_vips
         if question is None or is_quick or len(self._unverified) + len(self._unchecked) >= MAX_UNVERIFIED:
             return _disagreements(told, question.answer() if question is not None else {})
-        if not body.balancing and agreed.landscape.classes() < self._many_vips:
+        if not body.balancing and agreed.landscape.classes() < self._long_vips:
             self._unchecked.append((told, question.kept()))
             return []
         self._unverified[number] = told

@@ -69,7 +69,6 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.parts import Parts
 from duravip.model import Table
 
-ENOUGH_EFFECTS = 400  # of one turn; with so many addresses a view, its assignment, and taking them are a turn each
 WALK_BEATS = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
 HOLDINGS_ONLY = frozenset(
     {
@@ -95,6 +94,7 @@ class Node(Inspection):
         super().__init__(Parts(parameters, table, now), now=now)
         self._out = self._parts.out
         self._hearing = Hearing(self._parts)
+        self._many_vips = parameters.many_vips
         self._hardware: tuple[bytes, ...] = ()
         self._left = False
         self._views_due_at = -math.inf
@@ -156,11 +156,12 @@ class Node(Inspection):
                 if given.seconds > parts.timeout_s:
                     self._stall(given.seconds, now)
             case PacketHeard():
-                beat_at, tables = parts.pulse.next_at, parts.library.revision
+                beat_at, tables, ground = parts.pulse.next_at, parts.library.revision, self._ground()
                 for message in given.messages:
                     change = max(change, self._hearing.hear(given.sender, message, now))
                 learned_much = parts.library.revision != tables and parts.library.takes_long()
-                if learned_much or self._has_said_enough():
+                moved = self._has_many() and self._ground() != ground
+                if learned_much or moved or self._has_said_enough():
                     self._put_off(now)
                     return self._out.empty()
                 if not change and now < self._due_at() and parts.pulse.next_at == beat_at:
@@ -341,8 +342,7 @@ class Node(Inspection):
             if began and self._has_many():
                 return False
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
-        self._coordinate(now)
-        if self._has_said_enough():
+        if self._coordinate(now) or self._has_said_enough():
             return False
         out.effects += parts.possession.follow(now)
         if is_tick:
@@ -376,20 +376,26 @@ class Node(Inspection):
 
     def _has_said_enough(self) -> bool:
         """For one turn; or so much was assigned that to tell of it is for another."""
-        return len(self._out.effects) >= ENOUGH_EFFECTS or self._parts.delivery.owes()
+        return len(self._out.effects) >= self._many_vips or self._parts.delivery.owes()
+
+    def _ground(self) -> object:
+        """What all that is said of addresses goes by."""
+        agreed = self._parts.succession.agreed
+        return agreed.basis_of_tables() if agreed is not None else None
 
     def _has_many(self) -> bool:
         agreed = self._parts.succession.agreed
-        return agreed is not None and len(agreed.landscape.universe) >= ENOUGH_EFFECTS
+        return agreed is not None and len(agreed.landscape.universe) >= self._many_vips
 
-    def _coordinate(self, now: float) -> None:
+    def _coordinate(self, now: float) -> bool:
+        """Whether so much was numbered that the rest of the walk is for the next turn."""
         parts, term = self._parts, self._parts.succession.term
         if term is None or term.coordinator is None or not parts.agreement.may_take():
-            return
+            return False
         if term.agreed.begins_better_anew():
             parts.agreement.unbind()
             self._views_due_at = now
-            return
+            return False
         members = parts.agreement.companions()
         heard = [peer for peer in parts.detector.alive() if peer.member in members]
         delivered = {p.member.name: p.heartbeat.number for p in heard if p.heartbeat.view == term.view.id}
@@ -399,6 +405,7 @@ class Node(Inspection):
         self._out.effects += effects
         if len(delivered) == len(members):
             term.forget(delivered.values())
+        return term.coordinator.leaves_rest
 
     # --- what this node says ---------------------------------------------------------------------------------------
 

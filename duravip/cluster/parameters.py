@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from duravip.model import Incarnation, NodeName
 
+MANY_VIPS = 400  # from so many on, each step of what follows from something is a turn of its own
+LONG_VIPS = 512  # from so many on, or so many kinds of them, an election is worked out outside of turns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
-    hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`: from so many on, what can
-    be worked out outside of the turn is.
-    `on_duplicate`: defend or yield. `probe_before_taking`: ask the network for an address that no member was known to
-    have."""
+    hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`: as the
+    constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the network for an address
+    that no member was known to have."""
 
     name: NodeName
     incarnation: Incarnation
@@ -27,4 +29,5 @@ class Parameters:
     renews: bool = True
     on_duplicate: str = "defend"
     probe_before_taking: bool = False
-    many_vips: int = 512
+    many_vips: int = MANY_VIPS
+    long_vips: int = LONG_VIPS

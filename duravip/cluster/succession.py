@@ -55,6 +55,7 @@ class Succession:
         self._me = me
         self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
         self._many_vips = parameters.many_vips
+        self._long_vips = parameters.long_vips
         self._agreement = agreement
         self._detector = detector
         self._library = library
@@ -112,6 +113,7 @@ class Succession:
                 joined_at=seniority.joined_at,
                 added_at=seniority.added_at,
                 many_vips=self._many_vips,
+                long_vips=self._long_vips,
                 now=now,
             )
             if coordinates

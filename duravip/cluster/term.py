@@ -140,8 +140,8 @@ class Term:
         effects: list[Effect] = []
         if coordinator is None:
             return said, effects
+        report, wishes = own()
         while True:
-            report, wishes = own()
             if report is not None:
                 coordinator.on_report(me, report)
             for wish in wishes:
@@ -155,6 +155,7 @@ class Term:
                 return said, effects
             said.append(self._sequencer.give(body))
             effects += self._deliver(self._sequencer.number, body, now)
+            report, wishes = (None, ()) if coordinator.is_heavy else own()
 
     def forget(self, delivered: Iterable[int]) -> None:
         """`delivered`: what each other member has shown to have delivered."""

@@ -58,7 +58,7 @@ from duravip.cluster.inputs import (
 )
 from duravip.cluster.messages import AnyMessage, Blocked, Round
 from duravip.cluster.node import Node
-from duravip.cluster.parameters import Parameters
+from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import Address, Claim, Incarnation, Member, NodeName, Table, TableDigest
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Answer, Customer, Kernel
@@ -175,7 +175,8 @@ class Host:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
-        many_vips: int = 512,
+        many_vips: int = MANY_VIPS,
+        long_vips: int = LONG_VIPS,
         clock_drift: float = CLOCK_DRIFT,
     ) -> None:
         self.name = name
@@ -204,6 +205,7 @@ class Host:
         self.weight = weight
         self._if_flap_limit = if_flap_limit
         self._many_vips = many_vips
+        self._long_vips = long_vips
         self._random = clock.random(f"host {name}")
         self._starts = 0
         self._revival: object = None  # the restart that is planned
@@ -396,6 +398,7 @@ class Host:
             drained=self.drained,
             if_flap_limit=self._if_flap_limit,
             many_vips=self._many_vips,
+            long_vips=self._long_vips,
         )
         process = Process(
             self._make_node(parameters, self.table, self.local_now()),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from duravip.cluster.messages import Blocked
+from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS
 from duravip.cluster.tenure import BLOCK_S
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
 from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
@@ -56,7 +57,9 @@ class Schedule:
         chance = self._random = world.clock.random("schedule")
         self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50
-        many_vips = world.clock.random("thoughts").choice((1, 512))  # in half of the worlds every thought is a long one
+        # In half of the worlds every thought is a long one, and in half of them every step is a turn of its own.
+        long_vips = world.clock.random("thoughts").choice((1, LONG_VIPS))
+        many_vips = world.clock.random("steps").choice((1, MANY_VIPS))
         for node in setup.nodes:
             world.add_host(
                 node.name,
@@ -68,6 +71,7 @@ class Schedule:
                 on_duplicate=node.on_duplicate,
                 probe_before_taking=node.probe_before_taking,
                 many_vips=many_vips,
+                long_vips=long_vips,
                 clock_drift=(STRICT_DRIFT if setup.is_strict() else CLOCK_DRIFT) if "clock" in kinds else 0.0,
             )
         self._starts()

@@ -8,7 +8,7 @@ and freeze. Everything follows from the seed.
 from __future__ import annotations
 
 from duravip.cluster.node import Node
-from duravip.cluster.parameters import Parameters
+from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import NodeName, Table
 from duravip.sim.clock import Clock
 from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
@@ -44,7 +44,8 @@ class World:
         on_duplicate: str = "defend",
         probe_before_taking: bool = False,
         if_flap_limit: int = 1000,
-        many_vips: int = 512,
+        many_vips: int = MANY_VIPS,
+        long_vips: int = LONG_VIPS,
         clock_drift: float = CLOCK_DRIFT,
     ) -> Host:
         """A machine whose daemon is not started yet."""
@@ -63,6 +64,7 @@ class World:
             probe_before_taking=probe_before_taking,
             if_flap_limit=if_flap_limit,
             many_vips=many_vips,
+            long_vips=long_vips,
             clock_drift=clock_drift,
         )
         self.hosts[name] = host

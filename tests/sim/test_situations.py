@@ -24,7 +24,8 @@ from duravip.cluster.messages import (
     TableChosen,
     TableChunk,
 )
-from duravip.cluster.node import ENOUGH_EFFECTS, Node
+from duravip.cluster.node import Node
+from duravip.cluster.parameters import MANY_VIPS
 from duravip.cluster.tenure import TAKEN_AT_ONCE
 from duravip.events import Disagreement, Expelled, NameTaken, NodeSuspected, OwnerElected, Stalled, ViewInstalled
 from duravip.model import Address, Flag, NodeName, Settings, canonical_address
@@ -602,9 +603,7 @@ def test_the_members_of_a_view_beat_when_its_first_one_does() -> None:
 
 
 def test_many_addresses_are_taken_over_in_several_turns_and_given_back() -> None:
-    many = [
-        canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS + 200)
-    ]
+    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(MANY_VIPS + 200)]
     situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
     longest: dict[str, int] = {}
     judge = situation.diary.handled
@@ -626,9 +625,7 @@ def test_many_addresses_are_taken_over_in_several_turns_and_given_back() -> None
 
 
 def test_where_many_addresses_are_lost_in_a_merge_telling_of_it_is_a_turn_of_its_own() -> None:
-    many = [
-        canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS + 200)
-    ]
+    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(MANY_VIPS + 200)]
     situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
     situation.world.network.split(["a", "b"])
     situation.until(lambda: all(situation.holders(vip) == ["a", "b"] for vip in many), 3.0)
@@ -683,7 +680,7 @@ def test_what_is_assigned_among_many_is_checked_in_a_turn_of_its_own(monkeypatch
 
 
 def test_a_long_table_that_comes_its_coming_into_force_and_the_election_are_turns_of_their_own() -> None:
-    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(ENOUGH_EFFECTS)]
+    many = [canonical_address(f"198.51.{100 + number // 250}.{1 + number % 250}") for number in range(MANY_VIPS)]
     situation = Situation("a", "b", tables=dict.fromkeys("ab", table(*(entry(vip) for vip in (*VIPS, *many))))).booted()
     turns: list[tuple[bool, list[type]]] = []  # of the coordinator: whether the table came in it, and what it numbered
     judge = situation.diary.handled
