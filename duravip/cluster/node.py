@@ -14,8 +14,8 @@ Theory of operation
     followed from the last walk and everybody around is a well member of this node's view, or has been silent for long.
 
     A walk ends early where it would keep others from their turn: when an order follows from what was heard, since
-    clients wait for it, when a table has come that is probably long, before a view begins with very many addresses, and
-    when very much was decided. The rest is due at once, in a turn of its own; what is to be given up is never put off.
+    clients wait for it, when a table has come that is probably long, before and after a view begins with very many
+    addresses, when tables of so many come into force, and when very much was numbered or decided. The rest is due at once, in a turn of its own; what is to be given up is never put off.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its
