@@ -15,7 +15,8 @@ Theory of operation
 
     A walk ends early where it would keep others from their turn: when an order follows from what was heard, since
     clients wait for it, when a table has come that is probably long, before and after a view begins with very many
-    addresses, when tables of so many come into force, and when very much was numbered or decided. The rest is due at once, in a turn of its own; what is to be given up is never put off.
+    addresses, when tables of so many come into force, and when very much was numbered or decided. The rest is due at
+    once, in a turn of its own; what is to be given up is never put off.
 
     What this node may hold follows from the agreed state alone, narrowed by what it knows of itself: nothing after a
     stall or an expulsion until a view is installed, nothing that is BROKEN, immature, drained, blocked or not in its

@@ -154,7 +154,7 @@ class Host:
     """`process` is None while the daemon is down. `table`, `drained`, `blocked` and `link_up` are what its next start
     finds; reading takes `reading_s` at most, and fails with `unreadable` unless that is "".
     `well_since`: when the process began to run, or to run on; infinity while it does not run. `accused_none`: the
-    members of its view when it was frozen, if that was for longer than the failure time-out, each in its life then.
+    members of its view when it was frozen last, each in its life then, if that was longer than the failure time-out.
     `gateway_lost_at`: since when its default gateway does not answer it; infinity while it does. `may_start`: what the
     operator says to that; `waits_to_start`: it was refused.
     """
@@ -275,9 +275,9 @@ class Host:
             return
         process.customer.frozen = False
         self.well_since = self._clock.now
-        if self._clock.now - self._frozen_at > self._failure_timeout_s * (1 + CLOCK_DRIFT):
-            view = process.node.view
-            self.accused_none = frozenset(view.members) if view is not None else frozenset()
+        was_long = self._clock.now - self._frozen_at > self._failure_timeout_s * (1 + CLOCK_DRIFT)
+        view = process.node.view
+        self.accused_none = frozenset(view.members) if was_long and view is not None else frozenset()
         slept_s, process.slept_s = process.slept_s, 0.0
         if slept_s:
             self._turn(process, Slept(seconds=slept_s), self._time.now())
