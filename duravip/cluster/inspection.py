@@ -17,7 +17,7 @@ from duravip.cluster.holdings import HoldState
 from duravip.cluster.lease import Lease
 from duravip.cluster.messages import Charter, DrainAsked, Pinned
 from duravip.cluster.parts import Parts
-from duravip.model import Address, Decision, Evidence, NodeName, Table, TableDigest, View
+from duravip.model import Address, Decision, Evidence, Member, NodeName, Table, TableDigest, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +135,14 @@ class Inspection:
                 )
             )
         return tuple(infos)
+
+    def left_out(self) -> tuple[Member, ...]:
+        """Who is heard and stays outside of the view for a penalty, where this node coordinates."""
+        agreement, alive = self._parts.agreement, self._parts.detector.alive()
+        if not agreement.is_coordinator():
+            return ()
+        strangers = [peer.member for peer in alive if peer.member not in agreement.members()]
+        return tuple(member for member in strangers if agreement.penalties.is_out(member, self._last))
 
     # --- addresses -------------------------------------------------------------------------------------------------
 

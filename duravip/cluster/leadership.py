@@ -6,6 +6,8 @@ Rules of this file
   different links take each other for no part of their cliques.
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
+- A leader that has been away, or that somebody else has put into a view with members it has never heard, knows too
+  little to leave anybody out: it waits for a failure time-out at most.
 - When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
 
 Source: the GATHER phase of Wackamole and Spread; Rapid (Suresh et al., 2018) for waiting until a cut is complete.
@@ -21,9 +23,9 @@ from duravip.cluster.agenda import first_after
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.detector import Detector
 from duravip.cluster.library import TABLE_WAIT_S, Library
-from duravip.cluster.messages import AnyMessage, MemberState, Probe
+from duravip.cluster.messages import AnyMessage, Heartbeat, MemberState, Probe
 from duravip.cluster.parameters import Parameters
-from duravip.model import Member, NodeName, ViewId
+from duravip.model import Member, NodeName, View, ViewId
 
 GATHER_S = 0.02  # how long others that are silent too may take to answer
 SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
@@ -54,9 +56,11 @@ class Leadership:
         self._library = library
         self._quiet_until = now + parameters.failure_timeout_s + self._interval
         self._patient_until = -math.inf
+        self._before: dict[Member, Heartbeat] = {}  # what others said last before this node was stopped
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
+        self._looked_at: View | None = None  # the view, when this node last looked for strangers in it
         self._asked: ViewId | None = None  # what was promised last
         self._led_until = -math.inf  # until when it may come, and be shown
         self._leader = me.name
@@ -77,8 +81,10 @@ class Leadership:
 
     def forgive(self, now: float) -> None:
         """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,
-        is old. Until they have had time to be heard it makes no view without one of its last."""
+        is old. Until they have had time to be heard it makes no view without one of its last, nor before it has heard
+        again from all of the next what they take for their view."""
         self._patient_until = now + self._timeout + self._interval
+        self._before = {peer.member: peer.heartbeat for peer in self._detector.alive()}
         self._newcomers.clear()
         if self._agreement.view is None:
             self._quiet_until = self._patient_until
@@ -108,6 +114,7 @@ class Leadership:
         if self._is_led(now):
             agreement.stand_down()
             return []
+        self._look_for_strangers(now)
         target = self._target(now)
         if now < self._patient_until and not self._has_everybody(target):
             agreement.stand_down()
@@ -158,10 +165,26 @@ class Leadership:
         """Its coordinator."""
         return view.coordinator < self._me.name and self._detector.is_alive(Member(view.coordinator, view.incarnation))
 
+    def _look_for_strangers(self, now: float) -> None:
+        """Somebody may be in this node's view whom it has never heard: another node, which has, made that view. Such a
+        member has as much time to be heard as one that was heard before."""
+        view, peers = self._agreement.view, self._detector.peers
+        if view is self._looked_at:
+            return
+        self._looked_at = view
+        others = [member for member in view.members if member != self._me] if view is not None else []
+        if any((peer := peers.get(member.name)) is None or peer.member != member for member in others):
+            self._patient_until = max(self._patient_until, now + self._timeout)
+
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
-        """Nobody of the present view, and nobody alive, is left out, save who has left by itself."""
-        known = self._agreement.members() | {peer.member for peer in self._detector.alive()}
-        return all(member in target or self._detector.has_left(member) for member in known)
+        """All have been heard since this node was stopped; and nobody of the present view, nobody alive, and nobody in
+        the view of one of these, is left out, save who has left by itself."""
+        alive = self._detector.alive()
+        known = self._agreement.members() | {peer.member for peer in alive} | {self._me}
+        names = {member.name for member in known}
+        known |= {member for peer in alive for member in peer.companions if member.name not in names}
+        heard = all(peer.heartbeat is not self._before.get(peer.member) for peer in alive if peer.member in target)
+        return heard and all(member in target or self._detector.has_left(member) for member in known)
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
         """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""

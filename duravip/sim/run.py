@@ -16,13 +16,14 @@ from duravip.sim.faults import ALL_KINDS
 from duravip.sim.host import Host, MakeNode
 from duravip.sim.outage import Outages
 from duravip.sim.outcome import Outcome
-from duravip.sim.schedule import Schedule
+from duravip.sim.schedule import CALM_AT_S, Schedule
 from duravip.sim.setup import Setup, random_setup
 from duravip.sim.shrink import smallest
 from duravip.sim.world import World, make_node
 
 QUIET_S = 4.0  # before the end: no kernel order is expected any more
 BALANCE_ROUNDS = 200  # that the end waits for, at most
+PENALTIES_END_S = 300.0  # for those who are left out of views it waits until then, at most
 
 
 def run_schedule(
@@ -60,7 +61,12 @@ def _run(
     schedule = Schedule(world, setup, kinds=kinds, only=only)
     referee.watch(world, setup)
     schedule.plant(referee.happened, referee.outages.changed)
-    world.clock.run_until(schedule.end_at_s)
+    end_at_s = schedule.end_at_s
+    world.clock.run_until(CALM_AT_S)
+    while world.clock.now < PENALTIES_END_S and _leaves_out_somebody(world):
+        world.clock.run_until(world.clock.now + 1.0)
+        end_at_s = max(end_at_s, world.clock.now + schedule.calm_s)
+    world.clock.run_until(end_at_s)
     for _ in range(BALANCE_ROUNDS):
         if world.clock.now - referee.balanced_at > QUIET_S + setup.balance_s:
             break
@@ -83,6 +89,11 @@ def _run(
         faults=tuple(f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults),
         trace=tuple(referee.lines) if isinstance(referee, Tracer) else (),
     )
+
+
+def _leaves_out_somebody(world: World) -> bool:
+    """Whether a coordinator does, for what somebody did before all was mended: until then nothing is as it will be."""
+    return any(host.node.left_out() for host in world.hosts.values() if host.node is not None)
 
 
 @contextmanager

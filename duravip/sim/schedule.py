@@ -2,7 +2,8 @@
 
 A schedule follows from the setup, the seed and the kinds of faults. It has two parts: until `CALM_AT_S` anything may
 happen, the last of it being that everything is mended (what stays down, drained or blocked stays so for good); then
-the cluster is left alone, for CALM_S or for as long as its settings need.
+the cluster is left alone, for CALM_S or for as long as its settings need (`calm_s`), whoever runs it (`run`) adding the
+time for which somebody is still left out of views.
 
 Every trouble has a number, so that a part of a schedule can be tried: that is how a violation is shrunk.
 """
@@ -53,7 +54,8 @@ class Schedule:
     ) -> None:
         self.world = world
         self._setup = setup
-        self.end_at_s = CALM_AT_S + max(CALM_S, setup.settling_s)
+        self.calm_s = max(CALM_S, setup.settling_s)
+        self.end_at_s = CALM_AT_S + self.calm_s
         chance = self._random = world.clock.random("schedule")
         self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50

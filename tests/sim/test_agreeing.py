@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from duravip.cluster.inputs import PacketHeard
-from duravip.cluster.messages import AnyMessage, Heartbeat, Install, Promise, Propose, Refuse, TableChunk
+from duravip.cluster.messages import AnyMessage, Heard, Heartbeat, Install, Promise, Propose, Refuse, TableChunk
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NodeSuspected, ViewInstalled
 from duravip.model import MAX_COUNT, Member, NodeName, Settings, ViewId, canonical_address, make_table
@@ -42,6 +42,10 @@ def cut(situation: Situation, *links: str) -> None:
     """`ab`: nothing of a reaches b."""
     for source, target in links:
         situation.world.network.cut(NodeName(source), NodeName(target))
+
+
+def heard(message: AnyMessage) -> tuple[Heard, ...]:
+    return message.heard if isinstance(message, Heartbeat) else ()
 
 
 def die(situation: Situation, names: Iterable[str]) -> None:
@@ -177,6 +181,41 @@ def test_a_newcomer_that_not_everybody_hears_takes_nobodys_place_before_it_is_in
     situation.mend()
 
 
+def test_a_newcomer_that_comes_to_lead_leaves_nobody_out_whom_it_has_had_no_time_to_hear() -> None:
+    situation = Situation("a", "b", "c")
+    situation.start("b", "c")
+    situation.run(4.0)
+    leadership = node_of(situation["b"])._parts.leadership
+    leadership._is_ready = lambda now: not leadership._is_settling(now)  # type: ignore[method-assign]
+    cut(situation, "ca")
+    began = situation.now
+    situation.start("a")
+    situation.until(lambda: members(situation, "a") == "abc", 0.5)
+    assert "c" not in {
+        str(one.name) for _, who, m in situation.diary.said if who == "a" for one in heard(m) if one.alive
+    }
+    situation.world.network.heal()
+    situation.run(1.0)
+    assert views_since(situation, began) == {"a": 1, "b": 1, "c": 1}
+    situation.mend()
+
+
+def test_a_node_that_slept_makes_no_view_of_its_last_ones_members_while_they_are_in_another() -> None:
+    situation = Situation("a", "b", "c")
+    situation.start("a", "c")
+    situation.run(4.0)
+    node_of(situation["a"])._parts.agreement.promised += 1  # to somebody whose view never came: it needs another one
+    situation["a"].suspend()
+    situation.start("b")
+    situation.until(lambda: members(situation, "c") == "bc", 3.0)
+    situation.run(3.0)
+    awake = situation.now
+    situation["a"].resume()
+    situation.until(lambda: members(situation, "a") == "abc", 0.5)
+    assert views_since(situation, awake) == {"a": 1, "b": 1, "c": 1}
+    situation.mend()
+
+
 def test_l6_a_link_that_comes_and_goes_is_a_penalty_that_is_shown_and_decays() -> None:
     """`A node that hears but is not heard (or the reverse) stays outside the view and does not flap it: penalties, with
     decay.`"""
@@ -195,6 +234,8 @@ def test_l6_a_link_that_comes_and_goes_is_a_penalty_that_is_shown_and_decays() -
     assert members(situation, "b") == "ab"
     high = penalty()
     assert high > 2.0
+    assert [member.name for member in node_of(situation["a"]).left_out()] == ["c"]
+    assert node_of(situation["b"]).left_out() == (), "a coordinates"
     assert situation.all_held_once()
     situation.until(lambda: members(situation, "b") == "abc", 12.0)
     assert 0 < penalty() < high

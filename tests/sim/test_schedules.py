@@ -25,7 +25,7 @@ FOUND_AT = {
     "no-release-before-a-move": (0, {"S1"}),
     "merge-forgets-claims": (0, {"S1"}),
     "broken-stays": (4, {"S2"}),
-    "ignores-epochs": (21, {"S1", "L1", "L2"}),
+    "ignores-epochs": (6, {"S1", "L1", "L2"}),
     "election-by-arrival": (0, {"L2"}),
     "old-leave": (29, {"L1", "L2"}),
     "renewal-after-a-stall": (0, {"S3"}),
