@@ -26,6 +26,8 @@ from typing import Protocol, assert_never
 
 import trio
 
+from duravip.cluster.breathing import BesideTurns
+from duravip.cluster.deliberation import Question
 from duravip.cluster.effects import (
     AnnounceAddress,
     ArmAlarm,
@@ -48,7 +50,7 @@ from duravip.cluster.inputs import Deliberated, Input, PacketHeard, Slept, Ticke
 from duravip.cluster.messages import Neighbours
 from duravip.errors import TransportError
 from duravip.events import Event
-from duravip.model import Member, NodeName
+from duravip.model import Address, Decision, Member, NodeName
 from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.interlude import Interlude
@@ -227,7 +229,7 @@ class Driver:
     async def _deliberate(self) -> None:
         """One question at a time, in a thread, which gives way to the event loop again and again."""
         async for asked in self._to_answer:
-            answer = await trio.to_thread.run_sync(asked.question.answer, abandon_on_cancel=True)
+            answer = await trio.to_thread.run_sync(_answered, asked.question, abandon_on_cancel=True)
             self.feed(Deliberated(view=asked.view, number=asked.number, answer=answer))
 
     async def _tell_the_rest(self) -> None:
@@ -372,6 +374,11 @@ class Driver:
                     self._in_hand += 1
                     if self._in_hand == 1:
                         self._quiet = trio.Event()
+
+
+def _answered(question: Question) -> Mapping[Address, Decision]:
+    with BesideTurns():
+        return question.answer()
 
 
 def _readable(transports: Mapping[str, Transport]) -> dict[str, ReadableTransport]:
