@@ -94,7 +94,10 @@ class Leadership:
         self._patient_until = max(self._patient_until, now + EXCUSE_INTERVALS * self._interval)
 
     def watch(self, now: float) -> None:
-        """The links may have changed."""
+        """The links, or the view, may have changed."""
+        self._look_for_strangers(now)
+        if now >= self._patient_until:
+            self._before = {}
         cliques = self._detector.cliques(now)
         if cliques is not self.cliques:
             self.cliques = cliques
@@ -114,7 +117,6 @@ class Leadership:
         if self._is_led(now):
             agreement.stand_down()
             return []
-        self._look_for_strangers(now)
         target = self._target(now)
         if now < self._patient_until and not self._has_everybody(target):
             agreement.stand_down()
