@@ -318,30 +318,12 @@ class Node(Inspection):
 
     def _step(self, now: float, change: Change, *, is_tick: bool) -> bool:
         """Whether it was walked to its end. `is_tick`: nothing has led to it but the time."""
-        parts, out, agreed = self._parts, self._out, self._parts.succession.agreed
-        if parts.delivery.owes():
-            out.effects += parts.delivery.tell()
+        if self._catches_up(now):
             return False
-        if parts.library.prepare_next():
-            parts.pulse.soon(now)
+        looks = change is Change.EVERYTHING or now >= self._views_due_at or self._parts.lookout.is_troubled()
+        if looks and self._sees_to_views(now, is_tick=is_tick):
             return False
-        if agreed is not None and agreed.learn_tables() and self._has_many():
-            return False
-        proposal = parts.agreement.proposal
-        if change is Change.EVERYTHING or now >= self._views_due_at or parts.lookout.is_troubled():
-            self._look(now)
-            out.messages += parts.leadership.act(self._member_state, now)
-            out.messages += parts.agreement.tick(now)
-            if (
-                self._has_many()
-                and parts.agreement.is_complete()
-                and not (is_tick and parts.agreement.proposal is proposal)
-            ):
-                return False
-            began = self._finish_proposal(now)
-            self._views_due_at = self._look_ahead_at_views()
-            if began and self._has_many():
-                return False
+        parts, out = self._parts, self._out
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
         if self._coordinate(now) or self._has_said_enough():
             return False
@@ -353,6 +335,32 @@ class Node(Inspection):
         self._depart(now)
         self._beat(now)
         return True
+
+    def _catches_up(self, now: float) -> bool:
+        """Whether this turn was for what an earlier one left: events about many, a table, what follows from one."""
+        parts, agreed = self._parts, self._parts.succession.agreed
+        if parts.delivery.owes():
+            self._out.effects += parts.delivery.tell()
+            return True
+        if parts.library.prepare_next():
+            parts.pulse.soon(now)
+            return True
+        return agreed is not None and agreed.learn_tables() and self._has_many()
+
+    def _sees_to_views(self, now: float, *, is_tick: bool) -> bool:
+        """Who is there, and which view should be. Whether one begins, or is about to, that has so many addresses that
+        this is a turn's work."""
+        agreement, leadership = self._parts.agreement, self._parts.leadership
+        proposal = agreement.proposal
+        self._look(now)
+        self._out.messages += leadership.act(self._member_state, now)
+        self._out.messages += agreement.tick(now)
+        had_time = is_tick and agreement.proposal is proposal  # a turn of its own since the last promise came
+        if agreement.is_complete() and not had_time and self._has_many():
+            return True
+        began = self._finish_proposal(now)
+        self._views_due_at = self._look_ahead_at_views()
+        return began and self._has_many()
 
     def _look(self, now: float) -> None:
         lookout, agreed = self._parts.lookout, self._parts.succession.agreed
