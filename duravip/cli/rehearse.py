@@ -105,7 +105,7 @@ def setup_of(nodes: Sequence[NodeConfig]) -> Setup:
     """In the simulated world every node has one interface for all its VIPs."""
     import msgspec
 
-    from duravip.sim.host import INTERFACE
+    from duravip.sim.process import INTERFACE
     from duravip.sim.setup import NodeSetup, Setup
 
     def placed(node: NodeConfig) -> Any:

@@ -56,10 +56,11 @@ from duravip.cluster.node import Node
 from duravip.events import Balanced, Disagreement, Event
 from duravip.model import Address, Flag, Member, NodeName, Table, TableDigest, View, ViewId
 from duravip.sim.clock import Clock
-from duravip.sim.host import STRICT_DRIFT, Host, Process
+from duravip.sim.host import STRICT_DRIFT, Host
 from duravip.sim.network import Network
 from duravip.sim.observer import Observer
 from duravip.sim.outcome import Violation
+from duravip.sim.process import Process
 from duravip.sim.setup import Setup, gone_after_s
 from duravip.sim.world import World
 

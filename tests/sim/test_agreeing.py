@@ -298,7 +298,7 @@ def test_a_rejoin_before_anyone_noticed_the_death_is_one_view_and_no_suspicion()
 def tell(situation: Situation, at: str, sender: Member, message: AnyMessage) -> None:
     process = situation[at].process
     assert process is not None
-    situation[at]._feed(process, PacketHeard(sender=sender, messages=(message,)))
+    process.feed(PacketHeard(sender=sender, messages=(message,)))
 
 
 @pytest.mark.parametrize("promised", [MAX_COUNT, MAX_COUNT // 2, 2**40])

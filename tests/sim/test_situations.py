@@ -390,7 +390,7 @@ def test_one_percent_loss_makes_no_false_view_in_the_default_profile(loss: float
 def moved(situation: Situation, through: str, address: Address, node: str | None) -> None:
     process = situation[through].process
     assert process is not None
-    situation[through]._feed(process, MoveRequested(address=address, node=NodeName(node) if node else None))
+    process.feed(MoveRequested(address=address, node=NodeName(node) if node else None))
 
 
 @pytest.mark.parametrize("through", ["a", "b"])
@@ -513,7 +513,7 @@ def test_announce_everywhere_makes_every_owner_announce() -> None:
     began = situation.now
     process = situation["c"].process
     assert process is not None
-    situation["c"]._feed(process, AnnounceRequested(everywhere=True))
+    process.feed(AnnounceRequested(everywhere=True))
     situation.run(0.5)
     said = {(who, address) for at, who, address in situation.diary.announced if at >= began}
     assert said == {(NodeName(situation.holders(vip)[0]), vip) for vip in VIPS}

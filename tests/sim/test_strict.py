@@ -81,7 +81,7 @@ def test_who_has_promised_the_next_view_hands_nothing_over_in_this_one() -> None
         members=(coordinator, process.link.me),
     )
     began = situation.now
-    situation[c]._feed(process, PacketHeard(sender=coordinator, messages=(without_b,), path="multicast"))
+    process.feed(PacketHeard(sender=coordinator, messages=(without_b,), path="multicast"))
     for source, datagram in held_up:
         send(source, datagram)
     situation.until(lambda: situation.holders(vip) == [], 0.05)

@@ -79,7 +79,7 @@ def stray(situation: Situation, name: str, address: Address, interface: str = "e
     host = situation[name]
     process = host.process
     assert process is not None
-    host._feed(process, AddressesStray(spots=(Spot(address=address, interface=interface, prefix=32),)))
+    process.feed(AddressesStray(spots=(Spot(address=address, interface=interface, prefix=32),)))
 
 
 def test_a_vip_that_somebody_puts_on_a_node_that_does_not_own_it_is_taken_off() -> None:

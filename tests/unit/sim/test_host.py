@@ -12,8 +12,9 @@ from duravip.cluster.inputs import AddressAdded, Input, LeaveRequested, PacketHe
 from duravip.cluster.messages import Leave, Probe
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Decision, NodeName, Table, TableDigest, View, make_table
-from duravip.sim.host import SOCKET_DATAGRAMS, Host
+from duravip.sim.host import Host
 from duravip.sim.observer import Observer
+from duravip.sim.process import SOCKET_DATAGRAMS
 from duravip.sim.world import World
 
 A, B = NodeName("a"), NodeName("b")

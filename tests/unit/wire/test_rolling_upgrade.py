@@ -11,8 +11,8 @@ import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.model import Incarnation, Member, NodeName
-from duravip.sim.host import CLUSTER_GROUP, KEY
 from duravip.sim.network import Network
+from duravip.sim.openings import CLUSTER_GROUP, KEY
 from duravip.sim.run import run_schedule
 from duravip.wire.link import Link
 from duravip.wire.received import Received
