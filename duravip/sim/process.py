@@ -67,8 +67,8 @@ TICK = Ticked()
 
 class Process:
     """`alive` until it has ended; then nothing that was under way comes to anything. `table`: the one read last;
-    `tables`: all of this life, of which an old one may be in force; `addresses`: in any of them. `slept_s`: in
-    suspensions of the machine that it has not heard of."""
+    `tables`: all of this life, of which an old one may be in force; `addresses`: in any of them. `aside`: what it has
+    read for a switch of all. `slept_s`: in suspensions of the machine that it has not heard of."""
 
     def __init__(self, host: Host, node: Node, link: Link) -> None:
         self.node = node
@@ -87,7 +87,7 @@ class Process:
         self._observer = host.observer
         self._learn(host.table)
         self._asked: Round | None = None  # the last switch of all that it was asked to read for
-        self._aside: tuple[Round, Table] | None = None  # what it has read for one
+        self.aside: tuple[Round, Table] | None = None  # what it has read for one
         self._alarm: object = None  # the one that counts
         self._deadline = node.next_deadline()  # its own seconds
         self._timer_at = math.inf  # when the clock rings for it; the world's seconds
@@ -234,9 +234,9 @@ class Process:
                 self._later(host.reading_s, partial(self._read, effect.round))
             case SwitchEnded():
                 note(b"switched" if not effect.refusal else effect.refusal.encode())
-                if self._aside is not None and self._aside[0] == effect.round and not effect.refusal:
-                    self.table = self._aside[1]
-                self._aside = None
+                if self.aside is not None and self.aside[0] == effect.round and not effect.refusal:
+                    self.table = self.aside[1]
+                self.aside = None
             case DefendAddress() | ProbeAddress():
                 note(repr(effect).encode())
             case Deliberate():
@@ -276,7 +276,7 @@ class Process:
         if host.unreadable:
             self.feed(ConfigurationRead(round=asked, table=None, refusal=host.unreadable))
             return
-        self._aside = (asked, host.table)
+        self.aside = (asked, host.table)
         self._learn(host.table)
         self.feed(ConfigurationRead(round=asked, table=host.table))
 

@@ -355,7 +355,7 @@ def test_of_two_daemons_with_one_name_the_one_with_the_smaller_incarnation_holds
     receivers = situation.world.network._receivers
     receivers[NodeName("a'")] = receivers[NodeName("a")]
     receivers[NodeName("a")] = situation["a"]._receive
-    copy._network = _Renamed(situation.world.network)
+    copy.network = _Renamed(situation.world.network)
     copy._starts = 7
     copy.start()
     situation.run(6.0)

@@ -194,8 +194,8 @@ def test_a_leaver_is_gone_when_its_node_says_so() -> None:
     puppet(a).react = lambda given: (Left(),) if isinstance(given, LeaveRequested) else ()
     a.leave()
     assert a.node is None
-    assert isinstance(a._observer, Ends)
-    assert a._observer.ends == ["left"]
+    assert isinstance(a.observer, Ends)
+    assert a.observer.ends == ["left"]
 
 
 def test_a_node_that_raises_is_a_finding_and_a_dead_process() -> None:
@@ -207,8 +207,8 @@ def test_a_node_that_raises_is_a_finding_and_a_dead_process() -> None:
     puppet(a).react = explode
     a.drain(True)
     assert a.node is None
-    assert isinstance(a._observer, Ends)
-    assert a._observer.ends == ["raised", "KeyError('oops')"]
+    assert isinstance(a.observer, Ends)
+    assert a.observer.ends == ["raised", "KeyError('oops')"]
 
 
 def test_a_node_without_deadline_is_left_alone() -> None:
