@@ -17,7 +17,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,7 @@ from typing import Self
 from duravip.errors import UsageError
 from duravip.model import Incarnation
 
+FOLDER = "/var/lib/duravip"  # where they are, each named after its node, unless the configuration says otherwise
 GUARD_LIMIT_S = 5.0  # how long a guard may take to clear up after a daemon that died
 _LOOK_EVERY_S = 0.002
 HIGHEST_COUNTER = (1 << 53) - 1  # what a message may carry
@@ -32,6 +33,14 @@ HIGHEST_COUNTER = (1 << 53) - 1  # what a message may carry
 
 def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+class InUseError(UsageError):
+    """Somebody has a state directory; `holder` is a sentence that says who, with the process id, and which."""
+
+    def __init__(self, message: str, *, holder: str) -> None:
+        self.holder = holder
+        super().__init__(message)
 
 
 class StateDir:
@@ -49,32 +58,14 @@ class StateDir:
     def __enter__(self) -> Self:
         """Waits for the guard of a daemon that died. Raises UsageError when the directory cannot be made, a daemon
         holds it, or a guard does not end."""
-        with ExitStack() as opened:
-            try:
-                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                lock, guard_lock = _open(opened, self.path / "lock"), _open(opened, self.path / "guard")
-            except OSError as error:
-                raise UsageError(
-                    f"state_dir {self.path} cannot be used: {error.strerror}. Name another with state_dir, "
-                    "or run as a user who may write there"
-                ) from error
-            if not _take(lock):
-                raise UsageError(
-                    f"another daemon{_who(lock)} is running with state_dir {self.path}; stop it first, "
-                    "or give this node a state_dir of its own"
-                )
-            until = time.monotonic() + GUARD_LIMIT_S
-            while not _take(guard_lock):
-                if time.monotonic() >= until:
-                    raise UsageError(
-                        f"the guard{_who(guard_lock)} of a daemon that died still holds {self.path / 'guard'} after "
-                        f"{GUARD_LIMIT_S:g} s: addresses may still be on; look at what it does, and end it"
-                    )
-                time.sleep(_LOOK_EVERY_S)
-            opened.pop_all()
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        self._lock, self.guard_lock = lock, guard_lock
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock, self.guard_lock = take_locks(self.path)
+        except OSError as error:
+            raise UsageError(
+                f"state_dir {self.path} cannot be used: {error.strerror}. Name another with state_dir, "
+                "or run as a user who may write there"
+            ) from error
         return self
 
     def __exit__(
@@ -136,6 +127,36 @@ class StateDir:
     def _must_be_locked(self) -> None:
         if self._lock < 0:
             raise RuntimeError(f"{self.path} is used without its lock: a bug in duravip")
+
+
+def take_locks(path: Path) -> tuple[int, int]:
+    """Both locks of a directory that is there: `lock` and `guard`, as descriptors that the caller closes. Waits for the
+    guard of a daemon that died. Raises InUseError when a daemon holds it, or a guard does not end; OSError."""
+    with ExitStack() as opened:
+        lock, guard_lock = _open(opened, path / "lock"), _open(opened, path / "guard")
+        if not _take(lock):
+            who = _who(lock)
+            raise InUseError(
+                f"another daemon{who} is running with state_dir {path}; stop it first, "
+                "or give this node a state_dir of its own",
+                holder=f"a daemon{who} is running with state_dir {path}",
+            )
+        until = time.monotonic() + GUARD_LIMIT_S
+        while not _take(guard_lock):
+            if time.monotonic() >= until:
+                holder = (
+                    f"the guard{_who(guard_lock)} of a daemon that died still holds {path / 'guard'} after "
+                    f"{GUARD_LIMIT_S:g} s"
+                )
+                raise InUseError(
+                    f"{holder}: addresses may still be on; look at what it does, and end it", holder=holder
+                )
+            time.sleep(_LOOK_EVERY_S)
+        opened.pop_all()
+    with suppress(OSError):  # it is for people only: a full disk is no reason
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock, guard_lock
 
 
 def _open(opened: ExitStack, path: Path) -> int:
