@@ -2,7 +2,7 @@
 
 Rules of this file: plain calls into the kernel. Making one takes 0.4 ms, switching it on 0.1 ms; switching it off takes
 7 ms and deleting it 16 ms, because the kernel waits for its readers: those are for a thread. What bears the alias of
-the cluster group is ours, nothing else is ever touched.
+the cluster group is ours, nothing else is ever touched; where the group is not known, its name must be ours too.
 
 Source: linux/if_link.h; ip-sysctl of the kernel's documentation for what is set in /proc.
 """
@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import socket
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from duravip.model import Address
@@ -85,12 +86,7 @@ class Macvlans:
 
     def remove_all(self) -> tuple[str, ...]:
         """Whoever made them; their names. Raises OSError."""
-        removed = []
-        for index, row in rtnetlink.links(self._link).items():
-            if rtnetlink.text(row.get(rtnetlink.IFLA_IFALIAS)) == self._alias:
-                rtnetlink.ask(self._link, rtnetlink.DELLINK, rtnetlink.link_body(index=index))
-                removed.append(rtnetlink.text(row.get(rtnetlink.IFLA_IFNAME)))
-        return tuple(removed)
+        return _remove(self._link, lambda row: _text(row, rtnetlink.IFLA_IFALIAS) == self._alias)
 
     @property
     def _alias(self) -> str:
@@ -119,6 +115,34 @@ class Macvlans:
         for path, value in _OWN_SETTINGS.items():
             with contextlib.suppress(FileNotFoundError):  # IPv6 may be switched off
                 (_CONF / path.format(name)).write_text(value)
+
+
+def remove_left(cluster_group: str | None) -> tuple[str, ...]:
+    """What an earlier life of that cluster group, or (None) of any, left on this machine; the names. Raises OSError."""
+    if cluster_group is not None:
+        with Macvlans(cluster_group) as macvlans:
+            return macvlans.remove_all()
+    with rtnetlink.open_socket() as link:
+        return _remove(link, _is_ours)
+
+
+def _is_ours(row: Mapping[int, bytes]) -> bool:
+    """Of whatever cluster group: somebody else's alias may begin like ours."""
+    named = link_name(row.get(rtnetlink.IFLA_ADDRESS, b""))
+    return _text(row, rtnetlink.IFLA_IFNAME) == named and _text(row, rtnetlink.IFLA_IFALIAS).startswith(f"{_ALIAS} ")
+
+
+def _remove(link: socket.socket, is_wanted: Callable[[Mapping[int, bytes]], bool]) -> tuple[str, ...]:
+    removed = []
+    for index, row in rtnetlink.links(link).items():
+        if is_wanted(row):
+            rtnetlink.ask(link, rtnetlink.DELLINK, rtnetlink.link_body(index=index))
+            removed.append(_text(row, rtnetlink.IFLA_IFNAME))
+    return tuple(removed)
+
+
+def _text(row: Mapping[int, bytes], kind: int) -> str:
+    return rtnetlink.text(row.get(kind))
 
 
 class Below:

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,9 @@ def find_socket(explicit: str | None = None, *, folder: str = RUN_FOLDER) -> str
     named = explicit or os.environ.get(ENVIRONMENT)
     if named:
         return named
-    try:
-        found = sorted(str(path) for path in Path(folder).iterdir() if _is_socket(path))
-    except OSError:
-        found = []
+    found = sockets(folder)
     if len(found) > 1:
-        found = [path for path in found if _answers(path)] or found
+        found = [path for path in found if listener(path) is not None] or found
     if not found:
         raise ControlError(
             f"no duravip daemon runs here (no socket in {folder}). Start one with `duravip run -c FILE`, "
@@ -50,6 +48,25 @@ def find_socket(explicit: str | None = None, *, folder: str = RUN_FOLDER) -> str
     if len(found) > 1:
         raise UsageError(f"several nodes run here: {', '.join(found)}. Pick one with --control PATH or {ENVIRONMENT}")
     return found[0]
+
+
+def sockets(folder: str = RUN_FOLDER) -> list[str]:
+    """The control sockets in the run folder, also those that daemons left."""
+    try:
+        return sorted(str(path) for path in Path(folder).iterdir() if _is_socket(path))
+    except OSError:
+        return []
+
+
+def listener(path: str) -> int | None:
+    """The process id of whoever has opened the socket, whether it answers or not; None when nobody has, any more."""
+    try:
+        connection = _connect(path, 1.0)
+    except ControlError:
+        return None
+    with connection:
+        pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
 
 
 def request(path: str, message: Mapping[str, Any], *, timeout_s: float = 10.0) -> Any:
@@ -125,11 +142,3 @@ def _is_socket(path: Path) -> bool:
         return stat.S_ISSOCK(path.stat().st_mode)
     except OSError:
         return False
-
-
-def _answers(path: str) -> bool:
-    try:
-        _connect(path, 1.0).close()
-    except ControlError:
-        return False
-    return True
