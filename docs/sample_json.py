@@ -23,6 +23,7 @@ from duravip.cli import check, plan
 from duravip.cli.rehearse import Report
 from duravip.model import Address, NodeName, Settings, Table
 from duravip.plugin.manager import PluginRecord
+from duravip.runtime.releasing import Released
 from duravip.runtime.status import Status
 from duravip.sim.observer import Observer
 from duravip.sim.rehearsal import Finding, Rehearsal
@@ -73,6 +74,10 @@ def samples() -> dict[str, tuple[str, str]]:
             _text(_fixed(members)),
         ),
         "duravip events": ("One object a line; [events](events.md) has every id and its fields.", json.dumps(_event())),
+        "duravip release --all": (
+            "What was taken off, and the macvlans that were removed (`mac = virtual`).",
+            _text(_released()),
+        ),
         "duravip plugins": ("`error` is empty exactly when `loaded`.", _text([asdict(_plugin())])),
     }
 
@@ -81,6 +86,10 @@ def _rehearsed() -> dict[str, Any]:
     rehearsal = Rehearsal(seeds=100, moves=311, outages_s=[0.004, 2.1, 5.25])
     rehearsal.findings.append(Finding(seed=17, property="S1", at_s=12.25, detail="192.0.2.1 on node1 and node2"))
     return Report(rehearsal, (("11.500 node1 is killed", "12.000 node1 starts"),), took_s=4.0).as_json()
+
+
+def _released() -> dict[str, Any]:
+    return Released(addresses=[Address("192.168.0.51")], interfaces=["dv-525b78bf5466"]).as_json()
 
 
 def _text(value: object) -> str:

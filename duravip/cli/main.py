@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Who would own what, and why, for these configurations."),
     "plugins": ("plugins", "Every installed plugin, and whether it could be loaded."),
     "rehearse": ("rehearse", "Run these configurations through random faults, in a simulated world."),
+    "release": ("release", "Take every DuraVIP off this machine, when no daemon runs."),
     "reload": ("reload", "Read the configuration again, and say what changes."),
     "run": ("run", "The daemon, in the foreground."),
     "schema": ("schema", "The JSON Schema of the TOML form, for editors."),

@@ -45,11 +45,7 @@ def command(file: str, node: str | None, control: str | None, named: tuple[str, 
     """
     plugins = plugins_for([file], named)
     config = read(file, plugins, node=node, control=control)
-    if config.errors():
-        from duravip.cli.diagnostic_text import write_diagnostics
-
-        write_diagnostics(config.diagnostics)
-        raise UsageError(f"not started: {file} has errors")
+    refuse_errors(config, f"not started: {file} has errors")
     _live(config, plugins, lambda: read(file, plugins, node=node, control=control))
 
 
@@ -69,6 +65,15 @@ def read(file: str, plugins: PluginSet, *, node: str | None, control: str | None
     if control is None:
         return config
     return replace(config, local=replace(config.local, control=control))
+
+
+def refuse_errors(config: NodeConfig, refusal: str) -> None:
+    """Raises UsageError with that sentence, the diagnostics being on stderr, when there is an error among them."""
+    if config.errors():
+        from duravip.cli.diagnostic_text import write_diagnostics
+
+        write_diagnostics(config.diagnostics)
+        raise UsageError(refusal)
 
 
 def _live(config: NodeConfig, plugins: PluginSet, reread: Callable[[], NodeConfig]) -> None:
