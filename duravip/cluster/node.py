@@ -147,15 +147,15 @@ class Node(Inspection):
         if self._left:
             return ()
         parts = self._parts
-        change = Change.EVERYTHING if self._notice_gap(now) else Change.NOTHING
+        slept_s = given.seconds if isinstance(given, Slept) else 0.0
+        change = Change.EVERYTHING if self._notice_gap(slept_s, now) else Change.NOTHING
         match given:
             case Ticked():
                 if not change and self._only_beats(now):
                     self._beat(now)
                     return self._out.empty()
             case Slept():
-                if given.seconds > parts.timeout_s:
-                    self._stall(given.seconds, now)
+                pass  # `_notice_gap` has seen to it
             case PacketHeard():
                 beat_at, tables, ground = parts.pulse.next_at, parts.library.revision, self._ground()
                 for message in given.messages:
@@ -291,14 +291,15 @@ class Node(Inspection):
         self._beats_alone += 1
         return self._beats_alone < WALK_BEATS
 
-    def _notice_gap(self, now: float) -> bool:
-        """Whether this node did not run for a while."""
+    def _notice_gap(self, slept_s: float, now: float) -> bool:
+        """Whether this node did not run for a while. `slept_s`: for so long the clock had stood still besides."""
         parts = self._parts
         gap = now - self._last
         self._last = now
-        if gap > parts.timeout_s:
-            self._stall(gap, now)
-        elif gap > 1.5 * parts.interval_s:
+        away_s = gap + slept_s
+        if away_s > parts.timeout_s:
+            self._stall(away_s, now)
+        elif away_s > 1.5 * parts.interval_s:
             parts.detector.excuse(gap, now)
             parts.agreement.excuse(gap)
             parts.leadership.excuse(now)

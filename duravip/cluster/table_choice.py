@@ -3,7 +3,8 @@
 Rules of this file: pure; the agreed state and the time are all that it looks at.
 
 Theory of operation. A table comes into force when every member has its content. A member that is still without one
-after TABLE_WAIT_S is a laggard: it loses its own table, and is not waited for until it has caught up.
+after TABLE_WAIT_S is a laggard: it loses its own table, and is not waited for until it has caught up. All laggards have
+lost theirs before anything comes into force that they know nothing of, so none of them holds on to what that forbids.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class TableChoice:
         keeping_up = [name for name in agreed.names() if name not in self.laggards]
         needed = in_force | {agreed.wanted(name) for name in keeping_up}
         self.laggards = {name for name in self.laggards if not needed <= set(agreed.status[name].has)}
+        for name in sorted(self.laggards):
+            if agreed.tables[name] is not None:
+                return TableChosen(name=name, digest=None)
         waiting: dict[tuple[NodeName, TableDigest], float] = {}
         chosen: TableChosen | None = None
         for name in agreed.names():
@@ -47,14 +51,8 @@ class TableChoice:
                 break
             since = self._waiting_since.get((name, wanted), now)
             if now - since >= TABLE_WAIT_S:
-                self.laggards.update(lacking)
-                if uninformed:
-                    self.laggards.add(name)
-                demoted = [other for other in sorted(self.laggards) if agreed.tables[other] is not None]
-                if demoted:
-                    chosen = TableChosen(name=demoted[0], digest=None)
-                    break
-                continue
+                self.laggards.update(lacking, [name] if uninformed else [])
+                return self.next(now)
             waiting[(name, wanted)] = since
         self._waiting_since = waiting
         return chosen

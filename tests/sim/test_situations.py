@@ -98,6 +98,25 @@ def test_rule_9_a_node_that_was_stopped_and_hears_nobody_lets_go_before_it_has_a
     situation.mend()
 
 
+def test_rule_9_a_node_that_was_stopped_and_whose_machine_slept_beside_has_been_away_for_both() -> None:
+    """Found by random schedules: neither was as long as the failure time-out, and the node went on in a view that had
+    gone on without it."""
+    situation = Situation("a", "b", "c").booted()
+    situation["c"].freeze()
+    situation.run(0.22)
+    situation["c"].suspend()
+    situation["c"].thaw()  # when the machine runs again
+    situation.run(0.22)
+    view = situation["a"].node.view  # type: ignore[union-attr]
+    assert view is not None
+    assert [member.name for member in view.members] == ["a", "b"]
+    awake = situation.now
+    situation["c"].resume()
+    assert [who for who, _ in situation.seen(Stalled, awake)] == ["c"]
+    situation.until(lambda: not situation["c"].kernel.present, 0.1)
+    situation.mend()
+
+
 def test_rule_9_when_all_were_stopped_at_once_nobody_takes_everything() -> None:
     situation = Situation("a", "b", "c").booted()
     for host in situation.world.hosts.values():

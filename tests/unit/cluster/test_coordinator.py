@@ -204,6 +204,19 @@ def test_one_that_lacks_a_table_for_too_long_is_in_no_virtual_membership_until_i
     assert TableChosen(name=C.name, digest=BOTH.digest()) in desk.work(TABLE_WAIT_S + 1)
 
 
+def test_all_that_lack_a_table_are_in_no_virtual_membership_before_it_comes_into_force() -> None:
+    """Found by random schedules: of two that had lacked it for too long, one still had its own table in force when it
+    came, and kept an address that was BROKEN by what it did not know."""
+    desk = Desk(state(A, table=ONLY_X, in_force=BOTH, has=(BOTH, ONLY_X)), state(B, has=(BOTH,)), state(C, has=(BOTH,)))
+    desk.work(0.0)
+    chosen = [body for body in desk.work(TABLE_WAIT_S) if isinstance(body, TableChosen)]
+    assert chosen == [
+        TableChosen(name=B.name, digest=None),
+        TableChosen(name=C.name, digest=None),
+        TableChosen(name=A.name, digest=ONLY_X.digest()),
+    ]
+
+
 def test_at_the_start_of_a_view_a_table_that_somebody_lacks_does_not_count() -> None:
     states = (state(A), state(B, table=ONLY_X, has=(ONLY_X, BOTH)), state(C, has=(BOTH,)))
     assert tables_at_install(states) == {A.name: BOTH.digest(), B.name: None, C.name: BOTH.digest()}
