@@ -34,11 +34,10 @@ class TableChoice:
         keeping_up = [name for name in agreed.names() if name not in self.laggards]
         needed = in_force | {agreed.wanted(name) for name in keeping_up}
         self.laggards = {name for name in self.laggards if not needed <= set(agreed.status[name].has)}
-        for name in sorted(self.laggards):
-            if agreed.tables[name] is not None:
-                return TableChosen(name=name, digest=None)
+        chosen = self._demotion()
+        if chosen is not None:
+            return chosen
         waiting: dict[tuple[NodeName, TableDigest], float] = {}
-        chosen: TableChosen | None = None
         for name in agreed.names():
             wanted = agreed.wanted(name)
             if wanted == agreed.tables[name] or name in self.laggards:
@@ -52,7 +51,15 @@ class TableChoice:
             since = self._waiting_since.get((name, wanted), now)
             if now - since >= TABLE_WAIT_S:
                 self.laggards.update(lacking, [name] if uninformed else [])
-                return self.next(now)
+                chosen = self._demotion()
+                if chosen is not None:
+                    break
+                continue
             waiting[(name, wanted)] = since
         self._waiting_since = waiting
         return chosen
+
+    def _demotion(self) -> TableChosen | None:
+        """Of a laggard that has not lost its table yet."""
+        first = min((name for name in self.laggards if self._agreed.tables[name] is not None), default=None)
+        return TableChosen(name=first, digest=None) if first is not None else None
