@@ -98,20 +98,32 @@ def leftovers(table: Table, plumbed: Sequence[Plumbed]) -> tuple[Placement, ...]
 async def clean(backend: Backend, table: Table) -> tuple[Address, ...]:
     """Takes the leftovers off; returns them when the kernel has acknowledged. Raises BackendError
     otherwise."""
+    off, left = await sweep(backend, table)
+    if left:
+        raise left[0]
+    return off
+
+
+async def sweep(backend: Backend, table: Table) -> tuple[tuple[Address, ...], tuple[BackendError, ...]]:
+    """Takes the leftovers off: those that the kernel has acknowledged, and an error for each that is left."""
     placements = leftovers(table, await backend.list())
-    if not placements:
-        return ()
-    answers = {answer.address: answer for answer in await backend.remove(placements)}
+    answers = {answer.address: answer for answer in await backend.remove(placements)} if placements else {}
+    off: list[Address] = []
+    left: list[BackendError] = []
     for placement in placements:
         answer = answers.get(placement.address)
-        if answer is None or answer.error:
-            why = answer.error if answer else "the interface backend did not answer"
-            raise BackendError(
+        if answer is not None and not answer.error:
+            off.append(placement.address)
+            continue
+        why = answer.error if answer else "the interface backend did not answer"
+        left.append(
+            BackendError(
                 f"{placement.address} was left on {placement.interface} and cannot be taken off: {why}",
                 interface=placement.interface or "",
                 address=placement.address,
             )
-    return tuple(placement.address for placement in placements)
+        )
+    return tuple(off), tuple(left)
 
 
 def _refusal(vip: VipEntry, message: str, hint: str) -> ConfigurationError:

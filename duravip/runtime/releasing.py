@@ -92,7 +92,8 @@ async def release(
             async with open_backend(plugins, stanza) as backend:
                 is_open = True
                 with blaming(plugins.provider(name), f"the backend {stanza.title}", "failed"):
-                    await _clear(backend, config, released)
+                    left = await _clear(backend, config, released)
+            released.failures += [f"backend {name}: {error}" for error in left]
         except* DuravipError as errors:
             sentences = [f"backend {name}: {error}" for error in leaves(errors)]
             (released.failures if is_open else unopened).extend(sentences)
@@ -110,8 +111,8 @@ async def release(
     return released
 
 
-async def _clear(backend: Backend, config: NodeConfig | None, released: Released) -> None:
-    """Raises BackendError when something is left."""
+async def _clear(backend: Backend, config: NodeConfig | None, released: Released) -> Sequence[BackendError]:
+    """Why what is left could not be taken off."""
     table = Table()
     if config is not None:
         vips = {vip.address: vip for vip in config.table.vips}
@@ -122,7 +123,9 @@ async def _clear(backend: Backend, config: NodeConfig | None, released: Released
             del vips[address]
             released.passed_over.append(f"{address} is this machine's own address, on {own[address]}: left there")
         table = make_table(vips.values())
-    released.addresses += await machine.clean(backend, table)
+    off, left = await machine.sweep(backend, table)
+    released.addresses += off
+    return left
 
 
 def _with_defaults(plugins: PluginSet, name: str) -> PluginStanza:

@@ -1,6 +1,6 @@
 """The compiled core does in every schedule exactly what its sources do: the digests cover all that is sent and ordered.
 
-`DURAVIP_COMPILED`: the Python of an environment where duravip was installed compiled; without it, a wheel is built.
+Without a compiled environment (`elsewhere`) a wheel is built.
 """
 
 import os
@@ -12,32 +12,19 @@ import pytest
 
 from duravip.cluster import is_compiled
 from duravip.sim.run import run_schedule
+from tests.sim.elsewhere import COMPILED, schedules
 
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 24
-DIGESTS = """
-import sys
-from functools import partial
-
-from duravip.cluster import is_compiled
-from duravip.sim.parallel import spread
-from duravip.sim.run import run_schedule
-
-if __name__ == "__main__":
-    assert is_compiled()
-    for outcome in spread(partial(run_schedule, ownership=sys.argv[1]), range(int(sys.argv[2])), 2):
-        print(outcome.digest)
-"""
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment whose core is compiled."""
-    given = os.environ.get("DURAVIP_COMPILED")
-    if given:
-        return Path(given)
+    if COMPILED:
+        return Path(COMPILED)
     folder = tmp_path_factory.mktemp("compiled")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
@@ -49,10 +36,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_compiled_core_does_what_its_sources_do(ownership: str, compiled: Path, tmp_path: Path) -> None:
     """Also when the schedules and what they came to go from process to process."""
     assert not is_compiled()
-    script = tmp_path / "digests.py"
-    script.write_text(DIGESTS)
-    ran = subprocess.run([compiled, "-P", script, ownership, str(SEEDS)], check=True, capture_output=True, text=True)
-    assert ran.stdout.split() == [run_schedule(seed, ownership=ownership).digest for seed in range(SEEDS)]
+    subprocess.run([compiled, "-P", "-c", "import duravip.cluster as core; assert core.is_compiled()"], check=True)
+    outcomes = schedules(SEEDS, ownership=ownership, folder=tmp_path, python=compiled)
+    assert outcomes == [run_schedule(seed, ownership=ownership) for seed in range(SEEDS)]
 
 
 def test_a_deliberate_bug_is_refused_by_a_compiled_core(compiled: Path) -> None:

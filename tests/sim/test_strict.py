@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -15,13 +16,13 @@ from duravip.cluster.inputs import PacketHeard
 from duravip.cluster.messages import Promise, Propose, Report
 from duravip.model import NodeName, Settings, ViewId, make_table
 from duravip.sim.outcome import Outcome
-from duravip.sim.parallel import spread
 from duravip.sim.rehearsal import rehearse
 from duravip.sim.run import run_schedule
 from duravip.sim.setup import Setup
 from duravip.sim.strict_bugs import STRICT_BUGS
 from duravip.testing.situation import VIPS, Situation, entry
 from tests.bench import simulator as bench
+from tests.sim.elsewhere import schedules
 
 SCHEDULES = int(os.environ.get("DURAVIP_SCHEDULES", "2000")) // 10
 FEW = 6
@@ -93,8 +94,9 @@ def test_who_has_promised_the_next_view_hands_nothing_over_in_this_one() -> None
 
 
 @pytest.mark.long
-def test_no_schedule_has_two_holders() -> None:
-    outcomes = list(spread(strictly, range(SCHEDULES), len(os.sched_getaffinity(0))))
+def test_no_schedule_has_two_holders(tmp_path: Path) -> None:
+    outcomes = schedules(SCHEDULES, ownership="strict", folder=tmp_path)
+    assert len(outcomes) == SCHEDULES
     assert not overlaps(outcomes)
     assert sum(outcome.orders for outcome in outcomes) > 20 * SCHEDULES, "the schedules have become tame"
 

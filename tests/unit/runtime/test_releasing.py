@@ -175,7 +175,7 @@ async def test_where_none_can_be_opened_that_is_a_failure() -> None:
     assert released.failures == ["no plugin offers an interface backend; `duravip plugins` says why"]
 
 
-async def test_what_the_kernel_refuses_is_a_failure_and_the_rest_is_taken_off() -> None:
+async def test_what_the_kernel_refuses_is_a_failure_and_the_rest_is_taken_off_and_named() -> None:
     first, second = machine(), machine()
     first.refuse = {MARKED: "device or resource busy"}
     released = await release(plugins({"a": first, "b": second}), None, remove_macvlans=Macvlans("dv-0"))
@@ -184,6 +184,7 @@ async def test_what_the_kernel_refuses_is_a_failure_and_the_rest_is_taken_off() 
     ]
     assert set(first.on) == {OWN, MARKED, PLAIN, OTHER}
     assert set(second.on) == {OWN, PLAIN, OTHER}
+    assert sorted(released.addresses) == [MARKED, MARKED6, MARKED6]
     assert released.interfaces == ["dv-0"]
 
 
