@@ -83,7 +83,9 @@ def samples() -> dict[str, tuple[str, str]]:
 
 
 def _rehearsed() -> dict[str, Any]:
-    rehearsal = Rehearsal(seeds=100, moves=311, outages_s=[0.004, 2.1, 5.25])
+    rehearsal = Rehearsal(
+        seeds=100, moves=311, outages_s={Address("192.0.2.1"): [2.1, 5.25], Address("192.0.2.2"): [0.004]}
+    )
     rehearsal.findings.append(Finding(seed=17, property="S1", at_s=12.25, detail="192.0.2.1 on node1 and node2"))
     return Report(rehearsal, (("11.500 node1 is killed", "12.000 node1 starts"),), took_s=4.0).as_json()
 

@@ -32,6 +32,7 @@ Name = Annotated[NodeName, Meta(min_length=1, max_length=255)]
 MAX_COUNT = (1 << 53) - 1
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
+MAX_VIPS = 20_480  # of one table
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 _OCTETS = frozenset(map(str, range(256)))

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from duravip.sim.rehearsal import Finding, Rehearsal
     from duravip.sim.setup import Setup
 
+MAX_VIPS_SHOWN = 10  # those that were away for the longest time
 MAX_EXPLAINED = 5  # findings whose schedule is shrunk: each takes some thirty runs
 
 _EPILOG = """\b
@@ -96,7 +97,8 @@ class Report:
                 for finding, schedule in self.explained()
             ],
             "runs_per_s": round(self.runs_per_s, 2),
-            "outage_ms": {**rehearsal.outage_ms(), "count": len(rehearsal.outages_s)},
+            "outage_ms": rehearsal.outage_ms(),
+            "outage_ms_by_vip": {address: rehearsal.outage_ms(address) for address in rehearsal.most_away()},
             "moves": rehearsal.moves,
         }
 
@@ -202,11 +204,18 @@ def _print(setup: Setup, report: Report) -> None:
         for line in schedule or ():
             click.echo(f"        {line}")
     away = rehearsal.outage_ms()
-    click.echo(
-        f"outages: {len(rehearsal.outages_s)}, median {_ms(away['p50'])}, 99 % {_ms(away['p99'])}, "
-        f"longest {_ms(away['max'])}"
-    )
+    click.echo(f"outages: {_away(away)}")
+    if len(rehearsal.outages_s) > 1:
+        for address in rehearsal.most_away()[:MAX_VIPS_SHOWN]:
+            click.echo(f"    {address}: {_away(rehearsal.outage_ms(address))}")
+        if len(rehearsal.outages_s) > MAX_VIPS_SHOWN:
+            click.echo(f"    and {len(rehearsal.outages_s) - MAX_VIPS_SHOWN} that were away for less")
     click.echo(f"moves: {rehearsal.moves}; {report.runs_per_s:.1f} schedules per second")
+
+
+def _away(outage_ms: Mapping[str, float]) -> str:
+    p50, p99, longest = (_ms(outage_ms[name]) for name in ("p50", "p99", "max"))
+    return f"{outage_ms['count']:.0f}, median {p50}, 99 % {p99}, longest {longest}"
 
 
 def _ms(value: float) -> str:

@@ -49,6 +49,7 @@ from duravip.cluster.messages import (
     ViewAged,
 )
 from duravip.cluster.messages import Matured as MaturedBody
+from duravip.cluster.pins import keep, pins_at_install
 from duravip.cluster.switching import wanted_table
 from duravip.model import Address, Decision, NodeName, Settings, TableDigest, View, ViewId
 
@@ -118,7 +119,7 @@ class AgreedState:
         releasing = {address for state in states for address in state.releasing}
         self.in_flight = {address for address in claimed_twice | releasing if self._is_in_flight(address)}
         self.overdue: set[Address] = set()
-        self.pins = pins_at_install(states)
+        self.pins = pins_at_install(states, epoch=view.id.epoch)
         self.charter = charter_at_install(states)
         self.backers: dict[Roll, frozenset[NodeName]] = {roll: backers(roll, states) for roll in self.charter.rolls}
         self.missing = missing_at_install(states, self.charter)
@@ -326,7 +327,7 @@ class AgreedState:
                 self.view_mature = True
             case Pinned():
                 epoch = self.view.id.epoch
-                self.pins[body.address] = Pin(address=body.address, node=body.node, epoch=epoch, number=number)
+                keep(self.pins, Pin(address=body.address, node=body.node, epoch=epoch, number=number))
                 if body.node is None and body.sequence and self.settings().fail_back == FAIL_BACK_MANUAL:
                     self._give_back(body.address)
             case SwitchAsked():
@@ -412,18 +413,6 @@ class AgreedState:
 def rounds_switched(states: tuple[MemberState, ...]) -> set[Round]:
     """Those that any member remembers to have come into force."""
     return {known for state in states for known in state.switched}
-
-
-def pins_at_install(states: tuple[MemberState, ...]) -> dict[Address, Pin]:
-    """The newest word on each pin; one whose node is not in the view has ended."""
-    members = {state.member.name for state in states}
-    newest: dict[Address, Pin] = {}
-    for pin in sorted((p for state in states for p in state.pins), key=lambda p: (p.epoch, p.number, p.node or "")):
-        newest[pin.address] = pin
-    return {
-        address: pin if pin.node in members else Pin(address=address, node=None, epoch=pin.epoch, number=pin.number)
-        for address, pin in sorted(newest.items())
-    }
 
 
 def tables_at_install(states: tuple[MemberState, ...]) -> dict[NodeName, TableDigest | None]:

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from duravip.cluster.messages import Install, MemberState, Promise, Propose, Refuse
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.penalties import Penalties
+from duravip.cluster.pins import said_once
 from duravip.errors import ImpossibleTransitionError
 from duravip.model import MAX_COUNT, Member, NodeName, View, ViewId
 
@@ -189,7 +190,7 @@ class Agreement:
         if proposal is None or not self.is_complete():
             return None
         states = tuple(proposal.promises[member.name] for member in proposal.members)
-        return Install(view=proposal.view, states=states)
+        return Install(view=proposal.view, states=said_once(states, epoch=proposal.view.epoch))
 
     def tick(self, now: float) -> list[Propose | Install]:
         """Repeats what nobody has answered. A proposal that has expired ends in GATHERING, its silent penalised."""

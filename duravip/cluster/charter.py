@@ -10,14 +10,15 @@ Theory of operation
     the rolls that count, with a generation; none: ownership is `available`. Generation 0 is what a configuration says,
     as long as its node has been in no carried view since it started; then the view's charter is its own.
 
-    Of the charters promised for a view those of the highest generation count, and all of their rolls. A roll is
-    satisfied by a majority of its members, counting those alone that stand by it: by charter (whoever has been in a
-    carried view goes over to the new view's), or at generation 0 by configuration. A change goes by two numbered steps:
-    a charter with the old rolls and the new one, when those whose tables name the new one are a majority of it, and the
-    old ones are satisfied by members whose tables name it; then, when such members have delivered that, a majority of
-    each roll, and no address has the old lifetime any more, the new one alone. So whoever of these forgets it says
-    nothing for the old rolls. A view of generation 0 that nothing carries has no charter to be changed: once its
-    members' tables would make one, the next view begins.
+    Of the charters promised for a view those of the highest generation count, and all of their rolls (the MAX_ROLLS
+    that most members name, should a liar name more). A roll is satisfied by a majority of its members, counting those
+    alone that stand by it: by charter (whoever has been in a carried view goes over to the new view's), or at
+    generation 0 by configuration. A change goes by two numbered steps: a charter with the old rolls and the new one,
+    when those whose tables name the new one are a majority of it, and the old ones are satisfied by members whose
+    tables name it; then, when such members have delivered that, a majority of each roll, and no address has the old
+    lifetime any more, the new one alone. So whoever of these forgets it says nothing for the old rolls. A view of
+    generation 0 that nothing carries has no charter to be changed: once its members' tables would make one, the next
+    view begins.
 
 Source: protocol rule 12; Ongaro and Ousterhout, "In search of an understandable consensus algorithm" (2014), section 6.
 """
@@ -25,16 +26,19 @@ Source: protocol rule 12; Ongaro and Ousterhout, "In search of an understandable
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from duravip.cluster.messages import Charter, MemberState, Roll
+from duravip.cluster.messages import MAX_MEMBERS, MAX_MISSING, MAX_ROLLS, Charter, MemberState, Roll
 from duravip.model import NodeName, Settings
 
 STRICT = "strict"
 MANDATE_SHARE = 0.5  # of the lifetime: how long a node may hold after the beat that a majority echoed
 EXPIRY_S = 2.5  # how late Linux is with the end of a lifetime, at most; measured
+MOST_MISSING = MAX_MISSING - MAX_MEMBERS  # the view's members may be missing from the next one as well
 ALARM_S = 0.05  # how late the alarm may be
 CALL_S = 0.45  # how long an order may be with the kernel
+GENERATION_LEAP = 2**24  # no charter was changed so often: one that is so far above all others is a liar's
 CLOCK_RATIO = 1.041  # of two clocks that are both within 2 % of true time
 
 
@@ -77,12 +81,23 @@ def charter_at_install(states: Iterable[MemberState]) -> Charter:
     """The charter that a view begins with. At generation 0 the configurations may differ: then one that is satisfied,
     the smallest of several, else all of them."""
     states = tuple(states)
-    generation = max(state.charter.generation for state in states)
-    rolls = {roll for state in states if state.charter.generation == generation for roll in state.charter.rolls}
+    generation = _newest(state.charter.generation for state in states)
+    said = Counter(roll for state in states if state.charter.generation == generation for roll in state.charter.rolls)
+    rolls = sorted(said, key=lambda roll: (-said[roll], roll))[:MAX_ROLLS]
     satisfied = sorted(roll for roll in rolls if is_majority(roll, backers(roll, states)))
     if generation == 0 and satisfied:
         return Charter(generation=1, rolls=tuple(satisfied[:1]))
     return Charter(generation=generation, rolls=tuple(sorted(rolls)))
+
+
+def _newest(generations: Iterable[int]) -> int:
+    """The highest that can have come about: none is GENERATION_LEAP above all others, and above 0."""
+    newest = 0
+    for generation in sorted(generations):
+        if generation > newest + GENERATION_LEAP:
+            break
+        newest = generation
+    return newest
 
 
 def backers(roll: Roll, states: Iterable[MemberState]) -> frozenset[NodeName]:
@@ -116,7 +131,8 @@ def founding(settings: Mapping[NodeName, Settings]) -> tuple[str, dict[NodeName,
 
 def missing_at_install(states: Iterable[MemberState], charter: Charter) -> dict[NodeName, float]:
     """Who may have something and is not here: for how long each has been missing, as far as every member knows. One
-    that a member does not know of may have been with it in a view that it has forgotten, if a roll names it."""
+    that a member does not know of may have been with it in a view that it has forgotten, if a roll names it. At most
+    MOST_MISSING, however many a liar names; those that rolls name first."""
     states = tuple(states)
     present = {state.member.name for state in states}
     named = {name for roll in charter.rolls for name in roll.members}
@@ -128,7 +144,7 @@ def missing_at_install(states: Iterable[MemberState], charter: Charter) -> dict[
         for_s = min(each.get(name, unknown_s) for each in known)
         if name in named or for_s < longest_s:
             found[name] = for_s
-    return found
+    return dict(sorted(found.items(), key=lambda item: (item[0] not in named, item[1], item[0]))[:MOST_MISSING])
 
 
 def no_majority_words(backers: Mapping[Roll, Collection[NodeName]]) -> str:

@@ -21,12 +21,13 @@ import math
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
-from duravip.cluster.addresses import AddressSet
+from duravip.cluster.addresses import MAX_ADDRESSES, AddressSet
 from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import is_majority, roll_of, wait_s
 from duravip.cluster.deliberation import Question
 from duravip.cluster.messages import (
+    MAX_REASON,
     AnyBody,
     Assigned,
     Charter,
@@ -39,6 +40,7 @@ from duravip.cluster.messages import (
     Report,
     Reported,
     Roll,
+    Round,
     SwitchAbandoned,
     SwitchAsked,
     Switched,
@@ -48,6 +50,7 @@ from duravip.cluster.messages import (
 from duravip.cluster.table_choice import TableChoice
 from duravip.model import Address, Decision, Member, NodeName, TableDigest, ViewId
 
+UNPINNED_AT_ONCE = 32  # then others have their turn, for PAUSE_S
 PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
 PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
 PAUSE_S = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
@@ -63,7 +66,12 @@ class Coordinator:
     `leaves_rest`: so that whatever else there is to be done is better done in the next turn. Times are this node's
     monotonic seconds."""
 
-    DERIVED: ClassVar = ("_idle_as_of", "_idle_until", "_pins_hold_as_of")  # from the rest: no part of the state
+    DERIVED: ClassVar = (
+        "_idle_as_of",
+        "_idle_until",
+        "_pins_hold_as_of",
+        "_void",
+    )  # from the rest: no part of the state
 
     def __init__(
         self,
@@ -104,7 +112,10 @@ class Coordinator:
         self._election_waits = False  # for an answer
         self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
         self._even_at = -1  # the number of a state in which balancing had nothing to change
-        self._pins_hold_as_of: object = None  # of members and tables, when no pin had to end
+        self._pins_hold_as_of: object = None  # of members and tables, when it was last looked which pins must end
+        self._void: list[Address] = []  # those
+        self._unpinned = 0
+        self._unpin_at = now  # when there may be more
         self.question: tuple[int, Question] | None = None
         self._idle_as_of: object = None  # of the agreed state, when there was nothing to do last
         self._idle_until = -math.inf
@@ -189,7 +200,7 @@ class Coordinator:
             or self._charter(now)
             or self._mature(now)
             or self._age(now)
-            or self._unpin()
+            or self._unpin(now)
             or self._wait_no_longer(now)
             or self._elect(now)
             or self._balance(now)
@@ -219,6 +230,7 @@ class Coordinator:
         times = self._tables.deadlines()
         times += [since + OVERDUE_S for since in self._flying_since.values()]
         times += [self._rested_at] if self._held_back else []
+        times += [self._unpin_at] if self._void else []
         if set(self._agreed.names()) - self._agreed.mature:
             times += [since + settings.view_mature_time for since in (*self._joined_at.values(), self._added_at)]
             times += [since + PATIENCE * settings.view_mature_time for since in self._joined_at.values()]
@@ -256,7 +268,7 @@ class Coordinator:
             if prepared is None or prepared.round != underway:
                 missing.append(name)
             elif prepared.table is None:
-                return SwitchAbandoned(round=underway, reason=f"{name}: {prepared.refusal}")
+                return _abandoned(underway, f"{name}: {prepared.refusal}")
             else:
                 digests.add(prepared.table)
         slow = missing or [name for name in agreed.names() if not digests <= set(agreed.status[name].has)]
@@ -266,7 +278,7 @@ class Coordinator:
         if now - self._round_since < PREPARE_LIMIT_S:
             return None
         what = "has not read its configuration" if missing else "does not have the tables of all others"
-        return SwitchAbandoned(round=underway, reason=f"{slow[0]} {what} after {PREPARE_LIMIT_S:g} s")
+        return _abandoned(underway, f"{slow[0]} {what} after {PREPARE_LIMIT_S:g} s")
 
     # --- whose majority decides ------------------------------------------------------------------------------------
 
@@ -326,20 +338,30 @@ class Coordinator:
 
     # --- pins ------------------------------------------------------------------------------------------------------
 
-    def _unpin(self) -> AnyBody | None:
+    def _unpin(self, now: float) -> AnyBody | None:
         """A pin ends when its node may not have the address any more, for a reason that is its own."""
         agreed = self._agreed
         basis = agreed.basis_of_members()
-        if basis == self._pins_hold_as_of:  # a pin is granted only if it holds
+        if basis != self._pins_hold_as_of:  # a pin is granted only if it holds
+            self._void = [address for address in agreed.pins if self._is_void(address)]
+            self._pins_hold_as_of = basis
+        if now < self._unpin_at:
             return None
-        for address, pin in agreed.pins.items():
-            if pin.node is None:
-                continue
-            status = agreed.status[pin.node]
-            if status.drained or status.leaving or pin.node not in agreed.landscape.members.get(address, ()):
+        while self._void:
+            address = self._void.pop()
+            if self._is_void(address):
+                self._unpinned += 1
+                if not self._unpinned % UNPINNED_AT_ONCE:
+                    self._unpin_at = now + PAUSE_S
                 return Pinned(by=agreed.view.id.coordinator, sequence=0, address=address, node=None)
-        self._pins_hold_as_of = basis
         return None
+
+    def _is_void(self, address: Address) -> bool:
+        agreed, pin = self._agreed, self._agreed.pins.get(address)
+        if pin is None or pin.node is None:
+            return False
+        status = agreed.status[pin.node]
+        return status.drained or status.leaving or pin.node not in agreed.landscape.members.get(address, ())
 
     # --- the assignment --------------------------------------------------------------------------------------------
 
@@ -350,7 +372,7 @@ class Coordinator:
             waited_for = (agreed.in_flight - agreed.overdue) & agreed.decisions.keys()
             self._flying_since = {address: self._flying_since.get(address, now) for address in waited_for}
         late = [address for address, since in self._flying_since.items() if now >= since + OVERDUE_S]
-        return Overdue(addresses=AddressSet(late)) if late else None
+        return Overdue(addresses=AddressSet(late[:MAX_ADDRESSES])) if late else None
 
     def _can_wait(self, address: Address) -> bool:
         """Whether somebody serves it meanwhile."""
@@ -436,9 +458,17 @@ class Coordinator:
         return Assigned(balancing=True, groups=_groups(changed))
 
 
+def _abandoned(underway: Round, reason: str) -> SwitchAbandoned:
+    return SwitchAbandoned(round=underway, reason=reason[:MAX_REASON])
+
+
 def _groups(changed: Mapping[Address, Decision]) -> tuple[Group, ...]:
     """Few decisions stand for many addresses."""
     by_decision: dict[Decision, list[Address]] = {}
     for address in sorted(changed):
         by_decision.setdefault(changed[address], []).append(address)
-    return tuple(Group(decision, AddressSet(addresses)) for decision, addresses in by_decision.items())
+    return tuple(
+        Group(decision, AddressSet(addresses[start : start + MAX_ADDRESSES]))
+        for decision, addresses in by_decision.items()
+        for start in range(0, len(addresses), MAX_ADDRESSES)
+    )

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 
-from duravip.cluster.addresses import AddressSet
+from duravip.cluster.addresses import MAX_ADDRESSES, AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import charter_of
 from duravip.cluster.library import Library
 from duravip.cluster.lookout import Lookout
 from duravip.cluster.mandate import Mandate
-from duravip.cluster.messages import Blocked, Charter, MemberState, MemberStatus, Report
+from duravip.cluster.messages import MAX_TABLES, Blocked, Charter, MemberState, MemberStatus, Report
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
@@ -136,7 +136,7 @@ class Declaration:
         named = self._switching.tables() | self._lookout.tables_heard()
         if agreed is not None:
             named |= agreed.tables_named()
-        has = tuple(digest for digest in sorted(named) if self._library.has(digest))
+        has = tuple(digest for digest in sorted(named) if self._library.has(digest))[:MAX_TABLES]
         return self._standing.status(self._switching.table, has, blocked, self._switching.prepared)
 
     def _compose(self, agreed: AgreedState, status: MemberStatus) -> None:
@@ -155,7 +155,7 @@ class Declaration:
         if not released and status == agreed.status[me]:
             self._settle()
             return
-        key = (status, AddressSet(released), newest)
+        key = (status, AddressSet(released[:MAX_ADDRESSES]), newest)
         if key != self._key or self._report is None:
             self._key = key
             self._sequence += 1

@@ -12,7 +12,7 @@ once, and learns afterwards whether its own answer would have been the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import elect
@@ -39,11 +39,17 @@ class Question:
         claims: Mapping[Address, Collection[NodeName]] = {}
         if any(candidate.drained or candidate.leaving for candidate in given.candidates):  # else nobody looks at them
             claims = {address: frozenset(names) for address, names in given.claims.items()}
-        return replace(
-            self,
-            given=replace(given, holders=dict(given.holders), claims=claims, pins=dict(given.pins)),
-            decisions=dict(self.decisions),
+        kept = Circumstances(
+            candidates=given.candidates,
+            holders=dict(given.holders),
+            claims=claims,
+            pins=dict(given.pins),
+            view_mature=given.view_mature,
+            moving=given.moving,
+            fail_back=given.fail_back,
+            no_majority=given.no_majority,
         )
+        return Question(landscape=self.landscape, given=kept, decisions=dict(self.decisions), limit=self.limit)
 
     def is_long(self, many: int) -> bool:
         """Whether an election would take long: some have no holder, and there are so many sets of nodes that may own

@@ -35,7 +35,7 @@ from typing import ClassVar
 from duravip.cluster.agenda import Agenda, first_after
 from duravip.cluster.clique import partition
 from duravip.cluster.links import Links
-from duravip.cluster.messages import Heard, Heartbeat
+from duravip.cluster.messages import MAX_MEMBERS, Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
 from duravip.model import Incarnation, Member, NodeName, View
 
@@ -45,7 +45,7 @@ PROBE_EVERY_INTERVALS = 0.25
 DEVIATIONS = 6.0  # of the observed gaps, above their mean
 GAIN = 0.1  # of the moving averages: about the last twenty gaps count
 BEATS_REMEMBERED = 512
-MAX_PEERS = 256
+MAX_PEERS = MAX_MEMBERS - 1  # with this node all of them are one view
 
 
 @dataclass(slots=True)
@@ -146,7 +146,7 @@ class Detector:
             self._changed()
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
-        news = heartbeat.news()
+        news = news_of(heartbeat)
         if news != peer.news:
             peer.news = news
             self._read(peer, heartbeat.heard)
@@ -453,3 +453,17 @@ def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:
 def heard_member(entry: Heard) -> Member:
     """Whom the entry is about."""
     return Member(entry.name, Incarnation(entry.counter, entry.nonce))
+
+
+def news_of(heartbeat: Heartbeat) -> object:
+    """All that it says but the beats and how far it is in the view's messages; equal when another says the same."""
+    of_peers = [(one.name, one.counter, one.nonce, one.alive, one.in_view) for one in heartbeat.heard]
+    return (
+        heartbeat.view,
+        heartbeat.promised,
+        heartbeat.table,
+        heartbeat.complete,
+        heartbeat.version,
+        heartbeat.hardware,
+        of_peers,
+    )

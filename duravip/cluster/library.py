@@ -18,49 +18,104 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from duravip.cluster.addresses import is_canonical
 from duravip.cluster.flags import Landscape, reading_of, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
-from duravip.model import Address, NodeName, Table, TableDigest, digest_of
+from duravip.model import (
+    DEFAULT_SETTINGS,
+    MAX_VIPS,
+    Address,
+    NodeName,
+    Settings,
+    Table,
+    TableDigest,
+    VipEntry,
+    digest_of,
+)
 
-MAX_TABLE_BYTES = 64 * 1024 * 1024  # decompressed
-MAX_VIPS = 200_000
+MAX_TABLE_BYTES = 16 * 1024 * 1024  # decompressed
 LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: such a table is opened, decoded and read in turns of their own
+STEP_BYTES = 256 * 1024  # of it, decoded in one turn: some 3 ms
+MAX_ENTRY_BYTES = 65_535  # of one VIP
 WINDOW = 48  # pieces asked for at once
 MAX_PULLS = 64
 TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
 MAX_UNUSED = 64  # tables kept that nobody names any more
 MAX_UNUSED_BYTES = 64 * 1024 * 1024  # of them, encoded
 MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
-MAX_KEPT_BYTES = 256 * 1024 * 1024  # of tables that others have sent, encoded
+MAX_KEPT_BYTES = 128 * 1024 * 1024  # of tables that others have sent, encoded
+MAX_KEPT_VIPS = 20 * MAX_VIPS  # in all of them: some 300 MB
 
 _surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
 """The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""
 
-_decoder = msgspec.msgpack.Decoder(Table)
+
+_fields_decoder = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_vips_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_VIPS)])
+_vip_decoder = msgspec.msgpack.Decoder(VipEntry)
+_settings_decoder = msgspec.msgpack.Decoder(Settings)
 
 
-def decode_table(encoded: bytes) -> Table:
-    """Raises ValueError for anything that `Table.encoded` of a well-made table cannot give."""
-    try:
-        table = _decoder.decode(encoded)
-    except (msgspec.MsgspecError, RecursionError) as wrong:
-        raise ValueError(f"no table: {wrong}") from wrong
-    if len(table.vips) > MAX_VIPS:
-        raise ValueError("too many VIPs in a table")
-    last = ""
-    for vip in table.vips:
+class Decoding:
+    """Of one table, a step at a time. Raises ValueError for anything that `Table.encoded` of a well-made table cannot
+    give. `size`: of all of it, bytes."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self.size = len(encoded)
+        self._encoded = encoded
+        self._raw: tuple[msgspec.Raw, ...] | None = None  # the VIPs, still to be decoded
+        self._settings = DEFAULT_SETTINGS
+        self._vips: list[VipEntry] = []
+        self._last = ""
+
+    def step(self, limit_bytes: int = STEP_BYTES) -> Table | None:
+        """Decodes about so much more; the table, when it is complete."""
+        try:
+            raw = self._raw
+            if raw is None:
+                raw = self._raw = self._opened()
+            while len(self._vips) < len(raw):
+                if limit_bytes <= 0:
+                    return None
+                limit_bytes -= self._take(raw[len(self._vips)])
+        except (msgspec.MsgspecError, RecursionError) as wrong:
+            raise ValueError(f"no table: {wrong}") from wrong
+        return Table(vips=tuple(self._vips), settings=self._settings)
+
+    def _opened(self) -> tuple[msgspec.Raw, ...]:
+        fields = _fields_decoder.decode(self._encoded)
+        if "settings" in fields:
+            self._settings = _settings_decoder.decode(fields["settings"])
+        return _vips_decoder.decode(fields["vips"]) if "vips" in fields else ()
+
+    def _take(self, raw: msgspec.Raw) -> int:
+        """Decodes one VIP; its size."""
+        size = len(raw)
+        if size > MAX_ENTRY_BYTES:
+            raise ValueError(f"a VIP of {size} bytes in a table")
+        vip = _vip_decoder.decode(raw)
         address, prefix = vip.address, vip.prefix
-        if address <= last or not is_canonical(address):
+        if address <= self._last or not is_canonical(address):
             raise ValueError(f"table not in order at {address!r}")
         if prefix != 32 and not 0 <= prefix <= (128 if ":" in address else 32):
             raise ValueError(f"{address}: prefix out of range")
-        last = address
-    return table
+        self._vips.append(vip)
+        self._last = address
+        return size
+
+
+def decode_table(encoded: bytes) -> Table:
+    """All of it at once. Raises ValueError, as `Decoding`."""
+    decoding = Decoding(encoded)
+    while True:
+        table = decoding.step()
+        if table is not None:
+            return table
 
 
 def unpack_table(packed: bytes, digest: TableDigest) -> Table:
@@ -107,7 +162,7 @@ class Library:
         self._pulls: dict[TableDigest, Pull] = {}
         self._unused: list[TableDigest] = []
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
-        self._opened: dict[TableDigest, bytes] = {}  # long ones that are to be decoded
+        self._opened: dict[TableDigest, Decoding] = {}  # long ones
         self._unread: list[TableDigest] = []
         self.revision = 0
         self.own = self.add(own)
@@ -158,9 +213,8 @@ class Library:
                 reading_of(self._tables[digest], digest)
             return True
         for digest in list(self._opened):
-            encoded = self._opened.pop(digest)
-            if digest in self._pulls:
-                self._decode(digest, encoded)
+            if digest not in self._pulls or self._decode_more(digest, self._opened[digest]):
+                del self._opened[digest]
             return True
         return False
 
@@ -240,25 +294,32 @@ class Library:
 
     def _finish(self, digest: TableDigest, pull: Pull) -> bool:
         packed = b"".join(pull.pieces[index] for index in range(pull.count))
-        kept = sum(self._sizes.values()) + sum(map(len, self._opened.values()))
+        kept = sum(self._sizes.values()) + sum(decoding.size for decoding in self._opened.values())
         try:
             encoded = _inflated(packed, digest, limit=MAX_KEPT_BYTES - kept)
         except ValueError:
             self._begin_anew(digest)
             return False
+        decoding = Decoding(encoded)
         if len(encoded) > LONG_BYTES:
-            self._opened[digest] = encoded
+            self._opened[digest] = decoding
             self.revision += 1
             return False
-        return self._decode(digest, encoded)
+        return self._decode_more(digest, decoding) and self.has(digest)
 
-    def _decode(self, digest: TableDigest, encoded: bytes) -> bool:
+    def _decode_more(self, digest: TableDigest, decoding: Decoding) -> bool:
+        """Whether that was all of it. One that is no table, or too much, begins anew."""
         try:
-            table = decode_table(encoded)
+            table = decoding.step()
+            if table is None:
+                return False
         except ValueError:
             self._begin_anew(digest)
-            return False
-        self._keep(digest, table, len(encoded))
+            return True
+        if sum(len(each.vips) for each in self._tables.values()) + len(table.vips) > MAX_KEPT_VIPS:
+            self._begin_anew(digest)
+            return True
+        self._keep(digest, table, decoding.size)
         del self._pulls[digest]
         return True
 

@@ -25,7 +25,7 @@ from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import majority_since, mandate_s, wait_s
 from duravip.cluster.effects import ArmAlarm
-from duravip.cluster.messages import Charter, Missing
+from duravip.cluster.messages import MAX_MEMBERS, Charter, Missing
 from duravip.model import Member, NodeName
 
 RETREAT = 0.2  # of a mandate: so long before its end the node lets go
@@ -46,7 +46,7 @@ class Mandate:
         self._agreed: AgreedState | None = None
         self._echoes: dict[NodeName, float] = {}
         self._carried: tuple[Member, ...] = ()  # the last carried view
-        self._companions: dict[NodeName, Member] = {}  # of carried views, each in its last life there
+        self._companions: dict[NodeName, Member] = {}  # of the last carried views, each in its last life there
         self._left: set[Member] = set()  # of those
         self._since: dict[NodeName, float] = {}  # since when they are missing, of all who may have something
         self._wait_s = 0.0
@@ -63,7 +63,12 @@ class Mandate:
             return
         self.charter = agreed.charter
         self._carried = agreed.view.members
-        self._companions.update((member.name, member) for member in agreed.view.members)
+        for member in agreed.view.members:
+            self._companions.pop(member.name, None)
+            self._companions[member.name] = member
+        while len(self._companions) > MAX_MEMBERS:
+            del self._companions[next(iter(self._companions))]
+        self._left.intersection_update(self._companions.values())
         self._wait_s = wait_s(agreed.charter.rolls)
         self._since = {name: now - for_s for name, for_s in agreed.missing.items()}
 

@@ -18,13 +18,16 @@ from duravip.cluster.addresses import AddressSet
 from duravip.model import Address, Count, Decision, Member, Name, Nonce, TableDigest, ViewId, Weight
 
 MAX_MEMBERS = 256
-MAX_PINS = 20_000
+MAX_PINS = 12_000  # of all members together; with names of 255 letters they fit into one body
 MAX_HARDWARE = 32  # hardware addresses of one node
 MAX_TABLE_CHUNKS = 65_536
 CHUNK_BYTES = 1_100
+MAX_TABLES = 2 * MAX_MEMBERS  # that a member says to have
+MAX_MISSING = 2 * MAX_MEMBERS
 MAX_ROUNDS = 8  # that a member remembers to have come into force
 MAX_ROLLS = 16  # one, or two while the members are being changed; more if configurations differ
 MAX_REFUSAL = 600  # letters: a sentence with a file name in it
+MAX_REASON = MAX_REFUSAL + 100  # with whose it is
 MAX_NEIGHBOURS = 40  # in one message; one datagram has room for them
 
 Digest = Annotated[TableDigest, Meta(min_length=32, max_length=32)]
@@ -68,11 +71,6 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     version: Annotated[str, Meta(max_length=40)]
     heard: Annotated[tuple[Heard, ...], Meta(max_length=2 * MAX_MEMBERS)]
     hardware: Annotated[tuple[HardwareAddress, ...], Meta(max_length=MAX_HARDWARE)] = ()
-
-    def news(self) -> object:
-        """All that it says but the beats and how far it is in the view's messages; equal when another says the same."""
-        of_peers = [(one.name, one.counter, one.nonce, one.alive, one.in_view) for one in self.heard]
-        return self.view, self.promised, self.table, self.complete, self.version, self.hardware, of_peers
 
 
 class Probe(Message, frozen=True, kw_only=True):
@@ -118,7 +116,7 @@ class MemberStatus(msgspec.Struct, frozen=True, gc=False, array_like=True):
     left for good in its last life there."""
 
     table: Digest
-    has: Annotated[tuple[Digest, ...], Meta(max_length=2 * MAX_MEMBERS)] = ()
+    has: Annotated[tuple[Digest, ...], Meta(max_length=MAX_TABLES)] = ()
     drained: bool = False
     leaving: bool = False
     blocked: Blocked = Blocked()
@@ -178,7 +176,7 @@ class MemberState(msgspec.Struct, frozen=True, array_like=True):
     pins: Annotated[tuple[Pin, ...], Meta(max_length=MAX_PINS)] = ()
     switched: Annotated[tuple[Round, ...], Meta(max_length=MAX_ROUNDS)] = ()
     charter: Charter = Charter()
-    missing: Annotated[tuple[Missing, ...], Meta(max_length=2 * MAX_MEMBERS)] = ()
+    missing: Annotated[tuple[Missing, ...], Meta(max_length=MAX_MISSING)] = ()
 
 
 class Propose(Message, frozen=True, kw_only=True):
@@ -363,7 +361,7 @@ class SwitchAbandoned(Body, frozen=True, kw_only=True):
     """The round will not come into force, because of `reason`: all keep their tables."""
 
     round: Round
-    reason: Annotated[str, Meta(max_length=MAX_REFUSAL + 100)]
+    reason: Annotated[str, Meta(max_length=MAX_REASON)]
 
 
 WishBody = Pinned | DrainAsked | Announced | SwitchAsked

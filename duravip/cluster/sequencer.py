@@ -13,7 +13,7 @@ from __future__ import annotations
 from duravip.cluster.messages import AnyBody, Numbered
 from duravip.model import ViewId
 
-MAX_BUFFERED = 4096  # numbered messages ahead of a gap
+MAX_BUFFERED = 512  # numbered messages ahead of a gap
 MAX_RESENT = 32  # messages per request
 
 

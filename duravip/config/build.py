@@ -25,7 +25,7 @@ from duravip.config.services import read_services
 from duravip.config.stanza_names import report_odd_stanzas, report_vain_stanzas
 from duravip.config.topology import Topologies
 from duravip.config.vips import make_vips
-from duravip.model import NodeName, VipEntry, make_table
+from duravip.model import MAX_VIPS, NodeName, VipEntry, make_table
 
 _CAPABILITY = re.compile(r"(?:(?:cap_[a-z_]+(?:,cap_[a-z_]+)*|all)?(?:[=+-][eip]*)+)", re.IGNORECASE)
 
@@ -69,6 +69,7 @@ def build(
     vips, mentioned = make_vips(services, topologies, findings)
     node = node_name(cluster, given=name, environ=environ, host_name=host_name, findings=findings)
     _refuse_own_address(cluster, vips, findings)
+    _refuse_too_many(vips, findings)
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     local = replace(local, macs=topologies.macs())
     report_reach(vips, local, findings)
@@ -85,6 +86,16 @@ def build(
         diagnostics=findings.in_text_order(document.file),
         written={option: value.origin for option, value in cluster.written.items()},
     )
+
+
+def _refuse_too_many(vips: list[VipEntry], findings: Findings) -> None:
+    if len(vips) > MAX_VIPS:
+        findings.error(
+            "DV447",
+            f"{len(vips)} VIPs: a node can have {MAX_VIPS} at the most",
+            vips[MAX_VIPS].origin,
+            "give some to another cluster_group",
+        )
 
 
 def _local(

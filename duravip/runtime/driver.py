@@ -16,10 +16,11 @@ still while the machine is suspended; `suspended_s` tells for how long it did.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, assert_never
@@ -47,7 +48,7 @@ from duravip.cluster.effects import (
     TakeAddress,
 )
 from duravip.cluster.inputs import Deliberated, Input, PacketHeard, Slept, Ticked
-from duravip.cluster.messages import Neighbours
+from duravip.cluster.messages import AnyMessage, Neighbours
 from duravip.errors import TransportError
 from duravip.events import Event
 from duravip.model import Address, Decision, Member, NodeName
@@ -65,6 +66,8 @@ LONG_TURN_S = 0.001  # shorter ones are not counted by length
 LENGTHS = 50
 DATAGRAMS_AT_ONCE = 4  # after so many a transport lets other tasks run
 EVENTS_AT_ONCE = 16  # published within a turn, some 20 us each; more wait until other tasks have run
+
+log = logging.getLogger("duravip")
 
 NOTICED_SLEEP_S = 0.001  # less than that is the difference between two readings
 
@@ -361,7 +364,7 @@ class Driver:
 
     def _give_to_network(self, effect: Send) -> None:
         prompt = {} if self._in_hand else self._prompt  # what waits was said before
-        for number, datagram in enumerate(self._link.pack(effect.messages)):
+        for number, datagram in enumerate(self._packed(effect.messages)):
             for path, outbox in self._outboxes.items():
                 if number < PROMPT_DATAGRAMS and path in prompt:
                     self._send_now(path, prompt[path], datagram)
@@ -374,6 +377,17 @@ class Driver:
                     self._in_hand += 1
                     if self._in_hand == 1:
                         self._quiet = trio.Event()
+
+    def _packed(self, messages: Sequence[AnyMessage]) -> list[bytes]:
+        """All but what is too large to be said, which no honest cluster has: the rest must be heard all the same."""
+        try:
+            return self._link.pack(messages)
+        except ValueError as error:
+            if len(messages) == 1:
+                self.counters.unsent += 1
+                log.error("%s", error)  # noqa: TRY400 (no bug of ours)
+                return []
+        return [datagram for message in messages for datagram in self._packed((message,))]
 
 
 def _answered(question: Question) -> Mapping[Address, Decision]:

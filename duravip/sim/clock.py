@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
+import struct
 from collections.abc import Callable
 from functools import partial
 
 Action = Callable[[], None]
+_STAMP = struct.Struct("<d")
 
 
 class Clock:
@@ -26,7 +28,7 @@ class Clock:
         self._planned = 0
         self._hash = hashlib.blake2b(digest_size=16)
         self._stamped_at = self.now
-        self._stamp = repr(self.now).encode()
+        self._stamp = _STAMP.pack(self.now)
 
     def random(self, purpose: str) -> random.Random:
         """A source of chance of its own, so that one part's use of it does not shift another's."""
@@ -62,7 +64,7 @@ class Clock:
     def note(self, what: bytes) -> None:
         """Makes `what`, and the time, part of the digest."""
         if self.now != self._stamped_at:
-            self._stamped_at, self._stamp = self.now, repr(self.now).encode()
+            self._stamped_at, self._stamp = self.now, _STAMP.pack(self.now)
         self._hash.update(self._stamp + what)
 
     def digest(self) -> str:

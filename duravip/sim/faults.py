@@ -329,13 +329,15 @@ class Troublemaker:
         self.add(at_s + self._after(1, 20), f"{host.name} is no longer blocked", partial(host.block, Blocked()))
 
     def strangers(self, until_s: float) -> None:
-        """In some worlds strangers say for a while that they have addresses; hosts differ in what they make of that."""
+        """In some worlds strangers say for a while that they have addresses; what hosts make of that differs, unless a
+        configuration says it."""
         chance = self.world.clock.random("strangers")
         if not self._addresses or chance.random() < 0.6:
             return
-        for host in self.world.hosts.values():
-            host.on_duplicate = chance.choice(("defend", "yield"))
-            host.probe_before_taking = chance.random() < 0.5
+        if self._setup.invented:
+            for host in self.world.hosts.values():
+                host.on_duplicate = chance.choice(("defend", "yield"))
+                host.probe_before_taking = chance.random() < 0.5
         for number in range(chance.randint(1, 3)):
             address = chance.choice(self._addresses)
             claim = Claim(address=address, hardware_address=bytes((2, 0, 0, 0, 0, number)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from duravip.model import Address, Flag, NodeName
 from duravip.sim.host import Host
+from duravip.sim.outcome import Outage
 from duravip.sim.world import World
 
 
@@ -22,7 +23,7 @@ class Outages:
         self._world = world
         self._last: dict[Address, NodeName] = {}
         self._away_since: dict[Address, float] = {}
-        self.lengths_s: list[float] = []
+        self.ended: list[Outage] = []
         self.moves = 0
 
     def plumbed(self, host: Host, address: Address, present: bool) -> None:
@@ -68,7 +69,7 @@ class Outages:
                 self._away_since[address] = now
             elif since is not None and not is_away:
                 del self._away_since[address]
-                self.lengths_s.append(now - since)
+                self.ended.append((address, now - since))
 
 
 def _could_serve(host: Host, address: Address) -> bool:

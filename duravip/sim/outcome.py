@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from duravip.model import Address
+
+Outage = tuple[Address, float]
+"""Of which VIP, and for how many seconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
@@ -30,7 +35,7 @@ class Outcome:
     orders: int
     datagrams: int
     moves: int
-    outages_s: tuple[float, ...]
+    outages: tuple[Outage, ...]
     virtual_s: float
     troubles: int
     faults: tuple[str, ...]

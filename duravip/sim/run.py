@@ -83,7 +83,7 @@ def _run(
         orders=referee.orders,
         datagrams=world.network.datagrams,
         moves=referee.outages.moves,
-        outages_s=tuple(referee.outages.lengths_s),
+        outages=tuple(referee.outages.ended),
         virtual_s=world.clock.now,
         troubles=len(schedule.troubles),
         faults=tuple(f"{fault.at_s:.3f} {fault.text}" for trouble in schedule.troubles for fault in trouble.faults),

@@ -59,13 +59,14 @@ class Schedule:
         chance = self._random = world.clock.random("schedule")
         self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50
-        # In half of the worlds every thought is a long one, and in half of them every step is a turn of its own.
-        long_vips = world.clock.random("thoughts").choice((1, LONG_VIPS))
-        many_vips = world.clock.random("steps").choice((1, MANY_VIPS))
+        long_vips, many_vips = LONG_VIPS, MANY_VIPS
+        if setup.invented:  # in half of the worlds every thought is a long one, in half every step is its own turn
+            long_vips = world.clock.random("thoughts").choice((1, LONG_VIPS))
+            many_vips = world.clock.random("steps").choice((1, MANY_VIPS))
         for node in setup.nodes:
             world.add_host(
                 node.name,
-                setup.new_table(chance, node.name) if setup.edited else node.table,
+                setup.new_table(chance, node.name) if setup.invented else node.table,
                 heartbeat_interval_s=node.heartbeat_interval_s,
                 failure_timeout_s=node.failure_timeout_s,
                 weight=node.weight,

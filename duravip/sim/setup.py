@@ -30,12 +30,13 @@ class NodeSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """`errors`: the chance, per VIP, that an edited file says something else than the others'. `edited`: the nodes
-    begin with edited files."""
+    """`errors`: the chance, per VIP, that an edited file says something else than the others'. `invented`: by chance,
+    and not an operator's: the nodes begin with edited files, and what is fixed in a daemon, or said in a file, differs
+    from world to world."""
 
     nodes: tuple[NodeSetup, ...]
     errors: float = 0.02
-    edited: bool = False
+    invented: bool = False
 
     def is_strict(self) -> bool:
         """Whether all of them own strictly."""
@@ -108,7 +109,7 @@ def random_setup(chance: random.Random, *, ownership: str = "available") -> Setu
             for name in names
         ),
         errors=errors,
-        edited=True,
+        invented=True,
     )
     if on_isolation == "release" and chance.random() < 0.5:  # asked last: what came before is what it always was
         return replace(made, nodes=tuple(replace(node, on_isolation=HOLD_IF_GATEWAY) for node in made.nodes))

@@ -20,8 +20,11 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.messages import AnyMessage
 from duravip.wire.dropped import Dropped, DropReason
 
-MAX_BODY_BYTES = 4 << 20  # after decompression; the largest honest one is an Install of 256 members
+MAX_BODY_BYTES = 4 << 20  # after decompression
 MAX_MESSAGES = 255  # in one body
+MAX_BODY_ADDRESSES = 262_144  # in all of its sets: sixteen nodes bring along 10,240 each when none had heard the others
+INFLATED_BYTES = 512 << 10  # that any body may have after decompression
+INFLATED_RATIO = 100  # so many more for each compressed one: little that comes cannot make much work
 _COMPRESS_FROM_BYTES = 600  # below this zlib costs more than it saves
 
 _PLAIN = b"\0"
@@ -34,10 +37,24 @@ def _to_builtin(value: object) -> bytes:
     raise NotImplementedError(f"no wire form for {type(value).__name__}")
 
 
+class _Budget:
+    """Addresses that the body which is being decoded may still have."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+
+_budget = _Budget()
+
+
 def _from_builtin(wanted: type, value: object) -> AddressSet:
     if wanted is not AddressSet or not isinstance(value, bytes):
         raise ValueError("expected a packed address set")
-    return AddressSet.unpack(value)
+    found = AddressSet.unpack(value)
+    _budget.left -= len(found)
+    if _budget.left < 0:
+        raise ValueError("too many addresses in one body")
+    return found
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_builtin)
@@ -74,7 +91,7 @@ def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
     if kind == _DEFLATED:
         inflater = zlib.decompressobj()
         try:
-            array = inflater.decompress(array, MAX_BODY_BYTES)
+            array = inflater.decompress(array, min(MAX_BODY_BYTES, INFLATED_BYTES + INFLATED_RATIO * len(array)))
         except zlib.error:
             return Dropped(DropReason.MALFORMED)
         if inflater.unconsumed_tail:
@@ -83,12 +100,14 @@ def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
             return Dropped(DropReason.MALFORMED)
     elif kind != _PLAIN:
         return Dropped(DropReason.MALFORMED)
+    _budget.left = MAX_BODY_ADDRESSES
     try:
         messages: tuple[AnyMessage, ...] = _decoder.decode(array)
     except _NO_MESSAGE:
         pass
     else:
         return messages
+    _budget.left = MAX_BODY_ADDRESSES
     try:
         messages = tuple(_one_decoder.decode(one) for one in _raw_decoder.decode(array) if _is_known(one))
     except _NO_MESSAGE:

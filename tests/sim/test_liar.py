@@ -8,15 +8,17 @@ from __future__ import annotations
 import pickle
 import random
 
+import msgspec
 import pytest
 
-from duravip.cluster.messages import AnyMessage, Heartbeat
+from duravip.cluster.messages import MAX_MISSING, MAX_PINS, AnyMessage, Charter, Heartbeat, Missing, Pin, Roll
 from duravip.cluster.node import Node
-from duravip.model import NodeName, Settings
+from duravip.model import MAX_COUNT, Address, NodeName, Settings, make_table
 from duravip.sim.checker import Checker
 from duravip.sim.host import Host
 from duravip.sim.tables import blueprints, table_of
 from duravip.sim.world import World
+from duravip.testing.situation import VIPS, Situation, entry
 from duravip.wire import codec
 from duravip.wire.dropped import Dropped
 from tests.fuzz import mutation
@@ -83,3 +85,57 @@ def test_a_liar_crashes_nobody_bloats_nobody_and_when_it_has_gone_all_is_well(li
     watcher.violations.clear()
     watcher.judge_rest(quiet_since_s=END_S)
     assert [one for one in watcher.violations if one.rule in ("L1", "L2", "raised")] == []
+
+
+def ghost(number: int) -> Address:
+    return Address(f"198.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+
+
+PROMISES: dict[str, dict[str, object]] = {
+    "pins": {"pins": tuple(Pin(address=ghost(n), node=NodeName("d"), epoch=0, number=n) for n in range(MAX_PINS))},
+    "missing": {"missing": tuple(Missing(name=NodeName(f"ghost{n}"), for_s=0.0) for n in range(MAX_MISSING))},
+    "a generation": {"charter": Charter(generation=MAX_COUNT)},
+    "lists of members": {"charter": Charter(generation=MAX_COUNT, rolls=(Roll(members=(NodeName("d"),)),))},
+}
+
+
+@pytest.mark.parametrize("ownership", ["available", "strict"])
+@pytest.mark.parametrize("lie", PROMISES)
+def test_what_a_liar_promises_is_forgotten_when_it_has_gone(lie: str, ownership: str) -> None:
+    """Each of these once made the next promise of an honest member one that nobody could read, or stopped its view."""
+    names = tuple(map(NodeName, "abcd"))
+    settings = Settings(view_mature_time=2.0, view_balance_interval=1.0)
+    if ownership == "strict":
+        settings = msgspec.structs.replace(settings, ownership=ownership, members=names, address_lifetime=4.0)
+    situation = Situation(*names, tables=dict.fromkeys(names, make_table(map(entry, VIPS), settings)))
+    situation.start()
+    situation.run(12.0)
+    process = situation["d"].process
+    assert process is not None
+    declaration = process.node._parts.declaration
+    honest = declaration.state
+    declaration.state = lambda agreed, **said: msgspec.structs.replace(  # type: ignore[method-assign]
+        honest(agreed, **said), **PROMISES[lie]
+    )
+    for _ in range(2):
+        situation["c"].crash()
+        situation["c"].kernel.present.clear()
+        situation.run(3.0)
+        situation["c"].start()
+        situation.run(6.0)
+    situation["d"].crash()
+    situation["d"].kernel.present.clear()
+    situation.run(30.0)
+    for name in names[:3]:
+        assert members(situation, name) == names[:3]
+    situation["d"].start()
+    situation.run(40.0)
+    assert members(situation, names[0]) == names
+    assert situation.all_held_once()
+    assert [one for one in situation.diary.violations if "raised" in str(one)] == []
+
+
+def members(situation: Situation, name: NodeName) -> tuple[NodeName, ...]:
+    process = situation[name].process
+    view = process.node.view if process is not None else None
+    return view.names() if view is not None else ()

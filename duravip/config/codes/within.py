@@ -310,4 +310,11 @@ CODES = (
         mend="Make address_lifetime at least five failure_timeouts.",
         example="cluster { nodename = a  ownership = strict  members = ( a b c )  address_lifetime = 0 }\n",
     ),
+    error(
+        "DV447",
+        "There are more VIPs than a node can have.",
+        why="What members tell each other is bounded, so that none can keep the others busy; none would accept this "
+        "node's table.",
+        mend="Divide them among several clusters, each with a `cluster_group` of its own.",
+    ),
 )

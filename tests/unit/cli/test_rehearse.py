@@ -54,12 +54,16 @@ def test_the_json_has_the_keys_of_the_contract_and_is_the_same_for_the_same_seed
     assert answer[0] == 0
     assert answer[2] == ""
     found = report(answer)
-    assert set(found) == {"seeds", "violations", "runs_per_s", "outage_ms", "moves"}
+    assert set(found) == {"seeds", "violations", "runs_per_s", "outage_ms", "outage_ms_by_vip", "moves"}
     assert found["seeds"] == 2
     assert found["violations"] == []
     assert found["runs_per_s"] > 0
     assert {"p50", "p99", "max"} <= set(found["outage_ms"])
     assert 0 < found["outage_ms"]["p50"] <= found["outage_ms"]["p99"] <= found["outage_ms"]["max"]
+    by_vip = found["outage_ms_by_vip"]
+    assert set(by_vip) == {"192.0.2.1", "192.0.2.2", "192.0.2.3"}
+    assert sum(one["count"] for one in by_vip.values()) == found["outage_ms"]["count"]
+    assert max(one["max"] for one in by_vip.values()) == found["outage_ms"]["max"]
     assert found["moves"] > 0
     again = report(run(*NODES, "--seeds", "2", "--format", "json"))
     assert {**found, "runs_per_s": 0} == {**again, "runs_per_s": 0}
@@ -69,6 +73,7 @@ def test_for_people_it_says_how_many_schedules_of_what_how_long_away_and_how_oft
     code, out, err = run(*NODES, "--seeds", "1", "--faults", "crash")
     assert (code, err) == (0, "")
     assert out.startswith("1 schedules of 3 nodes and 3 VIPs, no violation\noutages: ")
+    assert "\n    192.0.2.1: " in out
     assert "moves: " in out
 
 

@@ -23,7 +23,22 @@ def test_any_bytes_give_a_set_or_a_value_error(data: bytes) -> None:
         found = AddressSet.unpack(data, limit=1000)
     except ValueError:
         return
+    assert len(found) == len(set(found))
     assert all(canonical_address(address) == address for address in found)
+    assert AddressSet(found).pack() == data, "there is one packed form"
+
+
+@given(ADDRESSES, ADDRESSES)
+def test_a_set_that_came_packed_is_like_one_that_was_made(one: set[Address], other: set[Address]) -> None:
+    for left in (AddressSet(one), AddressSet.unpack(AddressSet(one).pack())):
+        for right in (AddressSet(other), AddressSet.unpack(AddressSet(other).pack())):
+            assert (left == right) == (one == other)
+            assert set(left | right) == one | other
+            assert (hash(left) == hash(right)) or left != right
+        assert len(left) == len(one)
+        assert all(address in left for address in one)
+        assert not any(address in left for address in other - one)
+        assert left.pack() == AddressSet(one).pack()
 
 
 def test_neighbouring_addresses_cost_a_byte_each() -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.agreed import AgreedState, pins_at_install, tables_at_install
-from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, Coordinator
+from duravip.cluster.agreed import AgreedState, tables_at_install
+from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, UNPINNED_AT_ONCE, Coordinator
 from duravip.cluster.deliberation import Question
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
@@ -289,14 +289,16 @@ def test_a_pin_ends_when_its_node_is_drained() -> None:
     assert desk.agreed.circumstances().pins == {}
 
 
-def test_of_two_words_on_a_pin_the_newer_counts_and_one_without_its_node_has_ended() -> None:
-    old, new = (Pin(address=X, node=name, epoch=1, number=n) for name, n in ((A.name, 3), (B.name, 5)))
-    gone = Pin(address=Y, node=C.name, epoch=1, number=9)
-    states = tuple(msgspec.structs.replace(state(m), pins=p) for m, p in ((A, (old, gone)), (B, (new,))))
-    pins = pins_at_install(states)
-    assert pins[X].node == B.name
-    assert pins[Y].node is None
-    assert pins_at_install(states[::-1]) == pins
+def test_pins_whose_nodes_have_no_such_address_end_a_few_at_a_time() -> None:
+    """Somebody has promised very many: no turn may take them all."""
+    pins = tuple(Pin(address=Address(f"198.51.100.{n}"), node=B.name, epoch=1, number=n) for n in range(100))
+    desk = Desk(state(A), msgspec.structs.replace(state(B), pins=pins))
+    at_once = [body for body in desk.work(0.0) if isinstance(body, Pinned)]
+    assert len(at_once) == UNPINNED_AT_ONCE
+    assert desk.coordinator.deadline(0.0) <= PAUSE_S
+    for number in range(1, 5):
+        desk.work(number * PAUSE_S)
+    assert desk.agreed.circumstances().pins == {}
 
 
 def test_nothing_is_balanced_while_an_address_is_without_a_decision_or_a_strangers() -> None:

@@ -5,9 +5,17 @@ import zlib
 import msgspec
 import pytest
 
-from duravip.cluster.library import MAX_UNUSED, WINDOW, Library, decode_table
+from duravip.cluster.library import (
+    MAX_ENTRY_BYTES,
+    MAX_UNUSED,
+    STEP_BYTES,
+    WINDOW,
+    Decoding,
+    Library,
+    decode_table,
+)
 from duravip.cluster.messages import TableChunk
-from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, digest_of, make_table
+from duravip.model import MAX_VIPS, Address, NodeName, Origin, Table, Use, VipEntry, digest_of, make_table
 
 A, B = NodeName("a"), NodeName("b")
 
@@ -155,3 +163,35 @@ def test_a_table_out_of_order_or_out_of_range_is_refused() -> None:
     for bad in (backwards, wrong_prefix, odd):
         with pytest.raises(ValueError, match=r"order|range|appear"):
             decode_table(bad.encoded())
+
+
+def test_a_table_with_too_many_vips_or_one_vip_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="length"):
+        decode_table(table(MAX_VIPS + 1).encoded())
+    long = msgspec.structs.replace(table(1).vips[0], bindings=(Use("b" * MAX_ENTRY_BYTES),))
+    with pytest.raises(ValueError, match="a VIP of"):
+        decode_table(make_table([long]).encoded())
+
+
+def test_a_long_table_is_decoded_a_step_at_a_time() -> None:
+    whole = table(5_000)
+    decoding, steps = Decoding(whole.encoded()), 1
+    while (found := decoding.step()) is None:
+        steps += 1
+    assert found == whole
+    assert steps >= decoding.size // STEP_BYTES > 1
+
+
+def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duravip.cluster.library.MAX_KEPT_VIPS", 20)
+    sender, receiver = Library(table(8, "x"), retry_s=1.0), Library(table(10), retry_s=1.0)
+    receiver.want([(sender.own, A)], [])
+    transfer(sender, receiver)
+    assert receiver.has(sender.own)
+    more = sender.add(table(8, "y"))
+    receiver.want([(sender.own, A), (more, A)], [])
+    for wanted in receiver.tick(10.0):
+        for chunk in sender.on_wanted(wanted):
+            receiver.on_chunk(chunk)
+    assert not receiver.has(more)
+    assert not receiver.complete()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from duravip.cluster.detector import news_of
 from duravip.cluster.messages import Heard, Heartbeat
 from duravip.model import Incarnation, NodeName, TableDigest, ViewId
 
@@ -38,19 +39,19 @@ PROGRESS = {"beat", "number", "state"}
 
 def test_a_heartbeat_has_no_news_when_only_the_beats_have_grown() -> None:
     later = msgspec.structs.replace(BEAT, beat=6, heard=(msgspec.structs.replace(HEARD, beat=8),))
-    assert later.news() == BEAT.news()
+    assert news_of(later) == news_of(BEAT)
 
 
 def test_a_heartbeat_has_no_news_when_its_sender_has_only_come_further_in_the_views_messages() -> None:
-    assert msgspec.structs.replace(BEAT, number=OTHER["number"], state=OTHER["state"]).news() == BEAT.news()
+    assert news_of(msgspec.structs.replace(BEAT, number=OTHER["number"], state=OTHER["state"])) == news_of(BEAT)
 
 
 @pytest.mark.parametrize("field", sorted(set(Heartbeat.__struct_fields__) - PROGRESS))
 def test_a_heartbeat_that_says_anything_else_has_news(field: str) -> None:
-    assert msgspec.structs.replace(BEAT, **{field: OTHER[field]}).news() != BEAT.news()
+    assert news_of(msgspec.structs.replace(BEAT, **{field: OTHER[field]})) != news_of(BEAT)
 
 
 @pytest.mark.parametrize("field", sorted(set(Heard.__struct_fields__) - {"beat"}))
 def test_a_heartbeat_that_says_anything_else_of_a_peer_has_news(field: str) -> None:
     heard = msgspec.structs.replace(HEARD, **{field: OTHER_HEARD[field]})
-    assert msgspec.structs.replace(BEAT, heard=(heard,)).news() != BEAT.news()
+    assert news_of(msgspec.structs.replace(BEAT, heard=(heard,))) != news_of(BEAT)

@@ -672,3 +672,13 @@ def test_eight_times_the_items_take_about_eight_times_as_long(momentum, begin, p
 
     short = min(seconds(250) for _ in range(3))
     assert min(seconds(2_000) for _ in range(3)) < 24 * short + 0.05
+
+
+# --- how many
+
+
+def test_more_vips_than_members_would_accept_are_refused(momentum, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duravip.config.build.MAX_VIPS", 2)
+    two, three = (binding("b", A, ENABLED) + binding("c", B, ENABLED), binding("d", C, ENABLED))
+    assert "DV447" not in errors(momentum(two))
+    assert "DV447" in errors(momentum(two + three))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,13 +14,14 @@ import trio.testing
 
 from duravip.cluster.effects import AnnounceAddress, Effect, Left, Publish, Send
 from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ticked
-from duravip.cluster.messages import AnyMessage, Leave, Probe, TableChunk
+from duravip.cluster.messages import AnyMessage, Leave, Pinned, Probe, TableChunk, Wish
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
-from duravip.model import Address, Incarnation, Member, NodeName, TableDigest
+from duravip.model import Address, Incarnation, Member, NodeName, TableDigest, ViewId
 from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, LONG_TURN_S, Driver
 from duravip.runtime.interlude import Interlude
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
 from duravip.wire.link import Link
+from duravip.wire.received import Received
 from tests.unit.runtime.steps import seen_between_steps
 
 KEY = bytes(range(32))
@@ -142,6 +144,29 @@ async def test_a_datagram_of_a_peer_reaches_the_machine_with_sender_and_path(
     assert [input for _, input in core.inputs] == [
         PacketHeard(sender=peer.me, messages=(Probe(to=ME), Leave()), path="memory")
     ]
+
+
+async def test_what_is_too_large_to_be_said_keeps_nothing_else_from_being_said(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duravip.wire.codec.MAX_BODY_BYTES", 3_000)
+    names = random.Random(0).randbytes(8_000).hex()
+    large = Wish(
+        to=PEER,
+        view=ViewId(1, PEER, Incarnation(1, 1)),
+        body=Pinned(by=ME, sequence=1, address=Address("192.0.2.1"), node=NodeName(names)),
+    )
+    rig = Rig(ScriptedCore(lambda input: (Send(messages=(Leave(), large, Probe(to=PEER))),)))
+    async with rig.running() as driver:
+        driver.feed(LeaveRequested())
+        await trio.sleep(1)
+        peer = link_of(PEER)
+        heard = [peer.open(datagram) for _, datagram in rig.network.sent]
+    assert [message for one in heard if isinstance(one, Received) for message in one.messages] == [
+        Leave(),
+        Probe(to=PEER),
+    ]
+    assert driver.counters.unsent == 1
 
 
 class Steps(trio.abc.Instrument):

@@ -27,7 +27,7 @@ def outcome(seed: int, *violations: Violation) -> Outcome:
         orders=1,
         datagrams=1,
         moves=0,
-        outages_s=(),
+        outages=(),
         virtual_s=60.0,
         troubles=0,
         faults=(),

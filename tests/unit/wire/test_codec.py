@@ -35,9 +35,30 @@ def test_a_long_repetitive_body_is_compressed() -> None:
     assert codec.decode(encoded) == tuple(many)
 
 
-def test_a_body_that_would_inflate_beyond_the_limit_is_dropped() -> None:
-    bomb = b"\1" + zlib.compress(bytes(codec.MAX_BODY_BYTES + 1))
+@pytest.mark.parametrize("size", [2 * codec.INFLATED_BYTES, codec.MAX_BODY_BYTES + 1])
+def test_a_body_that_would_inflate_beyond_the_limit_is_dropped(size: int) -> None:
+    bomb = b"\1" + zlib.compress(bytes(size), 9)
     assert codec.decode(bomb) == Dropped(DropReason.TOO_LARGE)
+
+
+def assigned(sets: int) -> bytes:
+    """Of so many sets of 10,240 addresses, all different."""
+    owned = Decision(NodeName("a"), Reason.LEAST_LOADED)
+    groups = tuple(
+        Group(owned, AddressSet(Address(f"10.{each}.{n >> 8}.{n & 255}") for n in range(10_240)))
+        for each in range(sets)
+    )
+    return body(Numbered(view=VIEW, number=1, body=Assigned(balancing=False, groups=groups)))
+
+
+def test_sixteen_nodes_may_bring_along_ten_thousand_addresses_each() -> None:
+    encoded = assigned(16)
+    assert len(encoded) < 4096
+    assert not isinstance(codec.decode(encoded), Dropped)
+
+
+def test_few_bytes_do_not_stand_for_any_number_of_addresses() -> None:
+    assert codec.decode(assigned(codec.MAX_BODY_ADDRESSES // 10_240 + 1)) == MALFORMED
 
 
 @pytest.mark.parametrize(
