@@ -22,7 +22,7 @@ import trio
 from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.net.frames import announcement_frames, frame_count
-from duravip.net.schedule import Schedule
+from duravip.net.schedule import Schedule, lost_after_s
 
 AT_ONCE = 64  # announcements, then other tasks run: a millisecond
 
@@ -96,7 +96,8 @@ def everybody(address: Address, interface: str) -> None:
 
 class Announcer:
     """An async context manager; entering raises BackendError without CAP_NET_RAW. `lost` counts announcements
-    that could not be sent. `audience` says, each time, which hardware addresses are told; None is everybody. All
+    that could not be sent. `audience` says, each time, which hardware addresses are told; None is everybody.
+    `lifetime_s` says, when an address begins, how long the kernel of a former owner may keep it; 0 is for ever. All
     methods belong to the event loop's thread."""
 
     def __init__(
@@ -105,11 +106,13 @@ class Announcer:
         refresh_s: float = 60.0,
         packets_per_s: float = 10_000.0,
         audience: Callable[[Address, str], Sequence[bytes] | None] = everybody,
+        lifetime_s: Callable[[], float] = lambda: 0.0,
         sockets: PacketSockets | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self.lost = 0
         self._audience = audience
+        self._lifetime_s = lifetime_s
         self._schedule = Schedule(refresh_s=refresh_s, packets_per_s=packets_per_s, packets=self._packets)
         self._sockets = sockets if sockets is not None else PacketSockets()
         self._clock = clock
@@ -132,7 +135,7 @@ class Announcer:
         """From now on, and at once if the pace allows. For a known address: from the beginning, because
         somebody may have heard otherwise (a merge, a rival that has gone, a carrier that is back)."""
         self._again.pop(address, None)
-        self._schedule.start(address, interface, self._clock())
+        self._start(address, interface)
         self._send_due()
         self._woken.set()
 
@@ -154,12 +157,15 @@ class Announcer:
         """Sends what falls due, until cancelled."""
         while True:
             for address in tuple(islice(self._again, AT_ONCE)):
-                self._schedule.start(address, self._again.pop(address), self._clock())
+                self._start(address, self._again.pop(address))
             self._send_due()
             self._woken = trio.Event()
             with trio.move_on_after(self._wait_s()):
                 await self._woken.wait()
             await trio.lowlevel.checkpoint()
+
+    def _start(self, address: Address, interface: str) -> None:
+        self._schedule.start(address, interface, self._clock(), last_s=lost_after_s(self._lifetime_s()))
 
     def _wait_s(self) -> float:
         if self._again:

@@ -7,11 +7,9 @@ cannot keep is lost: whoever claims an address claims it again. Only Ethernet is
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import trio
@@ -19,7 +17,6 @@ import trio
 from duravip.model import Address, Claim
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
-from duravip.net.macvlan import NAME_PREFIX
 from duravip.net.questions import arp_probe, neighbour_solicitation
 
 BATCH_FRAMES = 64
@@ -28,7 +25,6 @@ BUFFER_BYTES = 65_536  # some 80 small frames
 _ETHERTYPE_ARP, _ETHERTYPE_IPV6 = 0x0806, 0x86DD
 _ARPHRD_ETHER = 1
 _SO_ATTACH_FILTER = 26
-_SIOCGIFHWADDR = 0x8927
 _UNUSABLE = 0x48  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 _SCOPE_LINK = 0x20
 _INTERFACE_ADDRESSES = Path("/proc/thread-self/net/if_inet6")
@@ -92,25 +88,6 @@ class ClaimSocket:
         except BlockingIOError:
             return False
         return True
-
-
-def hardware_addresses(first: Iterable[str] = ()) -> tuple[bytes, ...]:
-    """Of every Ethernet interface of this machine, each once: the interfaces named `first` before the others. Those of
-    VIPs (`net.macvlan`) are not the machine's."""
-    wanted = set(first)
-    all_names = (name for _, name in socket.if_nameindex() if not name.startswith(NAME_PREFIX))
-    names = sorted(all_names, key=lambda name: (name not in wanted, name))
-    found: dict[bytes, None] = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
-        for name in names:
-            try:
-                answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16s24x", name.encode()))
-            except OSError:
-                continue  # it has just gone
-            kind, hardware_address = struct.unpack_from("=16xH6s", answer)
-            if kind == _ARPHRD_ETHER:
-                found[hardware_address] = None
-    return tuple(found)
 
 
 def link_local_address(interface: str) -> Address | None:

@@ -12,7 +12,9 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 GETROUTE, NEWNEIGH, GETNEIGH = 26, 28, 30
@@ -27,6 +29,15 @@ _ATTRIBUTE = struct.Struct("=HH")  # length, kind
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _RECEIVE_BYTES = 1 << 16
 _ANSWER_LIMIT_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLink:
+    """`below`: the number of the interface that it is on top of; 0 for none."""
+
+    index: int
+    flags: int
+    below: int
 
 
 def open_socket() -> socket.socket:
@@ -89,14 +100,15 @@ def links(link: socket.socket) -> dict[int, dict[int, bytes]]:
     return {_LINK.unpack_from(row)[2]: attributes(row[_LINK.size :]) for row in rows}
 
 
-def find_link(link: socket.socket, name: str) -> tuple[int | None, int]:
-    """One interface: its number (None: there is none of that name) and its flags. Raises OSError."""
+def find_link(link: socket.socket, name: str) -> FoundLink | None:
+    """None: there is no interface of that name. Raises OSError."""
     link.send(_message(GETLINK, 0, link_body() + attribute(IFLA_IFNAME, os.fsencode(name) + b"\0")))
     for answer, payload in _messages(link.recv(_RECEIVE_BYTES)):
         if answer == NEWLINK and len(payload) >= _LINK.size:
             _, _, index, flags, _ = _LINK.unpack_from(payload)
-            return index, flags
-    return None, 0
+            below = attributes(payload[_LINK.size :]).get(IFLA_LINK, bytes(4))
+            return FoundLink(index=index, flags=flags, below=int.from_bytes(below, sys.byteorder))
+    return None
 
 
 def text(value: bytes | None) -> str:

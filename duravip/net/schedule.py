@@ -6,8 +6,11 @@ answers.
 Theory of operation. `start` puts an address at the first of `OFFSETS_S`; each time it is handed out it moves
 to the next, and after the last to the slow refresh, which a hash of the address spreads over the whole period
 so that thousands of addresses do not announce together. `start` for a known address begins again (a rival has
-gone, a view was merged). Handing out costs tokens (packets); they come back at `packets_per_s`, and at most
-`burst_packets` are saved up; an announcement that costs more than that waits for all of them and leaves a debt.
+gone, a view was merged). Once more it is due when a former owner that froze must have lost it (`lost_after_s`):
+until then that one's kernel answers whoever asks for the address.
+
+Handing out costs tokens (packets); they come back at `packets_per_s`, and at most `burst_packets` are saved up; an
+announcement that costs more than that waits for all of them and leaves a debt.
 When several addresses are due, first announcements go before repetitions, then the one that has waited longest.
 A repetition whose time went by while an earlier one waited for tokens is left out.
 """
@@ -28,12 +31,21 @@ OFFSETS_S = (0.0, 0.1, 0.3, 1.1, 2.0, 5.0)
 """After the start. Past one second on purpose: Linux ignores a change within a second of the last
 (locktime)."""
 
+_SLOWER_CLOCK = 1.02  # of whoever had it before
+_LATE_S = 3.0  # a kernel drops an address up to 2.5 s after its lifetime has ended
+
 _ROUNDING = 1e-6  # packets; so that a deadline worked out from the pace is never a hair too early
+
+
+def lost_after_s(lifetime_s: float) -> float:
+    """So long after it was acquired, nobody has an address any more who had it with this lifetime before and does not
+    renew it. Infinite for a lifetime of 0, which is for ever."""
+    return math.ceil(lifetime_s) * _SLOWER_CLOCK + _LATE_S if lifetime_s else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One announcement to send now. `step` counts from 0."""
+    """One announcement to send now. `step`: how many of `OFFSETS_S` have been handed out or left out before."""
 
     address: Address
     interface: str
@@ -44,6 +56,7 @@ class Due:
 class _Entry:
     interface: str
     started: float
+    last: float  # once more at that time; infinite: no, or it is over
     step: int
     turn: int  # of the schedule's counter: older rows of the heaps are void
 
@@ -77,8 +90,9 @@ class Schedule:
     def __contains__(self, address: object) -> bool:
         return address in self._entries
 
-    def start(self, address: Address, interface: str, now: float) -> None:
-        entry = _Entry(interface=interface, started=now, step=0, turn=0)
+    def start(self, address: Address, interface: str, now: float, *, last_s: float = math.inf) -> None:
+        """`last_s`: so long after now it is announced once more, whatever else is due; infinite: it is not."""
+        entry = _Entry(interface=interface, started=now, last=now + last_s, step=0, turn=0)
         self._entries[address] = entry
         self._put(address, entry, now)
 
@@ -122,15 +136,19 @@ class Schedule:
         return self._later[0][0] if self._later else None
 
     def _advance(self, address: Address, entry: _Entry, now: float) -> None:
-        entry.step += 1
         while entry.step < len(OFFSETS_S) and entry.started + OFFSETS_S[entry.step] <= now:
             entry.step += 1
+        when = math.inf
         if entry.step < len(OFFSETS_S):
-            self._put(address, entry, entry.started + OFFSETS_S[entry.step])
+            when = entry.started + OFFSETS_S[entry.step]
         elif self._refresh_s > 0:
             first = entry.started + OFFSETS_S[-1] + self._refresh_s * _fraction(address)
             periods = max(0, math.floor((now - first) / self._refresh_s) + 1)
-            self._put(address, entry, first + self._refresh_s * periods)
+            when = first + self._refresh_s * periods
+        if entry.last <= now:
+            entry.last = math.inf
+        if (when := min(when, entry.last)) < math.inf:
+            self._put(address, entry, when)
 
     def _put(self, address: Address, entry: _Entry, when: float) -> None:
         self._turns += 1

@@ -4,9 +4,10 @@ Rules of this file
 - It decides nothing: claims of anybody, members and this machine included, go to the machine as they were heard.
 - A flood costs little: the kernel lets pass only frames about our addresses, each socket is read in batches with a
   pause after each, and the same claim is passed on once in REPEAT_S.
-- What takes long with many addresses (the filters) is worked out in a thread.
+- What takes long with many addresses (the filters) or many interfaces is worked out in a thread.
 - Every CHECK_S it looks whether the table, the interfaces or their hardware addresses have changed. A socket that fails
-  (its interface is down or gone) is opened again then.
+  (its interface is down or gone) is opened again then. When an interface has got another hardware address, clients send
+  to the old one: what this node has is announced again.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 import trio
 
 from duravip.cluster.effects import ProbeAddress
-from duravip.cluster.inputs import AddressesClaimed, HardwareSeen, Input
+from duravip.cluster.inputs import AddressesClaimed, AnnounceRequested, HardwareSeen, Input
 from duravip.model import Address, Claim, Table
 from duravip.net.claim_filter import ClaimFilter
-from duravip.net.listening import ClaimSocket, hardware_addresses
+from duravip.net.hardware import HardwareAddresses
+from duravip.net.listening import ClaimSocket
 from duravip.plugin.api import Plumbed, connected_interface
 from duravip.runtime.complaints import Complaints
 
@@ -63,8 +65,14 @@ class ClaimWatch:
     """`run` once; `ask` at any time. `is_shared`: whether a claim is with a hardware address that all members have in
     common: it says nothing about who it is, and is passed over."""
 
-    def __init__(self, *, is_shared: Callable[[Claim], bool] = lambda claim: False) -> None:
+    def __init__(
+        self,
+        *,
+        is_shared: Callable[[Claim], bool] = lambda claim: False,
+        open_hardware: Callable[[], HardwareAddresses] = HardwareAddresses,
+    ) -> None:
         self._is_shared = is_shared
+        self._open_hardware = open_hardware
         self._open_sockets: dict[Place, ClaimSocket] = {}
         self._socket_of: dict[Address, ClaimSocket] = {}
         self._questions: deque[ProbeAddress] = deque(maxlen=MAX_QUESTIONS)
@@ -72,7 +80,8 @@ class ClaimWatch:
         self._passed_on: dict[Claim, float] = {}
         self._mute: set[str] = set()  # interfaces without Ethernet
         self._complain = Complaints()
-        self._hardware: tuple[bytes, ...] = ()
+        self._hardware: dict[str, bytes] = {}
+        self._told: tuple[bytes, ...] = ()  # of these
 
     def __repr__(self) -> str:
         return f"<ClaimWatch on {', '.join(sorted({interface for interface, _ in self._open_sockets}))}>"
@@ -89,15 +98,16 @@ class ClaimWatch:
             before: Homes = {}
             filters: dict[Place, ClaimFilter] = {}
             try:
-                while True:
-                    now = await homes()
-                    if now is not before:
-                        filters = await trio.to_thread.run_sync(_filters, now)
-                        self._close()
-                        before = now
-                    self._open(filters, nursery, feed)
-                    self._look_at_hardware(now, feed)
-                    await trio.sleep(CHECK_S)
+                with self._open_hardware() as hardware:
+                    while True:
+                        now = await homes()
+                        if now is not before:
+                            filters = await trio.to_thread.run_sync(_filters, now)
+                            self._close()
+                            before = now
+                        self._open(filters, nursery, feed)
+                        self._look_at_hardware(await trio.to_thread.run_sync(hardware.read), now, feed)
+                        await trio.sleep(CHECK_S)
             finally:
                 self._close()
 
@@ -142,11 +152,16 @@ class ClaimWatch:
         self._passed_on[claim] = now
         return True
 
-    def _look_at_hardware(self, homes: Homes, feed: Callable[[Input], None]) -> None:
-        hardware = hardware_addresses(first=homes)
-        if hardware != self._hardware:
-            self._hardware = hardware
+    def _look_at_hardware(self, found: dict[str, bytes], homes: Homes, feed: Callable[[Input], None]) -> None:
+        """Those of interfaces that addresses belong on are told first: of many not all are."""
+        before, self._hardware = self._hardware, found
+        names = sorted(found, key=lambda name: (name not in homes, name))
+        hardware = tuple(dict.fromkeys(found[name] for name in names))
+        if hardware != self._told:
+            self._told = hardware
             feed(HardwareSeen(hardware_addresses=hardware))
+        if any(found.get(name, old) != old for name, old in before.items()):
+            feed(AnnounceRequested(everywhere=False))
 
     async def _put_questions(self) -> None:
         while True:

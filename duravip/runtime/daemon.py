@@ -57,14 +57,22 @@ log = logging.getLogger("duravip")
 
 
 def _real_announcer(
-    local: LocalSettings, neighbourhood: Neighbourhood | None, below: Callable[[str], str]
+    local: LocalSettings,
+    neighbourhood: Neighbourhood | None,
+    below: Callable[[str], str],
+    lifetime_s: Callable[[], float],
 ) -> AnnouncerLike:
     def known(address: Address, interface: str) -> Sequence[bytes] | None:
         assert neighbourhood is not None
         return neighbourhood.audience(address, below(interface))
 
     audience = known if neighbourhood is not None else everybody
-    return Announcer(refresh_s=local.announce_refresh, packets_per_s=local.announce_rate, audience=audience)
+    return Announcer(
+        refresh_s=local.announce_refresh,
+        packets_per_s=local.announce_rate,
+        audience=audience,
+        lifetime_s=lifetime_s,
+    )
 
 
 def _real_claim_watch(is_shared: Callable[[Claim], bool]) -> ClaimWatchLike:
@@ -74,11 +82,14 @@ def _real_claim_watch(is_shared: Callable[[Claim], bool]) -> ClaimWatchLike:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """What the daemon asks of the machine beside its plugins; another one for tests and demonstrations. `announcer`
-    also gets a function that names the interface on whose segment another one is, `claim_watch` one that knows the
-    hardware addresses that VIPs share between nodes. `end_anyway` is called when everything is off: with the exit
+    also gets a function that names the interface on whose segment another one is, and one that tells how long a kernel
+    keeps an address that nobody renews; `claim_watch` one that knows the hardware addresses that VIPs share between
+    nodes. `end_anyway` is called when everything is off: with the exit
     status, and a function that names what still keeps this from ending."""
 
-    announcer: Callable[[LocalSettings, Neighbourhood | None, Callable[[str], str]], AnnouncerLike] = _real_announcer
+    announcer: Callable[
+        [LocalSettings, Neighbourhood | None, Callable[[str], str], Callable[[], float]], AnnouncerLike
+    ] = _real_announcer
     claim_watch: Callable[[Callable[[Claim], bool]], ClaimWatchLike] = _real_claim_watch
     gateway_watch: Callable[[], GatewayWatchLike] = GatewayWatch
     alarm: Callable[[], AlarmLike] = Alarm
@@ -148,7 +159,9 @@ class Daemon:
             machine.refuse_own_addresses(config, self._sources(transports))
             neighbourhood = None if local.arp_all_hosts else Neighbourhood()
             announcer = await stack.enter_async_context(
-                self._host.announcer(local, neighbourhood, macs.below if macs is not None else lambda name: name)
+                self._host.announcer(
+                    local, neighbourhood, macs.below if macs is not None else lambda name: name, self._lifetime_s
+                )
             )
             for found in config.diagnostics:
                 log.log(
@@ -205,6 +218,9 @@ class Daemon:
             if guard is not None and self._life.left:
                 guard.dismiss()
             log.info("left")
+
+    def _lifetime_s(self) -> float:
+        return self._life.lifetime_s if self._life is not None else 0.0
 
     def _sources(self, transports: Mapping[str, Transport]) -> dict[str, str]:
         """The addresses of this node's own that it talks from, as long as it lives -> what they are."""

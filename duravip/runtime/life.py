@@ -186,6 +186,12 @@ class Life:
         return self._reloading.config.table
 
     @property
+    def lifetime_s(self) -> float:
+        """How long a kernel keeps an address that nobody renews; 0: for ever. The longer one, of the table read last
+        and of what is in force here."""
+        return max(self.table.settings.address_lifetime, self._node.lease.lifetime_s)
+
+    @property
     def left(self) -> bool:
         """Whether everything was handed over and LEAVE is said."""
         return self._driver.left

@@ -2,7 +2,8 @@
 
 Rules of this file
 - A macvlan is switched on before its address is put on, and off soon after the address has gone: two hosts never
-  send from one hardware address, because one without an address has nothing to say.
+  send from one hardware address, because the last that the kernel says from it, by MLD, leaves within the removal
+  (`net.macvlan` sees to that).
 - It is made when first needed, and removed at the end and at the clean slate.
 - Everything else goes to the backend as it came.
 
@@ -29,8 +30,7 @@ from duravip.plugin.api import Answer, Change, Placement, Plumbed
 from duravip.runtime.guarded import GuardableBackend
 
 OFF_AFTER_S = 0.05
-"""After the address has gone. The kernel's lock is held for 7 ms then, and somebody may wait for the next address; but
-less than a second, in which IPv6 would say from this hardware address that it has left its groups."""
+"""After the address has gone. The kernel's lock is held for 7 ms then, and somebody may wait for the next address."""
 
 log = logging.getLogger("duravip")
 

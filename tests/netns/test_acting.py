@@ -183,7 +183,7 @@ def test_owners_announce_again_when_they_are_asked_to(cluster: Cluster) -> None:
     node2 ─┼─ br0 ── client        the client believes that .51, .52 and .53 are the stranger
     node3 ─┘
     """
-    owners = boot(cluster, *VIPS[:3], announce_refresh=0)
+    owners = boot(cluster, *VIPS[:3], announce_refresh=0, address_lifetime=0)
     cluster.until(
         lambda: all(vip["since_s"] > OFFSETS_S[-1] + 0.5 for node in NODES for vip in cluster.show(node)["vips"]),
         "all announcements that belong to the elections have been made",

@@ -1,4 +1,5 @@
-"""VIPs on a bridge of the machine's own, and a node whose only interface is replaced under it.
+"""VIPs on a bridge of the machine's own, and a node whose only interface is replaced under it or gets another hardware
+address.
 
 node1: lan (10.77.0.1) ── eth0 ─┐        `lan` is a bridge on node1, and `eth0` its only port
 node2: eth0 (10.77.0.2) ────────┼─ br0
@@ -9,11 +10,14 @@ from __future__ import annotations
 
 import pytest
 
+from duravip.net.schedule import OFFSETS_S
+from duravip.runtime.claim_watch import CHECK_S
 from duravip.testing.cluster import NODES, Cluster
 
 pytestmark = pytest.mark.netns
 
-VIP = "10.77.0.51"
+VIP, VIP6 = "10.77.0.51", "fd77::51"
+LATE_S = 1.0  # a busy machine
 
 
 def boot(cluster: Cluster, prefers: str, *, bridged: str | None = None, heartbeats: str = "eth0") -> None:
@@ -98,3 +102,30 @@ def test_a_node_whose_only_interface_is_deleted_and_made_again_comes_back_by_its
         "interface.link_down",
         "interface.link_up",
     ]
+
+
+def test_clients_learn_the_hardware_address_that_an_interface_has_got(cluster: Cluster) -> None:
+    lan, vips, changed = cluster.lan, (VIP, VIP6), "02:77:00:00:00:99"
+    cluster.configure(
+        "node1",
+        "\n".join(
+            f'Binding "b{number}" {{ Bind_Address = "{vip}" Enable_Duravip = true }}' for number, vip in enumerate(vips)
+        ),
+        announce_refresh=0,
+        address_lifetime=0,
+    )
+    cluster.start("node1")
+    assert cluster.settled("node1") == dict.fromkeys(vips, "node1")
+    cluster.until(
+        lambda: all(cluster.vip("node1", vip)["since_s"] > OFFSETS_S[-1] + 0.5 for vip in vips),
+        "all announcements that belong to the election have been made",
+    )
+    for vip in vips:
+        entry = f"{vip} lladdr {lan['node1'].hardware_address} dev eth0 nud reachable"
+        ip(cluster, "client", f"neigh replace {entry}")
+    ip(cluster, "node1", f"link set dev eth0 address {changed}")
+    cluster.until(
+        lambda: [lan.neighbour("client", vip) for vip in vips] == [changed] * 2,
+        "the client knows the new one",
+        within_s=CHECK_S + 1.0 + LATE_S,
+    )

@@ -71,7 +71,7 @@ def test_a_stranger_is_told_of_defended_against_and_forgotten_and_members_are_no
 
     cluster.until(
         lambda: all(cluster.vip(owner, address)["since_s"] > OFFSETS_S[-2] + 0.2 for address, owner in OWNERS.items()),
-        "of the announcements that belong to the elections only the last is to come, later than the defence",
+        "of the announcements that belong to the elections only the last two are to come, later than the defence",
     )
     hardware = cluster.lan["stranger"].hardware_address
     for address, owner in OWNERS.items():

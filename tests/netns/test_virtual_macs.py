@@ -34,6 +34,11 @@ def is_on(lan: Lan, node: str, name: str) -> bool | None:
     return None if shown.returncode else "UP" in shown.stdout.partition("<")[2].partition(">")[0].split(",")
 
 
+def lower(lan: Lan, node: str, name: str) -> str:
+    """The interface below that one; "" if there is none."""
+    return lan.run(node, "ip", "-o", "link", "show", "dev", name).stdout.partition("@")[2].partition(":")[0]
+
+
 def setting(lan: Lan, node: str, name: str) -> str:
     with lan.inside(node):
         return Path("/proc/sys/net/ipv4/conf", lan[node].interface, name).read_text().strip()
@@ -79,3 +84,17 @@ def test_clients_relearn_nothing_and_nothing_is_left_behind(cluster: Cluster) ->
     assert cluster.stop("node2") == {"node2": 0}
     assert [is_on(lan, node, link_name(MAC)) for node in nodes] == [None, None]
     assert setting(lan, "node1", "arp_ignore") == "0"
+
+
+def test_a_vip_goes_where_a_reload_puts_it(cluster: Cluster) -> None:
+    lan = cluster.lan
+    lan.second_link("node1")
+    file = cluster.configure("node1", BINDINGS)
+    file.write_text(file.read_text().replace('interface = "eth0" }\nTop', 'mac = virtual interface = "eth0" }\nTop'))
+    cluster.start("node1")
+    assert cluster.settled("node1") == {VIP: "node1", VIP6: "node1"}
+    assert lower(lan, "node1", link_name(MAC)) == "eth0"
+    file.write_text(file.read_text().replace('virtual interface = "eth0"', 'virtual interface = "eth1"'))
+    cluster.ask("node1", "reload")
+    cluster.until(lambda: lower(lan, "node1", link_name(MAC)) == "eth1", "its macvlan is on the other interface")
+    cluster.until(lambda: cluster.watch.holders(VIP) == ("node1",), "with the VIP")

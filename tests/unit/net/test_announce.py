@@ -147,6 +147,24 @@ async def test_the_slow_refresh_is_sent_for_ever(autojump_clock: trio.testing.Mo
     assert len(sockets.sent) == 6 + 10
 
 
+async def test_it_is_told_again_after_the_lifetime_that_holds_when_it_begins(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sockets = NotedSockets()
+    lifetime_s = 20.0
+    async with (
+        Announcer(sockets=sockets, refresh_s=0, lifetime_s=lambda: lifetime_s) as announcer,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(announcer.run)
+        announcer.announce(A, "eth0")
+        lifetime_s = 10.0
+        announcer.repeat(B, "eth0")
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+    assert [(at, address) for at, address, _ in sockets.sent if at > 5] == [(13.2, B), (23.4, A)]
+
+
 def test_real_sockets_answer_false_for_an_interface_that_does_not_exist() -> None:
     sockets = PacketSockets()
     assert sockets.announce(A, "dv-none") is False

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
 from duravip.model import Address
-from duravip.net.schedule import OFFSETS_S, Due, Schedule
+from duravip.net.schedule import OFFSETS_S, Due, Schedule, lost_after_s
 
 A, B, SIX = Address("10.0.0.1"), Address("10.0.0.2"), Address("fd00::1")
 
@@ -147,6 +148,37 @@ def test_repetitions_that_passed_during_a_stall_are_left_out() -> None:
     schedule.due(0.0)
     assert [due.step for due in schedule.due(1.5)] == [1]
     assert [(at, due.step) for at, due in times_sent(schedule, 100.0)] == [(2.0, 4), (5.0, 5)]
+
+
+def test_it_is_announced_once_more_when_a_frozen_owner_has_lost_it() -> None:
+    assert lost_after_s(0) == math.inf
+    assert lost_after_s(10) == pytest.approx(13.2)
+    assert lost_after_s(1.5) == lost_after_s(2), "the kernel counts in whole seconds"
+    for lifetime_s, expected in (
+        (0, [0, 0.1, 0.3, 1.1, 2, 5]),
+        (10, [0, 0.1, 0.3, 1.1, 2, 5, 13.2]),
+        (1, [0, 0.1, 0.3, 1.1, 2, 4.02, 5]),
+    ):
+        schedule = Schedule(refresh_s=0)
+        schedule.start(A, "eth0", 100.0, last_s=lost_after_s(lifetime_s))
+        assert [at - 100.0 for at, _ in times_sent(schedule, 1_000.0)] == pytest.approx(expected)
+        assert schedule.next_deadline() is None
+
+
+def test_the_refresh_goes_on_before_and_after_that() -> None:
+    plain, with_last = Schedule(refresh_s=10), Schedule(refresh_s=10)
+    plain.start(A, "eth0", 0.0)
+    with_last.start(A, "eth0", 0.0, last_s=105.0)
+    refreshed = [at for at, _ in times_sent(plain, 200.0)]
+    assert [at for at, _ in times_sent(with_last, 200.0)] == pytest.approx(sorted([*refreshed, 105.0]))
+
+
+def test_starting_again_puts_it_off() -> None:
+    schedule = Schedule(refresh_s=0)
+    schedule.start(A, "eth0", 0.0, last_s=13.2)
+    times_sent(schedule, 10.0)
+    schedule.start(A, "eth0", 10.0, last_s=13.2)
+    assert [at for at, _ in times_sent(schedule, 100.0)] == pytest.approx([*(10 + at for at in OFFSETS_S), 23.2])
 
 
 def test_the_refresh_skips_periods_that_passed_during_a_stall() -> None:

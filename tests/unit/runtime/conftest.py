@@ -90,7 +90,7 @@ class Memory:
             self.plugins(),
             reread=lambda: self.configs[node],
             host=Host(
-                announcer=lambda local, neighbourhood, below: self.announcers[node],
+                announcer=lambda local, neighbourhood, below, lifetime_s: self.announcers[node],
                 claim_watch=lambda is_shared: self.claim_watches[node],
                 has_interface=lambda name: name == "eth0",
             ),

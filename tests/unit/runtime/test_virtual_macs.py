@@ -96,6 +96,10 @@ async def test_a_virtual_address_is_put_on_an_interface_of_its_own_and_a_real_on
             (SIX, name_of(SIX), ""),
         ]
         assert macs.below(name_of(SIX)) == macs.below("eth0") == "eth0"
+        moved = Placement(address=SIX, interface="eth1", prefix=128)
+        await macs.remove(on_eth0(SIX))
+        assert [answer.interface for answer in await macs.add([moved])] == [name_of(SIX)]
+        assert macs.below(name_of(SIX)) == "eth1"
     assert rig.done[-1] == "remove all"
     assert rig.below.restored
 
