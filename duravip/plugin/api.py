@@ -288,7 +288,8 @@ class Backend(Protocol):
     def watch(self) -> AsyncIterator[Change]:
         """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell.
         One that tells of interfaces should begin with LinksListed, and say it again whenever it says ChangesLost;
-        without it, an interface of which nothing was said counts as up."""
+        without it, an interface of which nothing was said counts as up. When it raises it is over, and is called again
+        after a pause; when it ends it is not."""
         ...
 
 
