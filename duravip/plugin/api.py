@@ -177,13 +177,14 @@ class Placement:
 class Plumbed:
     """An address found on an interface. `ours`: it bears the backend's mark, which every address gets that it adds, and
     which outlives the daemon: at each start what is `ours` is taken off. `hardware_address`: the interface's, `""` if
-    unknown."""
+    unknown. `switched_off`: the interface is, as far as is known, whatever its carrier."""
 
     address: Address
     interface: str
     prefix: int
     ours: bool
     hardware_address: str = ""
+    switched_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

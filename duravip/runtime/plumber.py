@@ -9,6 +9,8 @@ Rules of this file
 - Renewals come last, and leave out what has gone or is to go: renewing an address would put it back.
 - An address that somebody doubts is looked up when no order for it is open: what is on then, and was not put there, or
   is not on and was, is somebody else's doing. The machine hears of it, and orders what is to be done.
+- An address for which the backend made an interface of its own (`net.macvlan`) is as good as gone when that is switched
+  off: it is taken off there, and lost. The order that follows makes the interface ready again.
 - Looking up takes a share of the time: whoever floods us with doubts shall not keep renewals, and so everything, off.
 - What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
 
@@ -47,7 +49,7 @@ from duravip.cluster.inputs import (
 )
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.plugin.api import AddressChanged, Answer, Backend, Placement
+from duravip.plugin.api import AddressChanged, Answer, Backend, Placement, Plumbed
 from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
@@ -86,6 +88,7 @@ class Plumber:
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
+        self._apart: set[Address] = set()  # not on the interface that was ordered: on one of their own, when on
         self._given_up: set[Address] = set()  # their removal was ordered, and is not done
         self._renewals: deque[RenewAddresses] = deque()
         self._doubted: set[Address] = set()
@@ -157,6 +160,12 @@ class Plumber:
             self._expired.add(address)
         self._work.set()
 
+    def doubt_interface(self, interface: str) -> None:
+        """It has fallen: it may be one that the backend made for an address."""
+        for address in self._apart:
+            if self.interface_of(address) == interface:
+                self.doubt(address)
+
     def doubt_everything(self, managed: Callable[[Address], bool]) -> None:
         """Whatever is on, and everything that is `managed`."""
         self._managed = managed
@@ -203,14 +212,13 @@ class Plumber:
         doubted, self._doubted = self._doubted, set()
         expired, self._expired = self._expired, set()
         managed, self._managed = self._managed, None
-        with trio.move_on_after(ANSWER_LIMIT_S) as patience:
-            try:
-                listed = await self._backend.list()
-            except Exception as error:  # a plugin's; the next comparison asks again
-                log.warning("what is on the interfaces cannot be compared with what should be: %s", error)
-                return
-        if patience.cancelled_caught:
-            raise BackendError(f"the kernel has not answered for {ANSWER_LIMIT_S:g} s")
+        listed = await self._list()
+        if dead := self._dead(listed):
+            doubted.update(placement.address for placement in dead)
+            await self._ask(self._backend.remove, dead)
+            listed = await self._list()
+        if listed is None:
+            return
         found: dict[Address, set[tuple[str, int]]] = {}
         if managed is not None:
             doubted |= self._on.keys()
@@ -220,6 +228,27 @@ class Plumber:
                     found.setdefault(row.address, set()).add((row.interface, row.prefix))
         async for addresses in _pieces(tuple(doubted | found.keys())):
             self._judge(addresses, found, expired)
+
+    async def _list(self) -> Sequence[Plumbed] | None:
+        """None: the backend does not say. The next comparison asks again."""
+        with trio.move_on_after(ANSWER_LIMIT_S):
+            try:
+                return await self._backend.list()
+            except Exception as error:  # a plugin's
+                log.warning("what is on the interfaces cannot be compared with what should be: %s", error)
+                return None
+        raise BackendError(f"the kernel has not answered for {ANSWER_LIMIT_S:g} s")
+
+    def _dead(self, listed: Sequence[Plumbed] | None) -> list[Placement]:
+        """What is on an interface of its own that somebody has switched off."""
+        return [
+            self._on[row.address]
+            for row in listed or ()
+            if row.switched_off
+            and row.address in self._apart
+            and row.interface == self.interface_of(row.address)
+            and row.address not in self._orders
+        ]
 
     def _judge(
         self, addresses: Sequence[Address], found: Mapping[Address, set[tuple[str, int]]], expired: set[Address]
@@ -338,6 +367,10 @@ class Plumber:
             return AddressAddFailed(address=order.address, error=answer.error)
         interface = answer.interface or order.interface or ""
         self._on[order.address] = Placement(address=order.address, interface=interface, prefix=order.prefix)
+        if order.interface in (None, interface):
+            self._apart.discard(order.address)
+        else:
+            self._apart.add(order.address)
         if not self._removal_ordered(order.address):
             self._announcer.announce(order.address, interface)
         return AddressAdded(address=order.address)

@@ -136,6 +136,8 @@ class Watching:
                 else:
                     self._unusual.add(change.interface)
                 self._judge_interfaces()
+                if not change.up:
+                    self._plumber.doubt_interface(change.interface)
                 if self._has_unplaced():
                     self.look_again()
             case LinksListed():

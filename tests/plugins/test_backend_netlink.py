@@ -314,6 +314,15 @@ async def test_what_does_not_fit_is_said_to_be_lost_and_how_the_interfaces_are_i
             assert await anext(changes) == ChangesLost()
 
 
+async def test_of_an_address_on_an_interface_that_is_switched_off_that_is_said(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        await backend.add([on(VIP), on("10.78.0.1", "eth1")])
+        ip("link set eth1 down")
+        lan.link_down("host")  # the carrier alone
+        rows = {row.address: row.switched_off for row in await backend.list()}
+    assert (rows[VIP], rows[Address("10.78.0.1")]) == (False, True)
+
+
 async def test_what_waited_in_a_socket_that_overflowed_does_not_contradict_the_list(lan: Lan) -> None:
     async with NetlinkBackend() as backend:
         changes = backend.watch()

@@ -285,6 +285,65 @@ async def test_what_is_ordered_between_two_pieces_of_a_comparison_is_looked_up_a
     assert {each.address for each in rig.answers if isinstance(each, AddressRemoved)} == released
 
 
+class Apart(MemoryBackend):
+    """Makes an interface for each address, as `runtime.virtual_macs` does."""
+
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        return await super().add([replace(asked, interface=f"dv-{asked.address[-1]}") for asked in placements])
+
+    def switch_off(self, interface: str) -> None:
+        for address, row in self.on.items():
+            if row.interface == interface:
+                self.on[address] = replace(row, switched_off=True)
+
+
+async def test_an_address_whose_own_interface_was_switched_off_is_taken_off_and_lost(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(Apart())
+    async with rig.running():
+        for address in (A, B, C):
+            rig.plumber.order(take(address))
+        await trio.sleep(1)
+        rig.plumber.doubt_interface("dv-1")  # of its carrier nothing is known
+        await trio.sleep(1)
+        assert rig.answers[3:] == []
+        rig.backend.switch_off("dv-1")
+        rig.plumber.doubt_interface("dv-1")
+        await trio.sleep(1)
+        assert rig.answers[3:] == [AddressesLost(addresses=(A,))]
+        assert rig.backend.calls[1:] == [("remove", (A,))]
+        assert rig.announcer.asked[-1] == ("withdraw", A, "")
+        rig.backend.switch_off("dv-2")  # nobody has told of it
+        rig.plumber.doubt(C)
+        await trio.sleep(1)
+    assert rig.answers[4:] == [AddressesLost(addresses=(B,))]
+
+
+async def test_what_is_to_be_removed_or_is_where_it_was_ordered_is_not_lost_by_a_switched_off_interface(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(SlowToList(0.01))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        rig.backend.on[A] = replace(rig.backend.on[A], switched_off=True)
+        rig.plumber.doubt(A)
+        rig.plumber.doubt_interface("eth0")
+        await trio.sleep(1)
+        assert [what for what, _ in rig.backend.calls] == ["add"]
+    apart = Apart()
+    rig = Rig(apart)
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        apart.switch_off("dv-1")
+        rig.plumber.doubt_interface("dv-1")
+        rig.plumber.order(release(A))
+        await trio.sleep(1)
+    assert rig.answers[1:] == [AddressRemoved(address=A)]
+
+
 async def test_a_list_that_fails_is_no_news(autojump_clock: trio.testing.MockClock) -> None:
     class Mute(MemoryBackend):
         async def list(self) -> Sequence[Plumbed]:

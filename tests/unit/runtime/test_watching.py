@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,16 @@ from duravip.cluster.effects import ReleaseAddress, TakeAddress
 from duravip.cluster.inputs import AddressesLost, AddressesStray, Input, InterfaceFell, InterfaceRose, Spot
 from duravip.events import Event, PluginFailed
 from duravip.model import Address, Table
-from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged, LinksListed, Plumbed
+from duravip.plugin.api import (
+    AddressChanged,
+    Answer,
+    Change,
+    ChangesLost,
+    LinkChanged,
+    LinksListed,
+    Placement,
+    Plumbed,
+)
 from duravip.runtime.plumber import Plumber
 from duravip.runtime.watching import Watching
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
@@ -131,6 +141,22 @@ async def test_interfaces_of_vips_that_are_down_or_not_there_are_told_once_and_o
         assert rig.heard == [InterfaceFell(interface="eth0"), InterfaceRose(interface="eth0")]
         await rig.tell(LinksListed(up=frozenset({"lo"})))
     assert rig.heard[2:] == [InterfaceFell(interface="eth0")]
+
+
+async def test_a_vip_whose_own_interface_somebody_switches_off_is_lost(table: MakeTable, autojump_clock: Clock) -> None:
+    class Apart(MemoryBackend):
+        async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+            return await super().add([replace(asked, interface="dv-1") for asked in placements])
+
+    rig = Rig(table(), backend=Apart())
+    async with rig.running():
+        await rig.take(A)
+        rig.backend.on[A] = replace(rig.backend.on[A], switched_off=True)
+        await rig.tell(LinkChanged(interface="dv-1", up=True))
+        assert rig.heard == []
+        await rig.tell(LinkChanged(interface="dv-1", up=False))
+    assert rig.heard == [AddressesLost(addresses=(A,))]
+    assert A not in rig.backend.on
 
 
 async def test_a_backend_that_lists_no_interfaces_leaves_them_up_until_it_tells_of_one(
