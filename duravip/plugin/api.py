@@ -177,13 +177,14 @@ class Placement:
 class Plumbed:
     """An address found on an interface. `ours`: it bears the backend's mark, which every address gets that it adds, and
     which outlives the daemon: at each start what is `ours` is taken off. `hardware_address`: the interface's, `""` if
-    unknown."""
+    unknown. `switched_off`: the interface is, as far as is known, whatever its carrier."""
 
     address: Address
     interface: str
     prefix: int
     ours: bool
     hardware_address: str = ""
+    switched_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +289,8 @@ class Backend(Protocol):
     def watch(self) -> AsyncIterator[Change]:
         """Changes on the machine as they happen, from this call on; an empty iterator if the backend cannot tell.
         One that tells of interfaces should begin with LinksListed, and say it again whenever it says ChangesLost;
-        without it, an interface of which nothing was said counts as up."""
+        without it, an interface of which nothing was said counts as up. When it raises it is over, and is called again
+        after a pause; when it ends it is not."""
         ...
 
 

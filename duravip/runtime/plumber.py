@@ -9,6 +9,9 @@ Rules of this file
 - Renewals come last, and leave out what has gone or is to go: renewing an address would put it back.
 - An address that somebody doubts is looked up when no order for it is open: what is on then, and was not put there, or
   is not on and was, is somebody else's doing. The machine hears of it, and orders what is to be done.
+- An address for which the backend made an interface of its own (`net.macvlan`) is as good as gone when that is switched
+  off: it is taken off there, and lost. The order that follows makes the interface ready again.
+- Looking up takes a share of the time: whoever floods us with doubts shall not keep renewals, and so everything, off.
 - What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
 
 Batches: whatever has gathered while the last one was with the kernel, but the first ones are short, so that
@@ -20,11 +23,12 @@ Source: the kernel-effects rule of the protocol page (they take time and fail).
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -45,15 +49,18 @@ from duravip.cluster.inputs import (
 )
 from duravip.errors import BackendError
 from duravip.model import Address
-from duravip.plugin.api import AddressChanged, Answer, Backend, Placement
+from duravip.plugin.api import AddressChanged, Answer, Backend, Placement, Plumbed
 from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
 LARGEST_BATCH = 512
-PIECE = 128  # addresses of a batch that are announced, or that the machine hears of, at once: some 3 ms
+PIECE = 128  # addresses that are announced, looked up, or that the machine hears of, at once: some 3 ms
+REST = 3  # for so many times as long as a look-up took no other begins
+LEAST_REST_S = 0.001
 ANSWER_LIMIT_S = 10.0  # a kernel that takes longer is not coming back, and nobody knows what it has done
 
 log = logging.getLogger("duravip")
+_T = TypeVar("_T")
 
 Order = TakeAddress | ReleaseAddress
 
@@ -81,11 +88,13 @@ class Plumber:
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
+        self._apart: set[Address] = set()  # not on the interface that was ordered: on one of their own, when on
         self._given_up: set[Address] = set()  # their removal was ordered, and is not done
         self._renewals: deque[RenewAddresses] = deque()
         self._doubted: set[Address] = set()
         self._expired: set[Address] = set()  # those of the doubted that the kernel said to have dropped
         self._managed: Callable[[Address], bool] | None = None  # set: everything that it is true of is doubted
+        self._rests_until = -math.inf  # no look-up begins before
         self._batch_size = FIRST_BATCH
         self._work = trio.Event()
         self._idle = trio.Event()
@@ -151,6 +160,12 @@ class Plumber:
             self._expired.add(address)
         self._work.set()
 
+    def doubt_interface(self, interface: str) -> None:
+        """It has fallen: it may be one that the backend made for an address."""
+        for address in self._apart:
+            if self.interface_of(address) == interface:
+                self.doubt(address)
+
     def doubt_everything(self, managed: Callable[[Address], bool]) -> None:
         """Whatever is on, and everything that is `managed`."""
         self._managed = managed
@@ -159,14 +174,19 @@ class Plumber:
     async def run(self) -> None:
         """Until cancelled. Raises BackendError when the kernel does not answer at all."""
         while True:
-            while self._removals or self._additions or self._doubted or self._managed or self._renewals:
-                await self._carry_out_one_batch()
+            while await self._carry_out_one_batch():
+                pass
             self._batch_size = FIRST_BATCH
             self._idle.set()
             self._work = trio.Event()
-            await self._work.wait()
+            with trio.move_on_at(self._next_look_up_at()):
+                await self._work.wait()
 
-    async def _carry_out_one_batch(self) -> None:
+    def _next_look_up_at(self) -> float:
+        return self._rests_until if self._doubted or self._managed else math.inf
+
+    async def _carry_out_one_batch(self) -> bool:
+        """False: there is nothing that may be done now."""
         if self._removals:
             batch = _take(self._removals, LARGEST_BATCH)
             answers = await self._call(self._backend.remove, batch)
@@ -176,34 +196,67 @@ class Plumber:
             self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
             answers = await self._call(self._backend.add, batch)
             await self._settle(batch, answers, self._added)
-        elif self._doubted or self._managed:
+        elif (began := trio.current_time()) >= self._next_look_up_at():
             await self._look_up()
-        else:
+            ended = trio.current_time()
+            self._rests_until = ended + max(LEAST_REST_S, REST * (ended - began))
+        elif self._renewals:
             await self._renew(self._renewals.popleft())
+        else:
+            return False
+        return True
 
     async def _look_up(self) -> None:
         """What the kernel has of the doubted addresses. Those that an order was given for meanwhile are asked for
-        again."""
+        again. Others have their turn between two pieces; the machine hears of each at once."""
         doubted, self._doubted = self._doubted, set()
         expired, self._expired = self._expired, set()
         managed, self._managed = self._managed, None
-        with trio.move_on_after(ANSWER_LIMIT_S) as patience:
-            try:
-                listed = await self._backend.list()
-            except Exception as error:  # a plugin's; the next comparison asks again
-                log.warning("what is on the interfaces cannot be compared with what should be: %s", error)
-                return
-        if patience.cancelled_caught:
-            raise BackendError(f"the kernel has not answered for {ANSWER_LIMIT_S:g} s")
+        listed = await self._list()
+        if dead := self._dead(listed):
+            doubted.update(placement.address for placement in dead)
+            await self._ask(self._backend.remove, dead)
+            listed = await self._list()
+        if listed is None:
+            return
         found: dict[Address, set[tuple[str, int]]] = {}
         if managed is not None:
-            doubted |= self._on.keys() | {row.address for row in listed if managed(row.address)}
-        for row in listed:
-            if row.address in doubted:
-                found.setdefault(row.address, set()).add((row.interface, row.prefix))
+            doubted |= self._on.keys()
+        async for rows in _pieces(listed):
+            for row in rows:
+                if row.address in doubted or (managed is not None and managed(row.address)):
+                    found.setdefault(row.address, set()).add((row.interface, row.prefix))
+        async for addresses in _pieces(tuple(doubted | found.keys())):
+            self._judge(addresses, found, expired)
+
+    async def _list(self) -> Sequence[Plumbed] | None:
+        """None: the backend does not say. The next comparison asks again."""
+        with trio.move_on_after(ANSWER_LIMIT_S):
+            try:
+                return await self._backend.list()
+            except Exception as error:  # a plugin's
+                log.warning("what is on the interfaces cannot be compared with what should be: %s", error)
+                return None
+        raise BackendError(f"the kernel has not answered for {ANSWER_LIMIT_S:g} s")
+
+    def _dead(self, listed: Sequence[Plumbed] | None) -> list[Placement]:
+        """What is on an interface of its own that somebody has switched off."""
+        return [
+            self._on[row.address]
+            for row in listed or ()
+            if row.switched_off
+            and row.address in self._apart
+            and row.interface == self.interface_of(row.address)
+            and row.address not in self._orders
+        ]
+
+    def _judge(
+        self, addresses: Sequence[Address], found: Mapping[Address, set[tuple[str, int]]], expired: set[Address]
+    ) -> None:
+        """`found`: where they are. Tells the machine which of them are lost, and which stray."""
         lost: list[Address] = []
         stray: list[Spot] = []
-        for address in sorted(doubted):
+        for address in sorted(addresses):
             if address in self._orders:
                 self._doubted.add(address)
                 continue
@@ -314,6 +367,10 @@ class Plumber:
             return AddressAddFailed(address=order.address, error=answer.error)
         interface = answer.interface or order.interface or ""
         self._on[order.address] = Placement(address=order.address, interface=interface, prefix=order.prefix)
+        if order.interface in (None, interface):
+            self._apart.discard(order.address)
+        else:
+            self._apart.add(order.address)
         if not self._removal_ordered(order.address):
             self._announcer.announce(order.address, interface)
         return AddressAdded(address=order.address)
@@ -339,6 +396,14 @@ class Plumber:
 
 class BackendCall(Protocol):
     async def __call__(self, placements: Sequence[Placement], /) -> Sequence[Answer]: ...
+
+
+async def _pieces(everything: Sequence[_T]) -> AsyncIterator[Sequence[_T]]:
+    """Others have their turn between two."""
+    for start in range(0, len(everything), PIECE):
+        if start:
+            await trio.lowlevel.checkpoint()
+        yield everything[start : start + PIECE]
 
 
 def _take(queue: deque[Address], limit: int) -> list[Address]:

@@ -7,6 +7,8 @@ Rules of this file
 - An interface that VIPs belong on and that is not up, or not there, is told to the machine at once. A backend that
   tells of no interface leaves all of them up.
 - Every `if_check_interval` everything is compared, whatever was told; also when the backend has lost count.
+- A watch that fails is begun anew, after a pause that doubles with every failure in a row, and everything is compared.
+  One that ends is over: that backend cannot tell.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from duravip.plugin.api import (
 from duravip.runtime.foreign import in_words
 from duravip.runtime.plumber import Plumber
 
+FIRST_PAUSE_S = 1.0  # before a watch that has failed is begun anew
+LONGEST_PAUSE_S = 60.0  # as long as a watch must have gone on for its failure to be the first again
 LEAST_PAUSE_S = 0.05  # between two comparisons: who floods the kernel with changes shall not have us list without end
 
 log = logging.getLogger("duravip")
@@ -81,12 +85,29 @@ class Watching:
         """Until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._compare)
-            try:
-                async for change in self._backend.watch():
-                    self._take(change)
-            except Exception as error:  # a plugin's: comparing goes on
-                text = f"it tells of no changes any more: {in_words(error)}"
+            pause_s = FIRST_PAUSE_S
+            while True:
+                began = trio.current_time()
+                failure = await self._watch()
+                if failure is None:
+                    break
+                if trio.current_time() - began >= LONGEST_PAUSE_S:
+                    pause_s = FIRST_PAUSE_S
+                text = f"it tells of no changes for {pause_s:g} s: {failure}"
                 self._publish(PluginFailed(plugin=self._plugin, text=text))
+                await trio.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+    async def _watch(self) -> str | None:
+        """Until the backend tells of nothing more: why that is a failure, in words, or None."""
+        try:
+            changes = self._backend.watch()
+            self.look_again()
+            async for change in changes:
+                self._take(change)
+        except Exception as error:  # a plugin's: comparing goes on
+            return in_words(error)
+        return None
 
     async def _compare(self) -> None:
         while True:
@@ -115,6 +136,8 @@ class Watching:
                 else:
                     self._unusual.add(change.interface)
                 self._judge_interfaces()
+                if not change.up:
+                    self._plumber.doubt_interface(change.interface)
                 if self._has_unplaced():
                     self.look_again()
             case LinksListed():

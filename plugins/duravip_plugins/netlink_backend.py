@@ -104,7 +104,7 @@ class NetlinkBackend:
 
     def watch(self) -> AsyncIterator[Change]:
         watch = NetlinkWatch(self._ports)
-        self._watches.append(watch)
+        self._watches = [*(one for one in self._watches if not one.is_closed), watch]
         return watch
 
     async def _batch(

@@ -67,13 +67,14 @@ class AddressRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRow:
-    """One interface. `up`: switched on and with a carrier. `hardware_address` is `aa:bb:...` or ""."""
+    """One interface. `up`: `switched_on` and with a carrier. `hardware_address` is `aa:bb:...` or ""."""
 
     index: int
     name: str
     hardware_address: str
     mtu_bytes: int
     up: bool
+    switched_on: bool
     loopback: bool
     multicast: bool
 
@@ -225,6 +226,7 @@ def parse_link(payload: bytes) -> LinkRow | None:
         hardware_address=found.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu_bytes=int(struct.unpack("=I", mtu)[0]) if len(mtu) == 4 else 0,
         up=flags & (_IFF_UP | _IFF_LOWER_UP) == _IFF_UP | _IFF_LOWER_UP,
+        switched_on=bool(flags & _IFF_UP),
         loopback=bool(flags & _IFF_LOOPBACK),
         multicast=bool(flags & _IFF_MULTICAST),
     )

@@ -3,11 +3,17 @@
 The kernel tells of our own requests too. Where it names the socket that asked (for IPv4 it does), they are passed over
 unread: a renewal of thousands of addresses would otherwise keep the event loop busy. A flood of notices is read with
 pauses; what then does not fit into the socket's buffer is a ChangesLost.
+
+Rules of this file
+- The interfaces are listed in a thread, after a socket was opened that hears of what changes meanwhile, and before
+  anything is read from it.
+- A socket that has overflowed is replaced: what waits in it is older than the list, and what contradicts it is lost.
 """
 
 from __future__ import annotations
 
 import errno
+import socket
 from collections import deque
 from collections.abc import Set
 from typing import Self
@@ -23,34 +29,57 @@ _READ_AT_ONCE = 64  # notices, before other tasks have their turn
 _PAUSE_S = 0.005  # after so many; so a flood costs at most a third of a core
 
 
+def _open_socket() -> socket.socket:
+    made = rtnetlink.open_socket(_GROUPS)
+    made.setblocking(False)
+    return made
+
+
 class NetlinkWatch:
     """An async iterator of changes from its making on; ends after `aclose`. One task at a time may iterate. `own`: the
-    ports of the sockets whose requests are not to be told."""
+    ports of the sockets whose requests are not to be told. Raises OSError when the kernel cannot be asked, and has
+    ended then."""
 
     def __init__(self, own: Set[int] = frozenset()) -> None:
         self._own = own
-        self._socket = rtnetlink.open_socket(_GROUPS)
-        self._socket.setblocking(False)
+        self._socket = _open_socket()
         self._waiting: deque[Change] = deque()
         self._names: dict[int, str] = {}
         self._up: dict[int, bool] = {}
-        self._list_links()
+        self._is_listed = False
+        self._has_lost = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Change:
+        try:
+            return await self._next()
+        except OSError:
+            await self.aclose()
+            raise
+
+    async def _next(self) -> Change:
         while not self._waiting:
+            if self.is_closed:
+                raise StopAsyncIteration
+            if not self._is_listed:
+                await self._list_links()
+                continue
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-            except (trio.ClosedResourceError, OSError, ValueError):
-                raise StopAsyncIteration from None
+            except trio.ClosedResourceError:
+                continue
             if self._read() == _READ_AT_ONCE:
                 await trio.sleep(_PAUSE_S)
         return self._waiting.popleft()
 
+    @property
+    def is_closed(self) -> bool:
+        return self._socket.fileno() < 0
+
     async def aclose(self) -> None:
-        if self._socket.fileno() >= 0:
+        if not self.is_closed:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
@@ -64,18 +93,25 @@ class NetlinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._list_links()
-                self._waiting.append(ChangesLost())
-            else:
-                self._take(data)
+                self._replace_socket()
+                break
+            self._take(data)
         return _READ_AT_ONCE
 
-    def _list_links(self) -> None:
-        with rtnetlink.open_socket() as link:
-            rows = rtnetlink.links(link)
+    def _replace_socket(self) -> None:
+        self._is_listed, self._has_lost = False, True
+        self._socket.close()
+        self._socket = _open_socket()
+
+    async def _list_links(self) -> None:
+        with rtnetlink.open_socket() as link:  # here, not in the thread: it belongs to this one's network namespace
+            rows = await trio.to_thread.run_sync(rtnetlink.links, link)
         self._names = {row.index: row.name for row in rows}
         self._up = {row.index: row.up for row in rows}
         self._waiting.append(LinksListed(up=frozenset(row.name for row in rows if row.up)))
+        if self._has_lost:
+            self._waiting.append(ChangesLost())
+        self._is_listed, self._has_lost = True, False
 
     def _take(self, data: bytes) -> None:
         for message in codec.messages(data):

@@ -83,6 +83,7 @@ def look(link: socket.socket) -> Machine:
             prefix=row.prefix,
             ours=row.ours,
             hardware_address=links[row.index].hardware_address,
+            switched_off=not links[row.index].switched_on,
         )
         for row in rows
         if row.index in links

@@ -73,6 +73,18 @@ def test_clients_relearn_nothing_and_nothing_is_left_behind(cluster: Cluster) ->
         cluster.until(lambda: lan.neighbour("client", VIP), "the client has asked and been answered")
         assert lan.neighbour("client", VIP) == MAC.hex(":")
 
+    with Probe(lan, "client", VIP) as probe, Probe(lan, "client", VIP6) as probe6:
+        time.sleep(0.3)
+        began = time.monotonic()
+        for mac in (MAC, MAC6):
+            lan.run("node2", "ip", "link", "set", "dev", link_name(mac), "down")
+            time.sleep(1.2)
+    for one in (probe, probe6):
+        assert one.longest_gap_ms() < 1_000
+        assert one.answers()[-1].answered_s > began + 2.3
+    assert {event["address"] for event in cluster.events("node2", "interface.address_lost")} == {VIP, VIP6}
+    assert [is_on(lan, "node2", link_name(mac)) for mac in (MAC, MAC6)] == [True, True]
+
     lan.run("node2", "ip", "link", "delete", "dev", link_name(MAC))
     cluster.until(lambda: cluster.watch.holders(VIP) == ("node2",), "what somebody deleted is made again")
     assert is_on(lan, "node2", link_name(MAC))

@@ -6,11 +6,13 @@ host: eth0 (10.77.0.1/24, fd77::1/64) and eth1 (no IPv4), a veth pair of its own
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +33,10 @@ from duravip.plugin.api import (
 )
 from duravip.testing.backend_kit import Place, check_backend
 from duravip.testing.netns import Lan, wait_usable
+from duravip_plugins import netlink_socket
 from duravip_plugins.backend_netlink import duravip_backends
 from duravip_plugins.netlink_backend import NetlinkBackend
+from duravip_plugins.netlink_codec import LinkRow
 from duravip_plugins.netlink_watch import NetlinkWatch
 
 pytestmark = pytest.mark.netns
@@ -271,6 +275,7 @@ async def test_a_renamed_interface_is_one_that_went_and_one_that_came(lan: Lan) 
     async with NetlinkBackend() as backend:
         changes = backend.watch()
         with trio.fail_after(10):
+            await until(changes, LinksListed)
             ip("link set eth1 name eth7")
             assert await until(changes, LinkChanged) == LinkChanged(interface="eth1", up=False)
             assert await until(changes, LinkChanged) == LinkChanged(interface="eth7", up=True)
@@ -285,6 +290,7 @@ async def test_a_port_of_a_bridge_that_is_taken_out_again_is_still_there(lan: La
     async with NetlinkBackend() as backend:
         changes = backend.watch()
         with trio.fail_after(10):
+            await until(changes, LinksListed)
             ip("link add br0 type bridge")
             ip("link set eth1 master br0")
             ip("link set eth1 nomaster")
@@ -306,6 +312,77 @@ async def test_what_does_not_fit_is_said_to_be_lost_and_how_the_interfaces_are_i
             assert isinstance(listed, LinksListed)
             assert "eth1" not in listed.up
             assert await anext(changes) == ChangesLost()
+
+
+async def test_of_an_address_on_an_interface_that_is_switched_off_that_is_said(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        await backend.add([on(VIP), on("10.78.0.1", "eth1")])
+        ip("link set eth1 down")
+        lan.link_down("host")  # the carrier alone
+        rows = {row.address: row.switched_off for row in await backend.list()}
+    assert (rows[VIP], rows[Address("10.78.0.1")]) == (False, True)
+
+
+async def test_what_waited_in_a_socket_that_overflowed_does_not_contradict_the_list(lan: Lan) -> None:
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        assert isinstance(changes, NetlinkWatch)
+        with trio.fail_after(10):
+            await until(changes, LinksListed)
+            changes._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            ip("link set eth1 down")
+            for number in range(40):
+                ip(f"addr add 10.79.0.{number}/32 dev eth0")
+            ip("link set eth1 up")
+            wait_usable("eth1", "eth1far")
+            listed = await until(changes, LinksListed)
+            assert isinstance(listed, LinksListed)
+            assert "eth1" in listed.up
+            await until(changes, ChangesLost)
+            with trio.move_on_after(0.3):
+                pytest.fail(f"told after the list: {await until(changes, LinkChanged)}")
+            ip("link set eth1far down")
+            ends = {LinkChanged(interface=name, up=False) for name in ("eth1", "eth1far")}
+            assert {await until(changes, LinkChanged), await until(changes, LinkChanged)} == ends
+
+
+async def test_the_interfaces_are_listed_in_a_thread_and_what_changes_meanwhile_is_told_after_them(
+    lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    links = netlink_socket.links
+
+    def disturbed(link: socket.socket) -> list[LinkRow]:
+        rows = links(link)
+        threads.append(threading.current_thread())
+        trio.from_thread.run_sync(ip, "link set eth1 down")
+        return rows
+
+    monkeypatch.setattr(netlink_socket, "links", disturbed)
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        with trio.fail_after(15):
+            assert await anext(changes) == LinksListed(up=frozenset({"lo", "eth0", "eth1", "eth1far"}))
+            ends = {LinkChanged(interface=name, up=False) for name in ("eth1", "eth1far")}
+            assert {await until(changes, LinkChanged), await until(changes, LinkChanged)} == ends
+    assert threading.main_thread() not in threads
+
+
+async def test_a_watch_that_fails_is_closed_and_another_may_be_begun(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(link: socket.socket) -> list[LinkRow]:
+        raise BlockingIOError(errno.EAGAIN, "the answer was lost")
+
+    async with NetlinkBackend() as backend:
+        changes = backend.watch()
+        with monkeypatch.context() as broken:
+            broken.setattr(netlink_socket, "links", fails)
+            with pytest.raises(BlockingIOError):
+                await anext(changes)
+        assert [change async for change in changes] == []
+        assert isinstance(changes, NetlinkWatch)
+        assert changes.is_closed
+        with trio.fail_after(10):
+            assert isinstance(await anext(backend.watch()), LinksListed)
 
 
 async def until(changes: AsyncIterator[Change], kind: type[Change]) -> Change:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -163,6 +164,184 @@ async def test_everything_that_is_on_and_was_not_put_there_is_said_to_be_stray_i
             spots=(Spot(address=A, interface="eth7", prefix=32), Spot(address=B, interface="eth0", prefix=24))
         ),
     ]
+
+
+class SlowToList(MemoryBackend):
+    """`at`: when each list was asked for."""
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__()
+        self.takes_s = takes_s
+        self.at: list[float] = []
+
+    async def list(self) -> Sequence[Plumbed]:
+        self.at.append(trio.current_time())
+        await trio.sleep(self.takes_s)
+        return await super().list()
+
+
+async def doubt_without_end(plumber: Plumber) -> None:
+    while True:
+        plumber.doubt(B)
+        await trio.sleep(0.000_5)
+
+
+async def test_a_flood_of_doubts_keeps_no_order_and_no_renewal_waiting(autojump_clock: trio.testing.MockClock) -> None:
+    backend = SlowToList(0.01)
+    rig = Rig(backend)
+    async with rig.running(), trio.open_nursery() as flood:
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        flood.start_soon(doubt_without_end, rig.plumber)
+        await trio.sleep(1)
+        for order in (renewal(A, not_after=trio.current_time() + 0.02), take(C), release(C)):
+            rig.plumber.order(order)
+            await trio.sleep(0.02)
+        assert rig.answers[1:] == [AddressesRenewed(), AddressAdded(address=C), AddressRemoved(address=C)]
+        flood.cancel_scope.cancel()
+    pauses = [later - earlier for earlier, later in pairwise(backend.at)]
+    assert min(pauses) == pytest.approx(0.04)
+    assert max(pauses) < 0.05
+
+
+@pytest.mark.parametrize(("takes_s", "rest_s"), [(0.0, 0.001), (0.01, 0.03)])
+async def test_after_a_quiet_time_a_doubt_is_looked_up_at_once_and_the_next_when_a_rest_is_over(
+    takes_s: float, rest_s: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    backend = SlowToList(takes_s)
+    rig = Rig(backend)
+    async with rig.running():
+        for quiet_s in (0.0, 100.0):
+            await trio.sleep(quiet_s)
+            began = trio.current_time()
+            for _ in range(3):  # the others while it is looked up or rests
+                rig.plumber.doubt(A)
+                await trio.sleep(takes_s + rest_s / 10)
+            await trio.sleep(1)
+            assert [at - began for at in backend.at] == [0.0, pytest.approx(takes_s + rest_s)]
+            backend.at.clear()
+
+
+async def test_while_a_look_up_rests_nothing_spins(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig(SlowToList(1.0))
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    async with rig.running():
+        rig.plumber.doubt(A)
+        await trio.sleep(1.5)
+        rig.plumber.doubt(A)
+        await trio.sleep(0.1)
+        with seen_between_steps(count):
+            await trio.sleep(2)
+    assert steps < 5
+
+
+async def test_others_have_their_turn_while_very_many_are_compared(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    addresses = [Address(f"10.0.{number // 250}.{number % 250}") for number in range(3 * PIECE)]
+    async with rig.running():
+        for address in addresses:
+            rig.plumber.order(take(address))
+        await rig.plumber.wait_idle()
+        rig.answers.clear()
+        rig.backend.on.clear()
+        rig.plumber.doubt_everything(frozenset(addresses).__contains__)
+        with seen_between_steps(lambda: sum(len(each.addresses) for each in rig.answers)) as seen:  # type: ignore[union-attr]
+            await trio.sleep(1)
+    assert seen == {0, PIECE, 2 * PIECE, 3 * PIECE}
+    assert sorted(address for each in rig.answers for address in each.addresses) == sorted(addresses)  # type: ignore[union-attr]
+
+
+async def test_what_is_ordered_between_two_pieces_of_a_comparison_is_looked_up_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The first piece is judged, and of the others every address is to be removed."""
+    rig = Rig()
+    addresses = {Address(f"10.0.{number // 250}.{number % 250}") for number in range(3 * PIECE)}
+    released: set[Address] = set()
+
+    def release_the_rest(answer: Input) -> None:
+        rig.hear(answer)
+        if isinstance(answer, AddressesLost) and not released:
+            released.update(addresses.difference(answer.addresses))
+            for address in sorted(released):
+                rig.plumber.order(release(address))
+
+    rig.plumber = Plumber(backend=rig.backend, announcer=rig.announcer, answer=release_the_rest)
+    async with rig.running():
+        for address in sorted(addresses):
+            rig.plumber.order(take(address))
+        await rig.plumber.wait_idle()
+        rig.answers.clear()
+        rig.backend.on.clear()
+        rig.plumber.doubt_everything(addresses.__contains__)
+        await trio.sleep(1)
+    assert len(released) == 2 * PIECE
+    assert [len(each.addresses) for each in rig.answers if isinstance(each, AddressesLost)] == [PIECE]
+    assert {each.address for each in rig.answers if isinstance(each, AddressRemoved)} == released
+
+
+class Apart(MemoryBackend):
+    """Makes an interface for each address, as `runtime.virtual_macs` does."""
+
+    async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+        return await super().add([replace(asked, interface=f"dv-{asked.address[-1]}") for asked in placements])
+
+    def switch_off(self, interface: str) -> None:
+        for address, row in self.on.items():
+            if row.interface == interface:
+                self.on[address] = replace(row, switched_off=True)
+
+
+async def test_an_address_whose_own_interface_was_switched_off_is_taken_off_and_lost(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(Apart())
+    async with rig.running():
+        for address in (A, B, C):
+            rig.plumber.order(take(address))
+        await trio.sleep(1)
+        rig.plumber.doubt_interface("dv-1")  # of its carrier nothing is known
+        await trio.sleep(1)
+        assert rig.answers[3:] == []
+        rig.backend.switch_off("dv-1")
+        rig.plumber.doubt_interface("dv-1")
+        await trio.sleep(1)
+        assert rig.answers[3:] == [AddressesLost(addresses=(A,))]
+        assert rig.backend.calls[1:] == [("remove", (A,))]
+        assert rig.announcer.asked[-1] == ("withdraw", A, "")
+        rig.backend.switch_off("dv-2")  # nobody has told of it
+        rig.plumber.doubt(C)
+        await trio.sleep(1)
+    assert rig.answers[4:] == [AddressesLost(addresses=(B,))]
+
+
+async def test_what_is_to_be_removed_or_is_where_it_was_ordered_is_not_lost_by_a_switched_off_interface(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig(SlowToList(0.01))
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        rig.backend.on[A] = replace(rig.backend.on[A], switched_off=True)
+        rig.plumber.doubt(A)
+        rig.plumber.doubt_interface("eth0")
+        await trio.sleep(1)
+        assert [what for what, _ in rig.backend.calls] == ["add"]
+    apart = Apart()
+    rig = Rig(apart)
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        apart.switch_off("dv-1")
+        rig.plumber.doubt_interface("dv-1")
+        rig.plumber.order(release(A))
+        await trio.sleep(1)
+    assert rig.answers[1:] == [AddressRemoved(address=A)]
 
 
 async def test_a_list_that_fails_is_no_news(autojump_clock: trio.testing.MockClock) -> None:

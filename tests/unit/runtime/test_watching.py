@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import trio
@@ -11,7 +13,16 @@ from duravip.cluster.effects import ReleaseAddress, TakeAddress
 from duravip.cluster.inputs import AddressesLost, AddressesStray, Input, InterfaceFell, InterfaceRose, Spot
 from duravip.events import Event, PluginFailed
 from duravip.model import Address, Table
-from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged, LinksListed, Plumbed
+from duravip.plugin.api import (
+    AddressChanged,
+    Answer,
+    Change,
+    ChangesLost,
+    LinkChanged,
+    LinksListed,
+    Placement,
+    Plumbed,
+)
 from duravip.runtime.plumber import Plumber
 from duravip.runtime.watching import Watching
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
@@ -24,8 +35,15 @@ Clock = trio.testing.MockClock
 class Rig:
     """A plumber and a watching over one kernel in memory. `heard`: what the machine was told beside answers."""
 
-    def __init__(self, table: Table, *, check_interval_s: float = 30.0, own: tuple[Plumbed, ...] = ()) -> None:
-        self.backend = MemoryBackend(interface="eth0", own=own)
+    def __init__(
+        self,
+        table: Table,
+        *,
+        check_interval_s: float = 30.0,
+        own: tuple[Plumbed, ...] = (),
+        backend: MemoryBackend | None = None,
+    ) -> None:
+        self.backend = backend or MemoryBackend(interface="eth0", own=own)
         self.heard: list[Input] = []
         self.published: list[Event] = []
         self.plumber = Plumber(backend=self.backend, announcer=RecordingAnnouncer(), answer=self._hear)
@@ -125,6 +143,22 @@ async def test_interfaces_of_vips_that_are_down_or_not_there_are_told_once_and_o
     assert rig.heard[2:] == [InterfaceFell(interface="eth0")]
 
 
+async def test_a_vip_whose_own_interface_somebody_switches_off_is_lost(table: MakeTable, autojump_clock: Clock) -> None:
+    class Apart(MemoryBackend):
+        async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+            return await super().add([replace(asked, interface="dv-1") for asked in placements])
+
+    rig = Rig(table(), backend=Apart())
+    async with rig.running():
+        await rig.take(A)
+        rig.backend.on[A] = replace(rig.backend.on[A], switched_off=True)
+        await rig.tell(LinkChanged(interface="dv-1", up=True))
+        assert rig.heard == []
+        await rig.tell(LinkChanged(interface="dv-1", up=False))
+    assert rig.heard == [AddressesLost(addresses=(A,))]
+    assert A not in rig.backend.on
+
+
 async def test_a_backend_that_lists_no_interfaces_leaves_them_up_until_it_tells_of_one(
     table: MakeTable, autojump_clock: Clock
 ) -> None:
@@ -183,6 +217,30 @@ async def test_a_new_table_is_compared_when_it_is_told_and_an_interval_of_0_is_n
     assert rig.heard == [AddressesStray(spots=(Spot(address=B, interface="eth0", prefix=32),))]
 
 
+class Faltering(MemoryBackend):
+    """`watches`: of each watch, what it gives before it raises; None: it ends. `begun`: when each was begun."""
+
+    def __init__(self, *watches: Sequence[Change | float] | None) -> None:
+        super().__init__(interface="eth0")
+        self.watches = watches
+        self.begun: list[float] = []
+
+    def watch(self) -> AsyncIterator[Change]:
+        self.begun.append(trio.current_time())
+        if len(self.begun) > len(self.watches):
+            return super().watch()
+        return self._told(self.watches[len(self.begun) - 1])
+
+    async def _told(self, given: Sequence[Change | float] | None) -> AsyncIterator[Change]:
+        for each in given or ():
+            if isinstance(each, float):
+                await trio.sleep(each)
+            else:
+                yield each
+        if given is not None:
+            raise OSError("no more sockets")
+
+
 async def test_a_backend_whose_watch_fails_is_compared_with_all_the_same(
     table: MakeTable, autojump_clock: Clock
 ) -> None:
@@ -190,17 +248,54 @@ async def test_a_backend_whose_watch_fails_is_compared_with_all_the_same(
         def watch(self) -> AsyncIterator[Change]:
             raise OSError("no more sockets")
 
-    rig = Rig(table())
+    rig = Rig(table(), check_interval_s=0.5)
     rig.watching._backend = Broken()
     async with rig.running():
         await rig.take(A)
         del rig.backend.on[A]
-        await trio.sleep(31)
-    assert rig.heard == [AddressesLost(addresses=(A,))]
-    [failed] = rig.published
+        await trio.sleep(0.6)
+        assert rig.heard == [AddressesLost(addresses=(A,))]
+        [failed] = rig.published
     assert isinstance(failed, PluginFailed)
     assert failed.plugin == "memory"
-    assert failed.text.startswith("it tells of no changes any more: OSError: no more sockets (test_watching.py, line ")
+    assert failed.text.startswith("it tells of no changes for 1 s: OSError: no more sockets (test_watching.py, line ")
+
+
+async def test_after_a_failure_a_second_watch_is_heard_and_everything_is_compared(
+    table: MakeTable, autojump_clock: Clock
+) -> None:
+    rig = Rig(table(), check_interval_s=0, backend=Faltering([LinksListed(up=frozenset({"eth0"}))]))
+    async with rig.running():
+        await rig.take(A)
+        del rig.backend.on[A]
+        await trio.sleep(0.5)
+        assert rig.heard == []
+        await trio.sleep(1)
+        assert rig.heard == [AddressesLost(addresses=(A,))]
+        await rig.tell(LinkChanged(interface="eth0", up=False))
+    assert rig.heard[1:] == [InterfaceFell(interface="eth0")]
+    assert len(rig.published) == 1
+
+
+async def test_the_pause_after_a_failure_doubles_up_to_a_minute_and_after_a_long_watch_is_the_least_again(
+    table: MakeTable, autojump_clock: Clock
+) -> None:
+    backend = Faltering(*[[0.0]] * 9, [61.0], [0.0])
+    rig = Rig(table(), backend=backend)
+    async with rig.running():
+        await trio.sleep(1_000)
+    pauses = [later - earlier for earlier, later in pairwise(backend.begun)]
+    assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60, 61 + 1, 2])
+    assert len(rig.published) == 11
+
+
+async def test_a_watch_that_ends_is_not_begun_again(table: MakeTable, autojump_clock: Clock) -> None:
+    backend = Faltering(None)
+    rig = Rig(table(), backend=backend)
+    async with rig.running():
+        await trio.sleep(1_000)
+    assert len(backend.begun) == 1
+    assert rig.published == []
 
 
 async def test_a_backend_whose_list_fails_is_asked_again(
