@@ -89,10 +89,12 @@ def test_it_is_refused_while_a_daemon_runs_unless_forced(duravip: Run, file: Pat
     assert set(backend.on) == {OWN}
 
 
-def test_what_the_kernel_refuses_is_one_sentence(duravip: Run, file: Path, backend: MemoryBackend) -> None:
+def test_what_the_kernel_refuses_is_one_sentence_and_the_rest_is_told(
+    duravip: Run, file: Path, backend: MemoryBackend
+) -> None:
     backend.refuse = {VIP: "device or resource busy"}
     code, out, err = duravip("release", "--all", "-c", str(file))
-    assert (code, out) == (1, "")
+    assert (code, out) == (1, f"took off {VIP6}\n")
     assert err.splitlines()[1:] == [
         f"duravip: backend memory: {VIP} was left on eth0 and cannot be taken off: device or resource busy"
     ]
