@@ -57,6 +57,8 @@ def command(files: tuple[str, ...], seeds: int, first: int, faults: str | None, 
     """
     kinds = _kinds(faults)
     setup = setup_of(read_nodes(files, "rehearsal"))
+    if warning := vacuous(setup):
+        click.echo(warning, err=True)
     report = run(setup, range(first, first + seeds), kinds, jobs or len(os.sched_getaffinity(0)))
     if style == "json":
         print_json(report.as_json())
@@ -128,6 +130,21 @@ def setup_of(nodes: Sequence[NodeConfig]) -> Setup:
             )
             for node in nodes
         )
+    )
+
+
+def vacuous(setup: Setup) -> str:
+    """A warning where nodes may own nothing until most of the faults are over; "" where they may."""
+    from duravip.sim.schedule import CALM_AT_S
+
+    slow = {node.name: node.table.settings.view_mature_time for node in setup.nodes}
+    slow = {name: time_s for name, time_s in slow.items() if time_s > CALM_AT_S / 2}
+    if not slow:
+        return ""
+    return (
+        f"warning: view_mature_time is {max(slow.values()):g} s for {', '.join(slow)}, and faults happen in the first "
+        f"{CALM_AT_S:g} s: nothing, or hardly anything, is owned while faults happen; try a smaller view_mature_time "
+        "in a copy of the files"
     )
 
 

@@ -255,3 +255,31 @@ def test_the_example_of_a_missing_listener_is_unsafe_in_both_languages(tmp_path:
         checked = check([str(tmp_path / first), str(tmp_path / "node2.conf")], parsers=parsers(), plugin_options={})
         assert [vip["flags"] for vip in checked.as_json()["vips"]] == [["UNSAFE"]]
         assert "DV502" in {found.code for found in checked.diagnostics}
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+ROOMS = ("contrib", "docs", "duravip", "plugins", "tests")
+EXAMPLE = ROOT / "contrib" / "duravip-example"  # the tutorial names files as one sees them from there
+
+
+def missing_files(text: str) -> Iterator[str]:
+    """Paths of the repository that a page names, in backticks or not, and in backticks those of modules from `duravip/`
+    on; a path may have a pattern in it."""
+    named = re.findall(rf"(?<![\w./@:~-])((?:{'|'.join(ROOMS)})/[\w./*-]*)", text)
+    named += re.findall(r"`([a-z]\w*/\w+\.py)`", text)
+    for path in dict.fromkeys(path.rstrip(".") for path in named):
+        if not any(any(base.glob(path.rstrip("/"))) for base in (ROOT, ROOT / "duravip", EXAMPLE)):
+            yield path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_named_exist(page: Path) -> None:
+    assert list(missing_files(page.read_text())) == []
+
+
+def test_a_file_that_does_not_exist_is_found() -> None:
+    missing = "See tests/docs/test_none.py, `tests/nowhere/`, `wire/none.py`"
+    text = f"{missing}; `tests/sim`, docs/*.py, /run/duravip/x, `wire/seal.py`."
+
+    assert list(missing_files(text)) == ["tests/docs/test_none.py", "tests/nowhere/", "wire/none.py"]

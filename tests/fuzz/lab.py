@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from duravip.cluster.effects import Effect, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.inputs import AddressAdded, AddressRemoved, Input, PacketHeard, Ticked
@@ -39,6 +41,14 @@ TABLES = {
 }
 
 
+def tables(names: Sequence[NodeName], ownership: str) -> dict[NodeName, Table]:
+    """Of these nodes; under `strict` ownership they are all that have a voice."""
+    settings = msgspec.structs.replace(SETTINGS, ownership=ownership)
+    if ownership == "strict":
+        settings = msgspec.structs.replace(settings, members=tuple(names), address_lifetime=18.0)
+    return {name: msgspec.structs.replace(TABLES[name], settings=settings) for name in names}
+
+
 def member(name: NodeName) -> Member:
     return Member(name, Incarnation(5, 77))
 
@@ -46,16 +56,17 @@ def member(name: NodeName) -> Member:
 class Lab:
     """Nodes that hear each other at once, with kernels that answer at once."""
 
-    def __init__(self, names: Sequence[NodeName]) -> None:
+    def __init__(self, tables: Mapping[NodeName, Table]) -> None:
         self.now = 0.0
+        self.tables = tables
         self.nodes: dict[NodeName, Node] = {}
         self.said: list[AnyMessage] = []  # by the liar, all of it: what a mutation may begin from
         self._waiting: deque[tuple[NodeName, Input]] = deque()
-        for name in names:
+        for name, table in tables.items():
             parameters = Parameters(
                 name=name, incarnation=member(name).incarnation, heartbeat_interval_s=1.0, failure_timeout_s=3.5
             )
-            self.nodes[name] = Node(parameters, TABLES[name], now=0.0)
+            self.nodes[name] = Node(parameters, table, now=0.0)
 
     def run_until(self, at_s: float) -> None:
         while (due := min(node.next_deadline() for node in self.nodes.values())) <= at_s:
@@ -87,9 +98,9 @@ class Lab:
                 pass
 
 
-def at_rest(*names: str) -> tuple[bytes, list[AnyMessage]]:
+def at_rest(*names: str, ownership: str = "available") -> tuple[bytes, list[AnyMessage]]:
     """A lab with these nodes that has come to rest, and every different thing that the liar has said on the way."""
-    lab = Lab([NodeName(name) for name in names])
+    lab = Lab(tables([NodeName(name) for name in names], ownership))
     lab.run_until(REST_AT_S)
     said, lab.said = lab.said, []
     return pickle.dumps(lab), said

@@ -147,7 +147,7 @@ CODES = (
         "DV421",
         "The failure timeout is too short for the heartbeat interval.",
         why="Below 2.5 intervals one lost datagram looks like a death, and addresses move for nothing.",
-        mend="Make failure_timeout longer or heartbeat_interval shorter; without failure_timeout it is 3.5 intervals.",
+        mend="Make failure_timeout longer or heartbeat_interval shorter; without failure_timeout it is long enough.",
         example="cluster { heartbeat_interval = 1  failure_timeout = 2 }\n",
     ),
     error(

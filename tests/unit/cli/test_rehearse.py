@@ -146,6 +146,23 @@ def test_the_how_tos_example_is_what_it_says(run: Run) -> None:
     assert out.splitlines()[0] == shown.splitlines()[0]
 
 
+def test_a_cluster_that_owns_nothing_while_faults_happen_is_warned_of(run: Run) -> None:
+    Path("slow.conf").write_text(SITE.replace("view_mature_time = 2", "view_mature_time = 60"))
+    code, out, err = run("n1=slow.conf", "n2=slow.conf", "n3=site.conf", "--seeds", "1", "--faults", "crash")
+    assert code == 0
+    assert out.startswith("1 schedules of 3 nodes")
+    assert err.startswith(
+        "warning: view_mature_time is 60 s for n1, n2, and faults happen in the first 40 s: nothing, "
+    )
+    assert "try a smaller view_mature_time in a copy" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_twenty_seconds_are_not_too_long(run: Run) -> None:
+    Path("site.conf").write_text(SITE.replace("view_mature_time = 2", "view_mature_time = 20"))
+    assert run(*NODES, "--seeds", "1", "--faults", "crash")[2] == ""
+
+
 def test_nodes_keep_their_names_and_rhythm_and_have_one_interface(run: Run, tmp_path: Path) -> None:
     from duravip.cli.common import read_nodes
 

@@ -324,6 +324,7 @@ def test_settings_of_one_daemon(momentum, written, field, default, value) -> Non
         ("profile = fast", 0.01, 0.03),
         ("profile = wan", 1.0, 5.0),
         ("profile = wan heartbeat_interval = 0.2", 0.2, 0.7),
+        ("profile = wan heartbeat_interval = 1", 1.0, 3.5),
         ("profile = wan failure_timeout = 4", 1.0, 4.0),
         ("heartbeat_interval = 0.1 failure_timeout = 0.25", 0.1, 0.25),
         ("heartbeat_interval = 500ms heartbeats_per_sec = 2", 0.5, 1.75),
