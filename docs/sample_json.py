@@ -59,7 +59,7 @@ def samples() -> dict[str, tuple[str, str]]:
         "duravip rehearse node1.conf node2.conf": (
             "`property` is one of S1 to S4, L1 to L6, or `raised` or `hot` for a bug that is none of these. `at_s` is "
             "in virtual seconds. `schedule`: the faults that suffice, or null after the first few violations. `seeds`: "
-            "how many were run.",
+            "how many were run. `outage_ms_by_vip`: of the VIPs that were ever away, the longest in all first.",
             _text(_rehearsed()),
         ),
         "duravip show": ("What the node that is asked knows and has agreed to.", _text(_fixed(shown))),
