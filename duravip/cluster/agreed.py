@@ -309,7 +309,7 @@ class AgreedState:
                     self._declared += 1
                 for address in body.released:
                     claims = self.claims.get(address)
-                    if claims is not None and claims.get(body.name, number) <= body.as_of:
+                    if claims is not None and body.name in claims and claims[body.name] <= body.as_of:
                         self._moved += 1
                         del claims[body.name]
                         if not claims:

@@ -213,7 +213,8 @@ class MoveRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnounceRequested:
-    """An operator wants addresses announced again: this node's own, or (`everywhere`) every owner's."""
+    """Addresses are to be announced again, as an operator wants or because an interface has got another hardware
+    address: this node's own, or (`everywhere`) every owner's."""
 
     everywhere: bool
 

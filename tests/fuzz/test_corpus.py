@@ -100,9 +100,6 @@ def test_what_is_aimed_hits() -> None:
         assert awake.nodes["z"].view.id.epoch == 2
 
 
-@pytest.mark.xfail(
-    raises=KeyError, reason="found 2026-11-27, AgreedState.apply: move it to the corpus when it is mended"
-)
 def test_a_release_as_of_a_number_to_come_of_what_it_has_no_claim_on() -> None:
     for said in targets.sayings():
         if isinstance(said, m.Report):
