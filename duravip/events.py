@@ -267,8 +267,8 @@ class LifetimeStretched(Event, frozen=True, kw_only=True):
 
 
 class AddressLost(Event, frozen=True, kw_only=True):
-    """One of this node's VIPs is not on its interface any more: somebody else took it off, or switched off the interface
-    of its own, or (`expired`) its lifetime in the kernel ended."""
+    """One of this node's VIPs is not on its interface any more: somebody else took it off, or switched off an interface
+    that was the VIP's own, or (`expired`) its lifetime in the kernel ended."""
 
     id = "interface.address_lost"
     address: Address
