@@ -26,7 +26,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -222,11 +222,15 @@ class Plumber:
         found: dict[Address, set[tuple[str, int]]] = {}
         if managed is not None:
             doubted |= self._on.keys()
-        async for rows in _pieces(listed):
+        for number, rows in enumerate(_pieces(listed)):
+            if number:
+                await trio.lowlevel.checkpoint()
             for row in rows:
                 if row.address in doubted or (managed is not None and managed(row.address)):
                     found.setdefault(row.address, set()).add((row.interface, row.prefix))
-        async for addresses in _pieces(tuple(doubted | found.keys())):
+        for number, addresses in enumerate(_pieces(tuple(doubted | found.keys()))):
+            if number:
+                await trio.lowlevel.checkpoint()
             self._judge(addresses, found, expired)
 
     async def _list(self) -> Sequence[Plumbed] | None:
@@ -398,12 +402,8 @@ class BackendCall(Protocol):
     async def __call__(self, placements: Sequence[Placement], /) -> Sequence[Answer]: ...
 
 
-async def _pieces(everything: Sequence[_T]) -> AsyncIterator[Sequence[_T]]:
-    """Others have their turn between two."""
-    for start in range(0, len(everything), PIECE):
-        if start:
-            await trio.lowlevel.checkpoint()
-        yield everything[start : start + PIECE]
+def _pieces(everything: Sequence[_T]) -> list[Sequence[_T]]:
+    return [everything[start : start + PIECE] for start in range(0, len(everything), PIECE)]
 
 
 def _take(queue: deque[Address], limit: int) -> list[Address]:
