@@ -33,6 +33,8 @@ MAX_COUNT = (1 << 53) - 1
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 MAX_VIPS = 20_480  # of one table
+MAX_TABLE_BYTES = 16 * 1024 * 1024  # encoded
+MAX_ENTRY_BYTES = 256 * 1024  # of one VIP in it
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 _OCTETS = frozenset(map(str, range(256)))
@@ -113,7 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     view_mature_time: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     view_balance_interval: Annotated[float, Meta(ge=0.1, le=86_400)] = 10.0
     ownership: str = "available"
-    members: tuple[NodeName, ...] = ()
+    members: Annotated[tuple[NodeName, ...], Meta(max_length=256)] = ()
     tie_breaker: NodeName | None = None
     address_lifetime: Annotated[float, Meta(ge=0, le=86_400)] = 10.0
     fail_back: str = "when-mature"

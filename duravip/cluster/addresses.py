@@ -155,13 +155,13 @@ def _count(data: bytes, limit: int) -> int:
         if not 0 < count <= limit - total:
             raise ValueError("address set: bad count")
         total += count
-        steps = data[position : position + count]
-        if len(steps) == count and max(steps) < 0x80:  # as mostly: they follow each other closely
-            last = sum(steps) + count - 1
-            position += count
+        last, position = _get_varint(data, position)
+        steps = data[position : position + count - 1]
+        if len(steps) == count - 1 and max(steps, default=0) < 0x80:  # as mostly: they follow each other closely
+            last += sum(steps) + count - 1
+            position += count - 1
         else:
-            last = -1
-            for _ in range(count):
+            for _ in range(count - 1):
                 step, position = _get_varint(data, position)
                 last += step + 1
         if last >= 1 << (32 if family == 4 else 128):

@@ -28,6 +28,7 @@ from duravip.cluster.charter import is_majority, roll_of, wait_s
 from duravip.cluster.deliberation import Question
 from duravip.cluster.messages import (
     MAX_REASON,
+    MAX_ROLLS,
     AnyBody,
     Assigned,
     Charter,
@@ -296,7 +297,9 @@ class Coordinator:
             if now < self._chartered_at + wait_s(charter.rolls) or not self._is_delivered(self._chartered_by, voters):
                 return None
             rolls = (wanted,)
-        elif all(is_majority(roll, voters) for roll in (*charter.rolls, *([wanted] if wanted is not None else []))):
+        elif len(charter.rolls) < MAX_ROLLS and all(
+            is_majority(roll, voters) for roll in (*charter.rolls, *([wanted] if wanted is not None else []))
+        ):
             rolls = tuple(sorted((*charter.rolls, wanted))) if wanted is not None else ()
         else:
             return None

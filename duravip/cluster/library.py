@@ -28,6 +28,8 @@ from duravip.cluster.flags import Landscape, reading_of, survey
 from duravip.cluster.messages import CHUNK_BYTES, MAX_TABLE_CHUNKS, TableChunk, TableWanted
 from duravip.model import (
     DEFAULT_SETTINGS,
+    MAX_ENTRY_BYTES,
+    MAX_TABLE_BYTES,
     MAX_VIPS,
     Address,
     NodeName,
@@ -38,24 +40,22 @@ from duravip.model import (
     digest_of,
 )
 
-MAX_TABLE_BYTES = 16 * 1024 * 1024  # decompressed
 LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: such a table is opened, decoded and read in turns of their own
 STEP_BYTES = 256 * 1024  # of it, decoded in one turn: some 3 ms
-MAX_ENTRY_BYTES = 65_535  # of one VIP
 WINDOW = 48  # pieces asked for at once
 MAX_PULLS = 64
 TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
 MAX_UNUSED = 64  # tables kept that nobody names any more
 MAX_UNUSED_BYTES = 64 * 1024 * 1024  # of them, encoded
 MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
-MAX_KEPT_BYTES = 128 * 1024 * 1024  # of tables that others have sent, encoded
-MAX_KEPT_VIPS = 20 * MAX_VIPS  # in all of them: some 300 MB
+MAX_KEPT_BYTES = 512 * 1024 * 1024  # of all tables, in memory
+BYTES_IN_MEMORY = 700  # of each VIP, at least, beside what its encoding takes
 
 _surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
 """The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""
 
 
-_fields_decoder = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_fields_decoder = msgspec.msgpack.Decoder(Annotated[dict[str, msgspec.Raw], Meta(max_length=16)])
 _vips_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MAX_VIPS)])
 _vip_decoder = msgspec.msgpack.Decoder(VipEntry)
 _settings_decoder = msgspec.msgpack.Decoder(Settings)
@@ -123,10 +123,15 @@ def unpack_table(packed: bytes, digest: TableDigest) -> Table:
     return decode_table(_inflated(packed, digest))
 
 
-def _inflated(packed: bytes, digest: TableDigest, *, limit: int = MAX_TABLE_BYTES) -> bytes:
+def _in_memory(table: Table, size: int) -> int:
+    """Bytes, about. `size`: encoded."""
+    return size + BYTES_IN_MEMORY * len(table.vips)
+
+
+def _inflated(packed: bytes, digest: TableDigest) -> bytes:
     engine = zlib.decompressobj()
     try:
-        encoded = engine.decompress(packed, max(1, min(limit, MAX_TABLE_BYTES)))
+        encoded = engine.decompress(packed, MAX_TABLE_BYTES)
     except zlib.error as wrong:
         raise ValueError("not compressed") from wrong
     if engine.unconsumed_tail or digest_of(encoded) != digest:
@@ -164,6 +169,7 @@ class Library:
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
         self._opened: dict[TableDigest, Decoding] = {}  # long ones
         self._unread: list[TableDigest] = []
+        self._ticked_at = -math.inf
         self.revision = 0
         self.own = self.add(own)
 
@@ -240,13 +246,11 @@ class Library:
         size = sum(self._sizes[digest] for digest in self._unused)
         while len(self._unused) > MAX_UNUSED or size > MAX_UNUSED_BYTES:
             gone = self._unused.pop(0)
-            size -= self._sizes.pop(gone)
-            del self._tables[gone]
-            self.revision += 1
-            self._packed.pop(gone, None)
-            self._addresses.pop(gone, None)
+            size -= self._sizes[gone]
+            self._drop(gone)
 
     def tick(self, now: float) -> list[TableWanted]:
+        self._ticked_at = now
         asked = []
         for digest, pull in self._pulls.items():
             if now < pull.ask_at:
@@ -294,9 +298,8 @@ class Library:
 
     def _finish(self, digest: TableDigest, pull: Pull) -> bool:
         packed = b"".join(pull.pieces[index] for index in range(pull.count))
-        kept = sum(self._sizes.values()) + sum(decoding.size for decoding in self._opened.values())
         try:
-            encoded = _inflated(packed, digest, limit=MAX_KEPT_BYTES - kept)
+            encoded = _inflated(packed, digest)
         except ValueError:
             self._begin_anew(digest)
             return False
@@ -316,16 +319,32 @@ class Library:
         except ValueError:
             self._begin_anew(digest)
             return True
-        if sum(len(each.vips) for each in self._tables.values()) + len(table.vips) > MAX_KEPT_VIPS:
+        if not self._has_room(_in_memory(table, decoding.size)):
             self._begin_anew(digest)
             return True
         self._keep(digest, table, decoding.size)
         del self._pulls[digest]
         return True
 
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes of memory are left, once what nobody names any more has made room for them."""
+        left = MAX_KEPT_BYTES - sum(_in_memory(table, self._sizes[digest]) for digest, table in self._tables.items())
+        while size > left and self._unused:
+            left += self._drop(self._unused.pop(0))
+        return size <= left
+
+    def _drop(self, digest: TableDigest) -> int:
+        """Its bytes of memory."""
+        table, size = self._tables.pop(digest), self._sizes.pop(digest)
+        self.revision += 1
+        self._packed.pop(digest, None)
+        self._addresses.pop(digest, None)
+        return _in_memory(table, size)
+
     def _begin_anew(self, digest: TableDigest) -> None:
+        """An interval after the next question would have been due."""
         pull = self._pulls[digest]
-        self._pulls[digest] = Pull(pull.source, ask_at=pull.ask_at + self._retry_s)
+        self._pulls[digest] = Pull(pull.source, ask_at=max(pull.ask_at, self._ticked_at) + self._retry_s)
 
     def _keep(self, digest: TableDigest, table: Table, size: int) -> None:
         self._tables[digest] = table

@@ -13,7 +13,7 @@ from __future__ import annotations
 from duravip.cluster.messages import AnyBody, Numbered
 from duravip.model import ViewId
 
-MAX_BUFFERED = 512  # numbered messages ahead of a gap
+MAX_BUFFERED = 512  # numbers ahead: what comes from further on is asked for again
 MAX_RESENT = 32  # messages per request
 
 
@@ -34,7 +34,7 @@ class Sequencer:
 
     def receive(self, message: Numbered) -> list[AnyBody]:
         """What can be delivered now, in order; the caller applies each and calls `delivered`."""
-        if message.number > self.number and len(self._early) < MAX_BUFFERED:
+        if self.number < message.number <= self.number + MAX_BUFFERED:
             self._early.setdefault(message.number, message.body)
         ready = []
         number = self.number + 1

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
+
 from duravip.config import original, schema
 from duravip.config.cluster_settings import key, node_name, rhythm, shared_settings, strict_rules
 from duravip.config.diagnostics import Findings, Severity, shown
@@ -25,7 +27,7 @@ from duravip.config.services import read_services
 from duravip.config.stanza_names import report_odd_stanzas, report_vain_stanzas
 from duravip.config.topology import Topologies
 from duravip.config.vips import make_vips
-from duravip.model import MAX_VIPS, NodeName, VipEntry, make_table
+from duravip.model import MAX_ENTRY_BYTES, MAX_TABLE_BYTES, MAX_VIPS, NodeName, Table, VipEntry, make_table
 
 _CAPABILITY = re.compile(r"(?:(?:cap_[a-z_]+(?:,cap_[a-z_]+)*|all)?(?:[=+-][eip]*)+)", re.IGNORECASE)
 
@@ -69,7 +71,6 @@ def build(
     vips, mentioned = make_vips(services, topologies, findings)
     node = node_name(cluster, given=name, environ=environ, host_name=host_name, findings=findings)
     _refuse_own_address(cluster, vips, findings)
-    _refuse_too_many(vips, findings)
     local = _local(reader, root, cluster, node, document.file, plugin_options, plugin_kinds, failed_plugins or {})
     local = replace(local, macs=topologies.macs())
     report_reach(vips, local, findings)
@@ -77,10 +78,12 @@ def build(
         report_vain_stanzas(reader, plugin_options.keys())
     settings = shared_settings(cluster)
     strict_rules(cluster, node, settings, failure_timeout=local.failure_timeout, findings=findings)
+    table = make_table(vips, settings)
+    _refuse_too_much(table, findings)
     return NodeConfig(
         name=node,
         file=document.file,
-        table=make_table(vips, settings),
+        table=table,
         local=local,
         mentioned=tuple(mentioned),
         diagnostics=findings.in_text_order(document.file),
@@ -88,14 +91,20 @@ def build(
     )
 
 
-def _refuse_too_many(vips: list[VipEntry], findings: Findings) -> None:
+def _refuse_too_much(table: Table, findings: Findings) -> None:
+    """What no other member would accept."""
+    vips, size = table.vips, len(table.encoded())
     if len(vips) > MAX_VIPS:
-        findings.error(
-            "DV447",
-            f"{len(vips)} VIPs: a node can have {MAX_VIPS} at the most",
-            vips[MAX_VIPS].origin,
-            "give some to another cluster_group",
-        )
+        what, place = f"{len(vips)} VIPs: a node can have {MAX_VIPS} at the most", vips[MAX_VIPS].origin
+    elif size > MAX_TABLE_BYTES:
+        what, place = f"{len(vips)} VIPs with {size} bytes of names: {MAX_TABLE_BYTES} are the most", vips[-1].origin
+    else:
+        sizes = {vip.address: len(msgspec.msgpack.encode(vip)) for vip in vips} if size > MAX_ENTRY_BYTES else {}
+        large = next((vip for vip in vips if sizes.get(vip.address, 0) > MAX_ENTRY_BYTES), None)
+        if large is None:
+            return
+        what, place = f"{large.address} has more services and Bindings than members accept", large.origin
+    findings.error("DV447", what, place, "give some to another cluster_group")
 
 
 def _local(

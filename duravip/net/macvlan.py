@@ -74,12 +74,15 @@ class Macvlans:
     def switch_on(self, address: Address, below: str) -> str:
         """Makes the one for `address` on the interface `below`, unless it is there, and switches it on. One that is on
         top of another interface (a Topology names another one now, or the name has gone over to other hardware) is
-        deleted first: 16 ms. Its name. Raises OSError: ENODEV without `below`, EBUSY if that is in a bridge."""
+        deleted first: 16 ms. Its name. Raises OSError: ENODEV without `below`, EBUSY if that is in a bridge, EEXIST
+        where somebody else has made an interface of that name."""
         hardware = hardware_address(self._group, address)
         name = link_name(hardware)
         parent = _index_of(below)
         found = rtnetlink.find_link(self._link, name)
         if found is not None and found.below != parent:
+            if found.alias != self._alias:
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             rtnetlink.ask(self._link, rtnetlink.DELLINK, rtnetlink.link_body(index=found.index))
             found = None
         if found is None:

@@ -33,11 +33,12 @@ _ANSWER_LIMIT_S = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundLink:
-    """`below`: the number of the interface that it is on top of; 0 for none."""
+    """`below`: the number of the interface that it is on top of; 0 for none. `alias`: what somebody calls it."""
 
     index: int
     flags: int
     below: int
+    alias: str
 
 
 def open_socket() -> socket.socket:
@@ -106,8 +107,9 @@ def find_link(link: socket.socket, name: str) -> FoundLink | None:
     for answer, payload in _messages(link.recv(_RECEIVE_BYTES)):
         if answer == NEWLINK and len(payload) >= _LINK.size:
             _, _, index, flags, _ = _LINK.unpack_from(payload)
-            below = attributes(payload[_LINK.size :]).get(IFLA_LINK, bytes(4))
-            return FoundLink(index=index, flags=flags, below=int.from_bytes(below, sys.byteorder))
+            row = attributes(payload[_LINK.size :])
+            below = int.from_bytes(row.get(IFLA_LINK, b""), sys.byteorder)
+            return FoundLink(index=index, flags=flags, below=below, alias=text(row.get(IFLA_IFALIAS)))
     return None
 
 

@@ -160,7 +160,7 @@ class ClaimWatch:
         if hardware != self._told:
             self._told = hardware
             feed(HardwareSeen(hardware_addresses=hardware))
-        if any(found.get(name, old) != old for name, old in before.items()):
+        if any(found.get(name, old) != old for name, old in before.items() if name in homes):
             feed(AnnounceRequested(everywhere=False))
 
     async def _put_questions(self) -> None:

@@ -88,7 +88,7 @@ class Plumber:
         self._removals: deque[Address] = deque()  # addresses whose next order is a removal
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
-        self._apart: set[Address] = set()  # not on the interface that was ordered: on one of their own, when on
+        self._apart: dict[str, set[Address]] = {}  # what is on another interface than was ordered: on one of its own
         self._given_up: set[Address] = set()  # their removal was ordered, and is not done
         self._renewals: deque[RenewAddresses] = deque()
         self._doubted: set[Address] = set()
@@ -162,9 +162,8 @@ class Plumber:
 
     def doubt_interface(self, interface: str) -> None:
         """It has fallen: it may be one that the backend made for an address."""
-        for address in self._apart:
-            if self.interface_of(address) == interface:
-                self.doubt(address)
+        for address in self._apart.get(interface, ()):
+            self.doubt(address)
 
     def doubt_everything(self, managed: Callable[[Address], bool]) -> None:
         """Whatever is on, and everything that is `managed`."""
@@ -217,7 +216,8 @@ class Plumber:
             doubted.update(placement.address for placement in dead)
             await self._ask(self._backend.remove, dead)
             listed = await self._list()
-        if listed is None:
+        if listed is None:  # what was taken off is still to be told of
+            self._doubted |= {placement.address for placement in dead}
             return
         found: dict[Address, set[tuple[str, int]]] = {}
         if managed is not None:
@@ -249,7 +249,7 @@ class Plumber:
             self._on[row.address]
             for row in listed or ()
             if row.switched_off
-            and row.address in self._apart
+            and row.address in self._apart.get(row.interface, ())
             and row.interface == self.interface_of(row.address)
             and row.address not in self._orders
         ]
@@ -270,7 +270,7 @@ class Plumber:
             if strange := sorted(there - ordered):
                 stray.append(Spot(address=address, interface=strange[0][0], prefix=strange[0][1]))
             elif there != ordered:
-                del self._on[address]
+                self._is_off(address)
                 self._announcer.withdraw(address)
                 lost.append(address)
         if lost:
@@ -371,10 +371,8 @@ class Plumber:
             return AddressAddFailed(address=order.address, error=answer.error)
         interface = answer.interface or order.interface or ""
         self._on[order.address] = Placement(address=order.address, interface=interface, prefix=order.prefix)
-        if order.interface in (None, interface):
-            self._apart.discard(order.address)
-        else:
-            self._apart.add(order.address)
+        if order.interface not in (None, interface):
+            self._apart.setdefault(interface, set()).add(order.address)
         if not self._removal_ordered(order.address):
             self._announcer.announce(order.address, interface)
         return AddressAdded(address=order.address)
@@ -382,9 +380,16 @@ class Plumber:
     def _removed(self, order: Order, answer: Answer) -> KernelAnswer:
         if answer.error:
             return AddressRemoveFailed(address=order.address, error=answer.error)
-        self._on.pop(order.address, None)
+        self._is_off(order.address)
         self._given_up.discard(order.address)
         return AddressRemoved(address=order.address)
+
+    def _is_off(self, address: Address) -> None:
+        placement = self._on.pop(address, None)
+        if placement is not None and placement.interface in self._apart:
+            self._apart[placement.interface].discard(address)
+            if not self._apart[placement.interface]:
+                del self._apart[placement.interface]
 
     def _removal_ordered(self, address: Address) -> bool:
         return any(isinstance(order, ReleaseAddress) for order in self._orders.get(address, ()))

@@ -22,9 +22,9 @@ from duravip.wire.dropped import Dropped, DropReason
 
 MAX_BODY_BYTES = 4 << 20  # after decompression
 MAX_MESSAGES = 255  # in one body
-MAX_BODY_ADDRESSES = 262_144  # in all of its sets: sixteen nodes bring along 10,240 each when none had heard the others
 INFLATED_BYTES = 512 << 10  # that any body may have after decompression
 INFLATED_RATIO = 100  # so many more for each compressed one: little that comes cannot make much work
+MAX_SPARSE_BYTES = 512 << 10  # that the sets of one body may have beside one for each address
 _COMPRESS_FROM_BYTES = 600  # below this zlib costs more than it saves
 
 _PLAIN = b"\0"
@@ -38,7 +38,8 @@ def _to_builtin(value: object) -> bytes:
 
 
 class _Budget:
-    """Addresses that the body which is being decoded may still have."""
+    """What is left of MAX_SPARSE_BYTES for the body that is being decoded. Addresses that follow each other closely, a
+    byte each, are looked through in no time."""
 
     def __init__(self) -> None:
         self.left = 0
@@ -51,9 +52,9 @@ def _from_builtin(wanted: type, value: object) -> AddressSet:
     if wanted is not AddressSet or not isinstance(value, bytes):
         raise ValueError("expected a packed address set")
     found = AddressSet.unpack(value)
-    _budget.left -= len(found)
+    _budget.left -= len(value) - len(found)
     if _budget.left < 0:
-        raise ValueError("too many addresses in one body")
+        raise ValueError("too many addresses in one body that do not follow each other closely")
     return found
 
 
@@ -74,13 +75,16 @@ def encode_message(message: AnyMessage) -> bytes:
 
 
 def body_of(encoded: Sequence[bytes]) -> bytes:
-    """Joins 1 to MAX_MESSAGES results of `encode_message`; compresses where that is shorter."""
+    """Joins 1 to MAX_MESSAGES results of `encode_message`; compresses where that is shorter, but not by so much that
+    nobody would accept it. Raises ValueError for what is beyond MAX_BODY_BYTES."""
     count = len(encoded)
     head = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
     array = head + b"".join(encoded)
+    if len(array) > MAX_BODY_BYTES:
+        raise ValueError(f"a message of {len(array)} bytes is too large to send")
     if len(array) >= _COMPRESS_FROM_BYTES:
         squeezed = zlib.compress(array, 1)
-        if len(squeezed) < len(array):
+        if len(squeezed) < len(array) <= _inflated_limit(len(squeezed)):
             return _DEFLATED + squeezed
     return _PLAIN + array
 
@@ -91,7 +95,7 @@ def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
     if kind == _DEFLATED:
         inflater = zlib.decompressobj()
         try:
-            array = inflater.decompress(array, min(MAX_BODY_BYTES, INFLATED_BYTES + INFLATED_RATIO * len(array)))
+            array = inflater.decompress(array, _inflated_limit(len(array)))
         except zlib.error:
             return Dropped(DropReason.MALFORMED)
         if inflater.unconsumed_tail:
@@ -100,19 +104,27 @@ def decode(body: bytes) -> tuple[AnyMessage, ...] | Dropped:
             return Dropped(DropReason.MALFORMED)
     elif kind != _PLAIN:
         return Dropped(DropReason.MALFORMED)
-    _budget.left = MAX_BODY_ADDRESSES
+    _budget.left = MAX_SPARSE_BYTES
     try:
         messages: tuple[AnyMessage, ...] = _decoder.decode(array)
     except _NO_MESSAGE:
         pass
     else:
         return messages
-    _budget.left = MAX_BODY_ADDRESSES
     try:
-        messages = tuple(_one_decoder.decode(one) for one in _raw_decoder.decode(array) if _is_known(one))
+        every = _raw_decoder.decode(array)
+        known = [one for one in every if _is_known(one)]
+        if len(known) == len(every):  # then there is another reason, and it would be found again
+            return Dropped(DropReason.MALFORMED)
+        _budget.left = MAX_SPARSE_BYTES
+        messages = tuple([_one_decoder.decode(one) for one in known])
     except _NO_MESSAGE:
         return Dropped(DropReason.MALFORMED)
     return messages if messages else Dropped(DropReason.UNKNOWN_KIND)
+
+
+def _inflated_limit(compressed_bytes: int) -> int:
+    return min(MAX_BODY_BYTES, INFLATED_BYTES + INFLATED_RATIO * compressed_bytes)
 
 
 def _is_known(message: msgspec.Raw) -> bool:

@@ -157,8 +157,6 @@ class Link:
     def _seal_body(self, body: bytes) -> list[bytes]:
         if len(body) <= self._body_bytes:
             return self._seal(_WHOLE + body)
-        if len(body) > codec.MAX_BODY_BYTES:
-            raise ValueError(f"a message of {len(body)} bytes is too large to send")
         step = self._piece_bytes
         pieces = [body[at : at + step] for at in range(0, len(body), step)]
         number = self._next_body

@@ -37,8 +37,8 @@ def _open_socket() -> socket.socket:
 
 class NetlinkWatch:
     """An async iterator of changes from its making on; ends after `aclose`. One task at a time may iterate. `own`: the
-    ports of the sockets whose requests are not to be told. Raises OSError when the kernel cannot be asked, and has
-    ended then."""
+    ports of the sockets whose requests are not to be told. Raises OSError when the kernel cannot be asked; whatever it
+    raises, it has ended then."""
 
     def __init__(self, own: Set[int] = frozenset()) -> None:
         self._own = own
@@ -55,7 +55,7 @@ class NetlinkWatch:
     async def __anext__(self) -> Change:
         try:
             return await self._next()
-        except OSError:
+        except Exception:
             await self.aclose()
             raise
 

@@ -312,7 +312,7 @@ CODES = (
     ),
     error(
         "DV447",
-        "There are more VIPs than a node can have.",
+        "There are more VIPs than a node can have, or they have more services and Bindings.",
         why="What members tell each other is bounded, so that none can keep the others busy; none would accept this "
         "node's table.",
         mend="Divide them among several clusters, each with a `cluster_group` of its own.",

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from duravip.cluster.library import (
-    MAX_ENTRY_BYTES,
+    BYTES_IN_MEMORY,
     MAX_UNUSED,
     STEP_BYTES,
     WINDOW,
@@ -15,7 +15,18 @@ from duravip.cluster.library import (
     decode_table,
 )
 from duravip.cluster.messages import TableChunk
-from duravip.model import MAX_VIPS, Address, NodeName, Origin, Table, Use, VipEntry, digest_of, make_table
+from duravip.model import (
+    MAX_ENTRY_BYTES,
+    MAX_VIPS,
+    Address,
+    NodeName,
+    Origin,
+    Table,
+    Use,
+    VipEntry,
+    digest_of,
+    make_table,
+)
 
 A, B = NodeName("a"), NodeName("b")
 
@@ -183,7 +194,7 @@ def test_a_long_table_is_decoded_a_step_at_a_time() -> None:
 
 
 def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("duravip.cluster.library.MAX_KEPT_VIPS", 20)
+    monkeypatch.setattr("duravip.cluster.library.MAX_KEPT_BYTES", 20 * (BYTES_IN_MEMORY + 210))
     sender, receiver = Library(table(8, "x"), retry_s=1.0), Library(table(10), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
     transfer(sender, receiver)
@@ -195,3 +206,8 @@ def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pyte
             receiver.on_chunk(chunk)
     assert not receiver.has(more)
     assert not receiver.complete()
+    assert receiver.deadline() > 10.0, "it is not asked for again at once"
+    receiver.want([(more, A)], [])
+    transfer(sender, receiver)
+    assert receiver.has(more), "what nobody names any more makes room"
+    assert not receiver.has(sender.own)

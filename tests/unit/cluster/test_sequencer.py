@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from duravip.cluster.messages import Matured, Numbered, ViewAged
-from duravip.cluster.sequencer import MAX_RESENT, Sequencer
+from duravip.cluster.sequencer import MAX_BUFFERED, MAX_RESENT, Sequencer
 from duravip.model import Incarnation, NodeName, ViewId
 
 VIEW = ViewId(3, NodeName("a"), Incarnation(1, 1))
@@ -48,3 +48,11 @@ def test_what_every_member_has_is_forgotten() -> None:
     given = [coordinator.give(body) for body in bodies(4)]
     coordinator.forget(2)
     assert coordinator.again(1) == given[2:]
+
+
+def test_what_is_far_ahead_of_a_gap_does_not_keep_the_gap_from_being_filled() -> None:
+    coordinator, member = Sequencer(VIEW), Sequencer(VIEW)
+    said = [coordinator.give(ViewAged()) for _ in range(MAX_BUFFERED + 200)]
+    for message in said[1:]:
+        assert member.receive(message) == []
+    assert len(member.receive(said[0])) == MAX_BUFFERED

@@ -29,7 +29,7 @@ class PlannedAddresses(HardwareAddresses):
 async def said(clock: trio.testing.MockClock, *looks: Mapping[str, bytes], homes: Homes | None = None) -> list[Input]:
     heard: list[Input] = []
     watch = ClaimWatch(open_hardware=lambda: PlannedAddresses(looks))
-    before: Homes = homes or {}
+    before: Homes = homes if homes is not None else {"eth0": set(), "eth1": set()}
 
     async def where() -> Homes:
         return before
@@ -62,6 +62,12 @@ async def test_an_interface_that_comes_or_goes_has_not_changed_its_own(mock_cloc
     found = await said(mock_clock, {"eth0": OLD}, {"eth0": OLD, "br0": OTHER}, {"br0": OTHER}, {"eth0": NEW})
     assert AGAIN not in found
     assert len(found) == 4
+
+
+async def test_what_carries_no_address_of_ours_may_change_its_own(mock_clock: trio.testing.MockClock) -> None:
+    found = await said(mock_clock, {"docker0": OLD, "eth0": OTHER}, {"docker0": NEW, "eth0": OTHER})
+    assert AGAIN not in found
+    assert len(found) == 2
 
 
 async def test_two_interfaces_that_exchange_theirs_have_both_changed(mock_clock: trio.testing.MockClock) -> None:

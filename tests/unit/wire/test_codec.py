@@ -1,3 +1,4 @@
+import ipaddress
 import zlib
 
 import msgspec
@@ -41,24 +42,37 @@ def test_a_body_that_would_inflate_beyond_the_limit_is_dropped(size: int) -> Non
     assert codec.decode(bomb) == Dropped(DropReason.TOO_LARGE)
 
 
-def assigned(sets: int) -> bytes:
-    """Of so many sets of 10,240 addresses, all different."""
+def assigned(sets: int, *, step: int = 1) -> list[bytes]:
+    """As a message: of so many sets of 10,240 addresses, each `step` from the next."""
     owned = Decision(NodeName("a"), Reason.LEAST_LOADED)
-    groups = tuple(
-        Group(owned, AddressSet(Address(f"10.{each}.{n >> 8}.{n & 255}") for n in range(10_240)))
-        for each in range(sets)
-    )
-    return body(Numbered(view=VIEW, number=1, body=Assigned(balancing=False, groups=groups)))
+    numbers = range(10 << 24, (10 << 24) + step * 10_240, step)
+    group = Group(owned, AddressSet(Address(str(ipaddress.IPv4Address(number))) for number in numbers))
+    return [codec.encode_message(Numbered(view=VIEW, number=1, body=Assigned(balancing=False, groups=(group,) * sets)))]
 
 
-def test_sixteen_nodes_may_bring_along_ten_thousand_addresses_each() -> None:
-    encoded = assigned(16)
-    assert len(encoded) < 4096
+@pytest.mark.parametrize("nodes", [16, 40, 128, 256])
+def test_many_nodes_may_bring_along_ten_thousand_addresses_each(nodes: int) -> None:
+    """They had not heard each other, and each owned everything."""
+    encoded = codec.body_of(assigned(nodes))
     assert not isinstance(codec.decode(encoded), Dropped)
 
 
-def test_few_bytes_do_not_stand_for_any_number_of_addresses() -> None:
-    assert codec.decode(assigned(codec.MAX_BODY_ADDRESSES // 10_240 + 1)) == MALFORMED
+@pytest.mark.parametrize(("sets", "step"), [(16, 250), (64, 200)])
+def test_they_may_be_far_apart_but_not_for_any_number_of_nodes(sets: int, step: int) -> None:
+    heard = codec.decode(codec.body_of(assigned(sets, step=step)))
+    assert (heard == MALFORMED) == (sets * 10_240 > codec.MAX_SPARSE_BYTES)
+
+
+def test_what_is_no_message_is_looked_through_once() -> None:
+    """However much of it is well made."""
+    (one,) = assigned(1, step=250)
+    wrong = b"\x91\xa5Probe"
+    assert codec.decode(codec.body_of([one, wrong])) == MALFORMED
+
+
+def test_a_body_that_nobody_would_accept_is_not_made() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        codec.body_of([bytes(codec.MAX_BODY_BYTES)])
 
 
 @pytest.mark.parametrize(
