@@ -22,11 +22,16 @@ MAX_SETTLE_S = 30.0
 WINDOW_S = 60.0  # falls of a link within so long count together
 
 
+def settle_s(timeout_s: float, *, falls: int) -> float:
+    """How long a link must have been up that fell so often within WINDOW_S."""
+    return min(MAX_SETTLE_S, (SETTLE_S + timeout_s) * 2.0 ** max(0, falls - 1))
+
+
 class Interfaces:
     """`revision` grows with every change of what is out of use."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._settle_s = SETTLE_S + timeout_s
+        self._timeout_s = timeout_s
         self._unusable: dict[str, frozenset[Address]] = {}  # with the VIPs there that no Topology places
         self._usable_at: dict[str, float] = {}
         self._falls: dict[str, deque[float]] = {}
@@ -50,8 +55,8 @@ class Interfaces:
 
     def rose(self, interface: str, now: float) -> None:
         if interface in self._unusable and interface not in self._usable_at:
-            again = sum(at > now - WINDOW_S for at in self._falls[interface]) - 1
-            self._usable_at[interface] = now + min(MAX_SETTLE_S, self._settle_s * 2.0 ** max(0, again))
+            falls = sum(at > now - WINDOW_S for at in self._falls[interface])
+            self._usable_at[interface] = now + settle_s(self._timeout_s, falls=falls)
 
     def settled(self, now: float) -> tuple[str, ...]:
         """Those that may be used again from now on."""

@@ -109,9 +109,9 @@ class Troublemaker:
     def has(self, kind: str) -> bool:
         return kind in self._kinds
 
-    def fell(self, name: NodeName) -> bool:
-        """Whether a trouble with its link was planned."""
-        return name in self._falls
+    def falls(self, name: NodeName) -> int:
+        """How many troubles with its link were planned."""
+        return self._falls.get(name, 0)
 
     def anything(self, at_s: float) -> None:
         """One trouble of a kind that is wanted."""
@@ -280,9 +280,9 @@ class Troublemaker:
 
     def _link(self, at_s: float) -> None:
         host = self._host()
-        if self._falls.get(host.name, 0) >= MAX_FALLS:
+        if self.falls(host.name) >= MAX_FALLS:
             return
-        self._falls[host.name] = self._falls.get(host.name, 0) + 1
+        self._falls[host.name] = self.falls(host.name) + 1
         self.add(at_s, f"{host.name}'s link is down", partial(host.set_link, False))
         self.add(at_s + self._after(0.01, 12), f"{host.name}'s link is up", partial(host.set_link, True))
 

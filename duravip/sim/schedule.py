@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
+from duravip.cluster.interfaces import settle_s
 from duravip.cluster.messages import Blocked
 from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS
 from duravip.cluster.tenure import BLOCK_S
@@ -29,7 +30,7 @@ STEADY_KERNEL_AT_S = 20.0  # kernels stop failing: a node shuns an address for 3
 MEND_AT_S = 36.5
 CALM_AT_S = 40.0
 CALM_S = 20.0
-SHUN_SLACK_S = 7.0  # after the last address is shunned no more: what follows from that, and some quiet
+SHUN_SLACK_S = 7.0  # after the last address is shunned no more, or a link is used again: what follows, and some quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,11 @@ class Schedule:
                 maker.add(CALM_AT_S - 0.1, f"{host.name} is undrained", partial(host.drain, False))
             if chance.random() < 0.7:
                 maker.add(CALM_AT_S - 0.1, f"{host.name} is no longer blocked", partial(host.block, Blocked()))
-            if maker.fell(host.name) and chance.random() < 0.7:
-                maker.add(CALM_AT_S - 0.1, f"{host.name}'s link is up", partial(host.set_link, True))
+            if falls := maker.falls(host.name):
+                if chance.random() < 0.7:
+                    maker.add(CALM_AT_S - 0.1, f"{host.name}'s link is up", partial(host.set_link, True))
+                settled_s = settle_s(self._setup.timeout_s, falls=falls)
+                self.end_at_s = max(self.end_at_s, CALM_AT_S + settled_s + SHUN_SLACK_S)
 
 
 def _telling(fault: Fault, before: Callable[[str], None], after: Callable[[], None]) -> Callable[[], None]:
