@@ -35,7 +35,7 @@ Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 MAX_VIPS = 20_480  # of one table
 MAX_TABLE_BYTES = 16 * 1024 * 1024  # encoded
 MAX_ENTRY_BYTES = 64 * 1024  # of one VIP in it
-MAX_USES = 262_144  # services, Bindings and preferences in it
+MAX_USES = 131_072  # services, Bindings and preferences in it
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 _OCTETS = frozenset(map(str, range(256)))

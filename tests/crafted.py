@@ -39,14 +39,14 @@ def well_made() -> dict[str, Table]:
         "a loop": make_table([*chain[:-1], VipEntry(address=vip(MAX_VIPS - 1), follow=Use(vip(0)))]),
         "one Binding": make_table(VipEntry(address=vip(n), bindings=(Use("x"),)) for n in most),
         "Bindings": make_table(VipEntry(address=vip(n), bindings=(Use(f"b{n}"), Use(f"c{n}"))) for n in most),
-        "services": make_table(VipEntry(address=vip(n), services=tuple(map(Use, "abcdefgh"))) for n in most),
+        "services": make_table(VipEntry(address=vip(n), services=tuple(map(Use, "abcdef"))) for n in most),
         "preferences": make_table(VipEntry(address=vip(n), preference=Use(f"node{n % 9}")) for n in most),
         "groups": make_table(VipEntry(address=vip(n), anti_affinity="a", together="b", weight=3.0) for n in most),
         "values": make_table(
             VipEntry(address=vip(n), services=(NOTHING,) * MOST_IN_A_VIP) for n in range(MAX_USES // MOST_IN_A_VIP)
         ),
         "misleading ends": make_table(
-            VipEntry(address=vip(n), bindings=tuple(Use(f"㌧address{m}") for m in range(2_000))) for n in range(120)
+            VipEntry(address=vip(n), bindings=tuple(Use(f"㌧address{m}") for m in range(2_000))) for n in range(60)
         ),
         "long names": make_table(VipEntry(address=vip(n), bindings=(Use(LONG_NAME + str(n)),)) for n in range(270)),
     }

@@ -41,6 +41,7 @@ STEP_COST = 256 * 1024  # of VIPs decoded in one step: some 2 ms; one that may c
 USE_COST = 50  # of each value in a VIP, beside a byte for each byte
 WORST_COST = 1 + USE_COST // 2  # of a byte: a value has two, at the least
 IPV6_COST = 300  # of an address
+STEP_FREED = 16_384  # values of what is no table, in one step
 MAX_ITEMS = 16_384  # of msgpack, in a VIP whose end is looked for
 MAX_REST_BYTES = 256 * 1024  # of all fields but the VIPs
 
@@ -56,12 +57,14 @@ _settings_decoder = msgspec.msgpack.Decoder(Settings)
 # --- pieces to bytes ----------------------------------------------------------------------------------------------
 
 
-def inflating(pieces: Iterable[bytes], digest: TableDigest) -> Steps[bytes]:
+def inflating(pieces: Iterable[bytes], digest: TableDigest) -> Steps[bytes | bytearray]:
     """The encoded table that the pieces are, compressed. Raises ValueError when it is not what `digest` names."""
     engine, hashed = zlib.decompressobj(), hasher()
-    parts: list[bytes] = []
-    size, left = 0, STEP_BYTES
+    encoded = bytearray()  # grows in place; joined at the end, 16 MB would be a turn's work
+    left = STEP_BYTES
     for piece in pieces:
+        if engine.eof:
+            break
         rest, goes_on = piece, True
         left -= PIECE_COST
         while goes_on and not engine.eof:
@@ -70,24 +73,23 @@ def inflating(pieces: Iterable[bytes], digest: TableDigest) -> Steps[bytes]:
             except zlib.error as wrong:
                 raise ValueError("not compressed") from wrong
             rest, goes_on = engine.unconsumed_tail, len(part) == STEP_BYTES
-            size += len(part)
-            if size > MAX_TABLE_BYTES:
+            encoded += part
+            if len(encoded) > MAX_TABLE_BYTES:
                 raise ValueError("longer than any table")
             hashed.update(part)
-            parts.append(part)
             left -= len(part)
             if left <= 0:
                 yield
                 left = STEP_BYTES
     if hashed.hexdigest() != digest:
         raise ValueError("not what its digest says")
-    return b"".join(parts)
+    return encoded
 
 
 # --- bytes to a table ---------------------------------------------------------------------------------------------
 
 
-def decoding(encoded: bytes) -> Steps[Table]:
+def decoding(encoded: bytes | bytearray) -> Steps[Table]:
     """Raises ValueError for anything that `Table.encoded` of a well-made table cannot give."""
     fields, count, at = _beginning(encoded)
     head = encoded[at : at + 1] + _VIP_FIELD
@@ -102,24 +104,34 @@ def decoding(encoded: bytes) -> Steps[Table]:
             vip, ends_at = _vip(encoded, at, end)
             if ends_at != end:  # it was looked for
                 left = 0
-            address, prefix = vip.address, vip.prefix
-            if address <= last or not is_canonical(address):
-                raise ValueError(f"table not in order at {address!r}")
-            is_ipv6 = ":" in address
-            if prefix != 32 and not 0 <= prefix <= (128 if is_ipv6 else 32):
-                raise ValueError(f"{address}: prefix out of range")
             uses += vip.uses()
-            if uses > MAX_USES:
-                raise ValueError(f"more than {MAX_USES} services, Bindings and preferences in a table")
-            left -= ends_at - at + USE_COST * vip.uses() + (IPV6_COST if is_ipv6 else 0)
+            _check(vip, last, uses)
+            left -= ends_at - at + USE_COST * vip.uses() + (IPV6_COST if ":" in vip.address else 0)
             vips.append(vip)
-            last, at = address, ends_at
+            last, at = vip.address, ends_at
         return Table(vips=tuple(vips), settings=_settings(fields - 1, encoded[at:]))
-    except (msgspec.MsgspecError, RecursionError) as wrong:
-        raise ValueError(f"no table: {wrong}") from wrong
+    except (ValueError, msgspec.MsgspecError, RecursionError) as wrong:
+        refusal = str(wrong)
+    while vips:  # to free very many takes a while too
+        freed = 0
+        while vips and freed < STEP_FREED:
+            freed += 8 + vips.pop().uses()
+        yield
+    raise ValueError(f"no table: {refusal}")
 
 
-def _beginning(encoded: bytes) -> tuple[int, int, int]:
+def _check(vip: VipEntry, last: str, uses: int) -> None:
+    """`last`: the address of the VIP before it. `uses`: up to this one."""
+    address, prefix = vip.address, vip.prefix
+    if address <= last or not is_canonical(address):
+        raise ValueError(f"not in order at {address!r}")
+    if prefix != 32 and not 0 <= prefix <= (128 if ":" in address else 32):
+        raise ValueError(f"{address}: prefix out of range")
+    if uses > MAX_USES:
+        raise ValueError(f"more than {MAX_USES} services, Bindings and preferences")
+
+
+def _beginning(encoded: bytes | bytearray) -> tuple[int, int, int]:
     """How many fields there are, how many VIPs in the first, and where these begin."""
     start = 1 + len(_FIRST_FIELD)
     fields, kind = encoded[0] & 0x0F if encoded else 0, encoded[start : start + 1]
@@ -133,13 +145,13 @@ def _beginning(encoded: bytes) -> tuple[int, int, int]:
     return fields, count, start + 3
 
 
-def _end_of_vip(encoded: bytes, at: int, following: bytes) -> int:
+def _end_of_vip(encoded: bytes | bytearray, at: int, following: bytes | bytearray) -> int:
     """Where the VIP probably ends."""
     end = encoded.find(following, at + 1, at + MAX_ENTRY_BYTES + len(following))
     return end if end >= 0 else _end_of_item(encoded, at)
 
 
-def _vip(encoded: bytes, at: int, end: int) -> tuple[VipEntry, int]:
+def _vip(encoded: bytes | bytearray, at: int, end: int) -> tuple[VipEntry, int]:
     """And where it ends indeed."""
     try:
         return _vip_decoder.decode(encoded[at:end]), end
@@ -150,14 +162,14 @@ def _vip(encoded: bytes, at: int, end: int) -> tuple[VipEntry, int]:
         return _vip_decoder.decode(encoded[at:end]), end
 
 
-def _end_of_item(encoded: bytes, at: int) -> int:
+def _end_of_item(encoded: bytes | bytearray, at: int) -> int:
     """Where what begins at `at` ends, and what is in it."""
     left, items = 1, 0
     start = at
     while left:
         items += 1
         if at >= len(encoded) or items > MAX_ITEMS or at - start > MAX_ENTRY_BYTES:
-            raise ValueError("no table: a VIP that does not end")
+            raise ValueError("a VIP that does not end")
         kind = encoded[at]
         at += 1
         left -= 1
@@ -182,7 +194,7 @@ def _end_of_item(encoded: bytes, at: int) -> int:
             else:
                 at += length + (kind in (0xC7, 0xC8, 0xC9))
         else:
-            raise ValueError("no table: not msgpack")
+            raise ValueError("not msgpack")
     return at
 
 
@@ -192,7 +204,7 @@ _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA:
 _LENGTHS |= {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 
 
-def _settings(fields: int, rest: bytes) -> Settings:
+def _settings(fields: int, rest: bytes | bytearray) -> Settings:
     """`rest`: so many fields, those after the VIPs."""
     if len(rest) > MAX_REST_BYTES:
         raise ValueError(f"{len(rest)} bytes of settings in a table")
@@ -200,7 +212,7 @@ def _settings(fields: int, rest: bytes) -> Settings:
     return _settings_decoder.decode(found["settings"]) if "settings" in found else DEFAULT_SETTINGS
 
 
-def decode_table(encoded: bytes) -> Table:
+def decode_table(encoded: bytes | bytearray) -> Table:
     """All of it at once. Raises ValueError, as `decoding`."""
     return at_once(decoding(encoded))
 
