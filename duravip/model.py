@@ -33,7 +33,7 @@ MAX_COUNT = (1 << 53) - 1
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 MAX_VIPS = 20_480  # of one table
-MAX_TABLE_BYTES = 16 * 1024 * 1024  # encoded
+MAX_TABLE_BYTES = 8 * 1024 * 1024  # encoded
 MAX_ENTRY_BYTES = 64 * 1024  # of one VIP in it
 MAX_USES = 131_072  # services, Bindings and preferences in it
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact

@@ -40,7 +40,7 @@ PACK_LEVEL = 1
 STEP_COST = 256 * 1024  # of VIPs decoded in one step: some 2 ms; one that may cost more has its own
 USE_COST = 50  # of each value in a VIP, beside a byte for each byte
 WORST_COST = 1 + USE_COST // 2  # of a byte: a value has two, at the least
-IPV6_COST = 300  # of an address
+IPV6_COST = 500  # of an address
 STEP_FREED = 16_384  # values of what is no table, in one step
 MAX_ITEMS = 16_384  # of msgpack, in a VIP whose end is looked for
 MAX_REST_BYTES = 256 * 1024  # of all fields but the VIPs
@@ -60,7 +60,7 @@ _settings_decoder = msgspec.msgpack.Decoder(Settings)
 def inflating(pieces: Iterable[bytes], digest: TableDigest) -> Steps[bytes | bytearray]:
     """The encoded table that the pieces are, compressed. Raises ValueError when it is not what `digest` names."""
     engine, hashed = zlib.decompressobj(), hasher()
-    encoded = bytearray()  # grows in place; joined at the end, 16 MB would be a turn's work
+    encoded = bytearray()  # grows in place, mostly: to join all of it at the end would be a turn's work
     left = STEP_BYTES
     for piece in pieces:
         if engine.eof:
