@@ -91,6 +91,7 @@ class Library:
         self._arriving: dict[TableDigest, Steps[Table]] = {}  # all of their pieces are here
         self._packing: dict[TableDigest, Steps[tuple[bytes, ...]]] = {}
         self._surveying: dict[Situation, Steps[Landscape]] = {}
+        self._awaited: Situation = ()  # the one that was asked for last
         self._ticked_at = -math.inf
         self.revision = 0
         self.own = self.add(own)
@@ -132,26 +133,31 @@ class Library:
         return found
 
     def is_surveyed(self, digests: Mapping[NodeName, TableDigest | None]) -> bool:
-        """Whether that takes but a moment; else it is begun, a step at a time."""
+        """Whether that takes but a moment; else it is worked at from now on, before anything else."""
         situation = self._situation(digests)
-        if _remembered(situation) is not None or not any(self._is_long(digest) for _, digest in situation):
+        if not self._takes_steps(situation):
             return True
-        self._surveying.setdefault(situation, self._survey(situation))
+        begun = self._surveying.pop(situation, None)
+        self._surveying = {situation: begun if begun is not None else self._survey(situation), **self._surveying}
+        self._awaited = situation
         return False
 
     def expect(self, situations: Iterable[Mapping[NodeName, TableDigest | None]]) -> None:
-        """Surveys that are asked for soon, perhaps. Others are no longer worked at."""
-        begun, self._surveying = self._surveying, {}
+        """Surveys that are asked for soon, perhaps. Others are no longer worked at, but for the one that was asked for
+        last: who lies may change what is to be expected, but cannot put that off."""
+        begun = self._surveying
+        self._surveying = {situation: steps for situation, steps in begun.items() if situation == self._awaited}
         for digests in situations:
-            if all(digest is None or digest in self._tables for digest in digests.values()):
-                situation = self._situation(digests)
-                if situation in begun:
-                    self._surveying[situation] = begun[situation]
-                else:
-                    self.is_surveyed(digests)
+            situation = self._situation(digests)
+            is_here = all(digest is None or digest in self._tables for digest in digests.values())
+            if is_here and situation not in self._surveying and self._takes_steps(situation):
+                self._surveying[situation] = begun[situation] if situation in begun else self._survey(situation)
 
     def _situation(self, digests: Mapping[NodeName, TableDigest | None]) -> Situation:
         return tuple(sorted((name, of) for name, of in digests.items() if of is not None and of in self._tables))
+
+    def _takes_steps(self, situation: Situation) -> bool:
+        return _remembered(situation) is None and any(self._is_long(digest) for _, digest in situation)
 
     def _survey(self, situation: Situation) -> Steps[Landscape]:
         return surveying({name: self._tables[digest] for name, digest in situation}, dict(situation))

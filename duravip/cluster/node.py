@@ -365,8 +365,11 @@ class Node(Inspection):
         self._out.messages += leadership.act(self._member_state, now)
         self._out.messages += agreement.tick(now)
         had_time = is_tick and agreement.proposal is proposal  # a turn of its own since the last promise came
-        if agreement.is_complete() and ((not had_time and self._has_many()) or not self._is_surveyed()):
+        if agreement.is_complete() and not had_time and self._has_many():
             return True
+        if agreement.is_complete() and not self._is_surveyed():
+            self._views_due_at = now  # as if the last promise were still on its way
+            return False
         began = self._finish_proposal(now)
         self._views_due_at = self._look_ahead_at_views()
         return began and self._has_many()

@@ -236,6 +236,13 @@ def test_what_is_not_expected_any_more_is_not_worked_out() -> None:
     assert library.is_preparing()
     library.expect([])
     assert not library.is_preparing()
+    assert not library.is_surveyed({B: library.own})
+    library.expect([{A: library.own}])
+    library.expect([])
+    assert library.is_preparing(), "somebody waits for it"
+    while library.prepare_next():
+        pass
+    assert library.is_surveyed({B: library.own})
 
 
 def test_short_tables_need_no_preparation() -> None:
