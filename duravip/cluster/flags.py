@@ -18,17 +18,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TypeVar
 
-from duravip.cluster.stepwise import Steps, at_once
+from duravip.cluster.following import resolve, reverse
+from duravip.cluster.reading import Reading, reading
+from duravip.cluster.stepwise import STEP_ENTRIES, Steps, at_once
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
-STEP_ENTRIES = 1_024  # of tables, read or compared in one step: some 2 ms
 MAX_PLACES = 65_536  # that are named as evidence of Binding names that do not match, in all
 MAX_NAMES = 256  # of services or Bindings, in one piece of evidence
 
 Entries = Mapping[Address, VipEntry]
-Named = TypeVar("Named", bound=str)
 Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]
 
 
@@ -63,50 +62,10 @@ class Landscape:
         return len(set(self.members.values()))
 
 
-_Meaning = tuple[object, ...]
-
-
-class _Reading:
-    """A table as it is compared: its entries, and what each says, wherever that is written."""
-
-    def __init__(self) -> None:
-        self.entries: dict[Address, VipEntry] = {}
-        self.meanings: dict[Address, _Meaning] = {}
-
-
-_readings: dict[TableDigest, _Reading] = {}
-"""The last ones, the oldest first. Views and rounds of changes come more often than tables."""
-_MAX_ENTRIES_READ = 40_960  # in all of them; one is kept however long it is
-
-
-def reading(table: Table, digest: TableDigest) -> Steps[_Reading]:
-    """For a survey, now or soon."""
-    found = _readings.pop(digest, None)
-    if found is None:
-        found, left = _Reading(), STEP_ENTRIES
-        for entry in table.vips:
-            found.entries[entry.address] = entry
-            found.meanings[entry.address] = _meaning(entry)
-            left -= _weight(entry)
-            if left <= 0:
-                yield
-                left = STEP_ENTRIES
-        size = len(found.entries) + sum(len(other.entries) for other in _readings.values())
-        while _readings and size > _MAX_ENTRIES_READ:
-            size -= len(_readings.pop(next(iter(_readings))).entries)
-    _readings[digest] = found
-    return found
-
-
-def _weight(entry: VipEntry) -> int:
-    """Beside others in a step."""
-    return 1 + entry.uses() // 16
-
-
 class _Shared:
     """One distinct table, and the nodes (sorted) that have it."""
 
-    def __init__(self, reading: _Reading, nodes: tuple[NodeName, ...]) -> None:
+    def __init__(self, reading: Reading, nodes: tuple[NodeName, ...]) -> None:
         self.entries = reading.entries
         self.meanings = reading.meanings
         self.nodes = nodes
@@ -220,7 +179,7 @@ def _landscape(
     found: Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]],
 ) -> Steps[Landscape]:
     yield
-    follows = yield from _resolve(agreed.direct)
+    follows = yield from resolve(agreed.direct)
     joined = {address: word for address, word in agreed.together.items() if address not in follows}
     return Landscape(
         universe=tuple(members),
@@ -231,24 +190,11 @@ def _landscape(
         },
         preferences=agreed.preferences,
         follows=follows,
-        followers=_reverse(follows),
+        followers=reverse(follows),
         weights=agreed.weights,
         apart={address: word for address, word in agreed.apart.items() if address not in follows},
         together=joined,
-        companies=_reverse(joined),
-    )
-
-
-def _meaning(entry: VipEntry) -> _Meaning:
-    """All of an entry that this file compares. Tuples of nothing but words are no work for the garbage collector."""
-    return (
-        tuple([use.value for use in entry.services]),
-        tuple([use.value for use in entry.bindings]),
-        entry.preference and tuple([use.value for use in entry.preferences()]),
-        entry.follow and entry.follow.value,
-        entry.weight,
-        entry.anti_affinity,
-        entry.together,
+        companies=reverse(joined),
     )
 
 
@@ -497,39 +443,6 @@ def _places(
 
 def _address_of(place: tuple[Use, Address]) -> Address:
     return place[1]
-
-
-# --- following ----------------------------------------------------------------------------------------------------
-
-
-def _resolve(direct: Mapping[Address, Address]) -> Steps[dict[Address, Address]]:
-    """Each follower's end of chain. Those on a loop follow nothing, and a chain that leads into a loop ends
-    there."""
-    ends: dict[Address, Address] = {}
-    looping: set[Address] = set()
-    left = STEP_ENTRIES
-    for start in direct:
-        path: dict[Address, int] = {}  # each with its place
-        at = start
-        while at in direct and at not in ends and at not in looping and at not in path:
-            path[at] = len(path)
-            at = direct[at]
-        end = ends.get(at, at)
-        if at in path:
-            looping.update(address for address, place in path.items() if place >= path[at])
-        ends.update((address, end) for address in path if address not in looping)
-        left -= 1 + len(path)
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
-    return {address: ends[address] for address in sorted(ends)}
-
-
-def _reverse(pointing: Mapping[Address, Named]) -> dict[Named, tuple[Address, ...]]:
-    found: dict[Named, list[Address]] = {}
-    for address in sorted(pointing):
-        found.setdefault(pointing[address], []).append(address)
-    return {end: tuple(addresses) for end, addresses in sorted(found.items())}
 
 
 def alike(evidence: Iterable[Evidence]) -> list[tuple[Evidence, ...]]:

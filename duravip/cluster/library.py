@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar
 
-from duravip.cluster.flags import Landscape, reading, surveying
+from duravip.cluster.flags import Landscape, surveying
 from duravip.cluster.messages import TableChunk, TableWanted
+from duravip.cluster.reading import reading
 from duravip.cluster.stepwise import Steps, at_once
 from duravip.cluster.table_codec import decode_table, decoding, inflating, pack, packing
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duravip.cluster import flags
+from duravip.cluster import flags, following, reading
 from duravip.cluster.flags import Landscape, alike, in_words, survey, surveying
 from duravip.model import Address, Flag, NodeName, Origin, Table, Use, VipEntry, make_table
 
@@ -468,8 +468,9 @@ def renamed(table: Table, names: dict[str, str]) -> Table:
 def test_a_survey_in_many_small_steps_comes_to_the_same(cluster: dict[NodeName, Table]) -> None:
     expected, digests = survey(cluster), {node: table.digest() for node, table in cluster.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags, "STEP_ENTRIES", 1)
-        flags._readings.clear()
+        for module in (flags, following, reading):
+            patch.setattr(module, "STEP_ENTRIES", 1)
+        reading._readings.clear()
         steps, count, found = surveying(cluster, digests), 0, None
         while found is None:
             try:
