@@ -33,8 +33,9 @@ MAX_COUNT = (1 << 53) - 1
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Nonce = Annotated[int, Meta(ge=0)]  # msgpack has 64 bits at most
 MAX_VIPS = 20_480  # of one table
-MAX_TABLE_BYTES = 16 * 1024 * 1024  # encoded
-MAX_ENTRY_BYTES = 256 * 1024  # of one VIP in it
+MAX_TABLE_BYTES = 8 * 1024 * 1024  # encoded
+MAX_ENTRY_BYTES = 64 * 1024  # of one VIP in it
+MAX_USES = 131_072  # services, Bindings and preferences in it
 Weight = Annotated[float, Meta(ge=0.01, le=1000)]  # as the options say; sums of more would not be exact
 
 _OCTETS = frozenset(map(str, range(256)))
@@ -98,6 +99,10 @@ class VipEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """The nodes that should own it, the best first."""
         return (self.preference, *self.alternatives) if self.preference is not None else ()
 
+    def uses(self) -> int:
+        """How many values it has, about."""
+        return len(self.services) + len(self.bindings) + len(self.alternatives)
+
     def service_names(self) -> tuple[str, ...]:
         return tuple(use.value for use in self.services)
 
@@ -141,7 +146,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest_of(encoded_table: bytes) -> TableDigest:
-    return TableDigest(hashlib.blake2b(encoded_table, digest_size=16).hexdigest())
+    made = hasher()
+    made.update(encoded_table)
+    return TableDigest(made.hexdigest())
+
+
+def hasher() -> hashlib.blake2b:
+    """For a digest of what comes bit by bit."""
+    return hashlib.blake2b(digest_size=16)
 
 
 def make_table(vips: Iterable[VipEntry], settings: Settings = DEFAULT_SETTINGS) -> Table:

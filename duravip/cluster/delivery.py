@@ -43,7 +43,7 @@ from duravip.cluster.messages import (
     ViewAged,
 )
 from duravip.cluster.news import News
-from duravip.cluster.parameters import Parameters
+from duravip.cluster.parameters import VAST_VIPS, Parameters
 from duravip.cluster.rivals import Rivals
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
@@ -179,10 +179,11 @@ class Delivery:
     ) -> list[Effect]:
         """Whether this member's own election, or balancing, comes to the same; of many VIPs that is known later."""
         question = agreed.balancing() if body.balancing else agreed.election()
-        is_quick = len(agreed.landscape.universe) < self._many_vips
+        vips = len(agreed.landscape.universe)
+        is_quick = vips < self._many_vips
         if question is None or is_quick or len(self._unverified) + len(self._unchecked) >= MAX_UNVERIFIED:
             return _disagreements(told, question.answer() if question is not None else {})
-        if not body.balancing and agreed.landscape.classes() < self._long_vips:
+        if not body.balancing and vips < VAST_VIPS and agreed.landscape.classes() < self._long_vips:
             self._unchecked.append((told, question.kept()))
             return []
         self._unverified[number] = told

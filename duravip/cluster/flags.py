@@ -18,12 +18,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TypeVar
 
+from duravip.cluster.following import resolve, reverse
+from duravip.cluster.reading import Reading, reading
+from duravip.cluster.stepwise import STEP_ENTRIES, Steps, at_once
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
+MAX_PLACES = 65_536  # that are named as evidence of Binding names that do not match, in all
+MAX_NAMES = 256  # of services or Bindings, in one piece of evidence
+
 Entries = Mapping[Address, VipEntry]
-Named = TypeVar("Named", bound=str)
 Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]
 
 
@@ -58,38 +62,10 @@ class Landscape:
         return len(set(self.members.values()))
 
 
-_Meaning = tuple[object, ...]
-
-
-class _Reading:
-    """A table as it is compared: its entries, and what each says, wherever that is written."""
-
-    def __init__(self, table: Table) -> None:
-        self.entries = {entry.address: entry for entry in table.vips}
-        self.meanings = {entry.address: _meaning(entry) for entry in table.vips}
-
-
-_readings: dict[TableDigest, _Reading] = {}
-"""The last ones, the oldest first. Views and rounds of changes come more often than tables."""
-_MAX_ENTRIES_READ = 20_000  # in all of them; one is kept however long it is
-
-
-def reading_of(table: Table, digest: TableDigest) -> _Reading:
-    """For a survey, now or soon."""
-    found = _readings.pop(digest, None)
-    if found is None:
-        found = _Reading(table)
-        size = len(found.entries) + sum(len(reading.entries) for reading in _readings.values())
-        while _readings and size > _MAX_ENTRIES_READ:
-            size -= len(_readings.pop(next(iter(_readings))).entries)
-    _readings[digest] = found
-    return found
-
-
 class _Shared:
     """One distinct table, and the nodes (sorted) that have it."""
 
-    def __init__(self, reading: _Reading, nodes: tuple[NodeName, ...]) -> None:
+    def __init__(self, reading: Reading, nodes: tuple[NodeName, ...]) -> None:
         self.entries = reading.entries
         self.meanings = reading.meanings
         self.nodes = nodes
@@ -97,19 +73,37 @@ class _Shared:
 
 def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest] | None = None) -> Landscape:
     """`tables`: for each online member whose table is in force, that table. `digests`: theirs, if they are known."""
-    distinct = _distinct(tables, digests if digests is not None else _digests(tables))
+    return at_once(surveying(tables, digests if digests is not None else _digests(tables)))
+
+
+def surveying(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Steps[Landscape]:
+    """As `survey`, a step at a time."""
+    distinct = yield from _distinct(tables, digests)
     agreed = _Agreed()
-    if distinct and all(shared.meanings == distinct[0].meanings for shared in distinct[1:]):
+    left = STEP_ENTRIES
+    alike = len(distinct) > 0
+    for shared in distinct[1:]:
+        alike = alike and shared.meanings == distinct[0].meanings
+        yield
+    if alike:
         # As they should: nothing can be flagged, and after a failure this is what the survivors wait for.
         nodes = tuple(sorted(tables))
         for address, entry in distinct[0].entries.items():
             agreed.take(address, entry, nodes)
-        return _landscape(distinct, dict.fromkeys(distinct[0].entries, nodes), agreed, {})
-    members = _members(distinct)
+            left -= 1
+            if left <= 0:
+                yield
+                left = STEP_ENTRIES
+        return (yield from _landscape(distinct, dict.fromkeys(distinct[0].entries, nodes), agreed, {}))
+    members = yield from _members(distinct)
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
     uneven: list[Address] = []  # not every table says the same about these
     for address, nodes in members.items():
         has_it = [shared for shared in distinct if address in shared.meanings]
+        left -= len(has_it)
+        if left <= 0:
+            yield
+            left = STEP_ENTRIES
         meaning = has_it[0].meanings[address]
         is_even = True
         for shared in has_it:
@@ -120,13 +114,20 @@ def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDig
             agreed.take(address, has_it[0].entries[address], nodes)
             continue
         line = _line(distinct, address)
+        left -= _weight_of(line)
         if conflict := agreed.settle(address, line, nodes):
             found.setdefault(address, {})[Flag.CONFLICT] = conflict
         if unsafe := _unsafe_evidence(line):
             found.setdefault(address, {})[Flag.UNSAFE] = unsafe
-    for address, broken in _broken(uneven, members, distinct).items():
-        found.setdefault(address, {})[Flag.BROKEN] = broken
-    return _landscape(distinct, members, agreed, found)
+    broken = yield from _broken(uneven, members, distinct)
+    for address, evidence in broken.items():
+        found.setdefault(address, {})[Flag.BROKEN] = evidence
+    return (yield from _landscape(distinct, members, agreed, found))
+
+
+def _weight_of(line: _Line) -> int:
+    """Of an address that the tables differ about."""
+    return sum(8 * len(shared.nodes) + entry.uses() for shared, entry in line)
 
 
 class _Agreed:
@@ -176,8 +177,9 @@ def _landscape(
     members: Mapping[Address, tuple[NodeName, ...]],
     agreed: _Agreed,
     found: Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]],
-) -> Landscape:
-    follows = _resolve(agreed.direct)
+) -> Steps[Landscape]:
+    yield
+    follows = yield from resolve(agreed.direct)
     joined = {address: word for address, word in agreed.together.items() if address not in follows}
     return Landscape(
         universe=tuple(members),
@@ -188,24 +190,11 @@ def _landscape(
         },
         preferences=agreed.preferences,
         follows=follows,
-        followers=_reverse(follows),
+        followers=reverse(follows),
         weights=agreed.weights,
         apart={address: word for address, word in agreed.apart.items() if address not in follows},
         together=joined,
-        companies=_reverse(joined),
-    )
-
-
-def _meaning(entry: VipEntry) -> _Meaning:
-    """All of an entry that this file compares. Tuples of nothing but words are no work for the garbage collector."""
-    return (
-        tuple([use.value for use in entry.services]),
-        tuple([use.value for use in entry.bindings]),
-        entry.preference and tuple([use.value for use in entry.preferences()]),
-        entry.follow and entry.follow.value,
-        entry.weight,
-        entry.anti_affinity,
-        entry.together,
+        companies=reverse(joined),
     )
 
 
@@ -227,16 +216,19 @@ def _digests(tables: Mapping[NodeName, Table]) -> dict[NodeName, TableDigest]:
     return {node: found[id(table)] for node, table in tables.items()}
 
 
-def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> tuple[_Shared, ...]:
+def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Steps[tuple[_Shared, ...]]:
     nodes: dict[TableDigest, list[NodeName]] = {}
     contents: dict[TableDigest, Table] = {}
     for node in sorted(tables):
         nodes.setdefault(digests[node], []).append(node)
         contents.setdefault(digests[node], tables[node])
-    return tuple(_Shared(reading_of(contents[digest], digest), tuple(names)) for digest, names in nodes.items())
+    found: list[_Shared] = []
+    for digest, names in nodes.items():
+        found.append(_Shared((yield from reading(contents[digest], digest)), tuple(names)))
+    return tuple(found)
 
 
-def _members(distinct: Sequence[_Shared]) -> dict[Address, tuple[NodeName, ...]]:
+def _members(distinct: Sequence[_Shared]) -> Steps[dict[Address, tuple[NodeName, ...]]]:
     """Whose tables contain each address, in the order of addresses."""
     everybody = tuple(sorted(node for shared in distinct for node in shared.nodes))
     universe: set[Address] = set()
@@ -244,16 +236,24 @@ def _members(distinct: Sequence[_Shared]) -> dict[Address, tuple[NodeName, ...]]
     for shared in distinct:
         universe.update(shared.entries)
         common.intersection_update(shared.entries)
+        yield
     seen: dict[tuple[int, ...], tuple[NodeName, ...]] = {}
     members: dict[Address, tuple[NodeName, ...]] = {}
+    left = STEP_ENTRIES
     for address in sorted(universe):
+        left -= 1
         if address in common:
             members[address] = everybody
-            continue
-        key = tuple([number for number, shared in enumerate(distinct) if address in shared.entries])
-        if key not in seen:
-            seen[key] = tuple(sorted(node for number in key for node in distinct[number].nodes))
-        members[address] = seen[key]
+        else:
+            key = tuple([number for number, shared in enumerate(distinct) if address in shared.entries])
+            left -= len(distinct) // 8
+            if key not in seen:
+                seen[key] = tuple(sorted(node for number in key for node in distinct[number].nodes))
+                left -= 1 + len(seen[key]) // 8
+            members[address] = seen[key]
+        if left <= 0:
+            yield
+            left = STEP_ENTRIES
     return members
 
 
@@ -318,7 +318,7 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
         common = set.intersection(*(set(entry.service_names()) for _, entry in line))
         for node, entry in _each(line):
             own = next((use for use in entry.services if use.value not in common), None)
-            value = ", ".join(entry.service_names())
+            value = _listed(entry.service_names())
             text = f"{node} runs {value or 'no service'} on {entry.address}"
             evidence.append(_evidence(Flag.UNSAFE, node, own.origin if own else entry.origin, value, text))
     if any(_followed(entry) != _followed(first) for _, entry in line):
@@ -335,27 +335,44 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
 
 def _broken(
     uneven: Sequence[Address], universe: Iterable[Address], distinct: tuple[_Shared, ...]
-) -> dict[Address, tuple[Evidence, ...]]:
+) -> Steps[dict[Address, tuple[Evidence, ...]]]:
     """Addresses whose Binding names do not match, with the evidence."""
-    lines = {address: _line(distinct, address) for address in uneven}
-    suspects = {name for line in lines.values() for _, entry in line for name in entry.binding_names()}
-    scattered = _scattered_names(suspects, distinct)
+    left = STEP_ENTRIES
+    lines: dict[Address, _Line] = {}
+    suspects: set[str] = set()
+    for address in uneven:
+        line = lines[address] = _line(distinct, address)
+        suspects.update(name for _, entry in line for name in entry.binding_names())
+        left -= _weight_of(line) // 16 + len(line)
+        if left <= 0:
+            yield
+            left = STEP_ENTRIES
+    scattered = yield from _scattered_names(suspects, distinct)
     found: dict[Address, tuple[Evidence, ...]] = {}
+    room = MAX_PLACES
     for address in universe if scattered else uneven:
         line = lines[address] if address in lines else _line(distinct, address)
+        left -= len(line) + len(line[0][1].bindings)
+        if left <= 0:
+            yield
+            left = STEP_ENTRIES
         guilty = (
             {name for _, entry in line for name in entry.binding_names() if name in scattered} if scattered else set()
         )
         if not guilty and not _names_differ(line):
             continue
+        left -= _weight_of(line)
         evidence: list[Evidence] = []
         for node, entry in _each(line):
             if entry.bindings:
-                value = ", ".join(entry.binding_names())
+                value = _listed(entry.binding_names())
                 text = f"{node} binds {address} under the name{'s' * (len(entry.bindings) > 1)} {value}"
                 evidence.append(_evidence(Flag.BROKEN, node, entry.bindings[0].origin, value, text))
         for name in sorted(guilty):
-            for node, use, elsewhere in scattered[name]:
+            places = scattered[name][:room]
+            room -= len(places)
+            left -= len(places)
+            for node, use, elsewhere in places:
                 if elsewhere != address:
                     text = f"{node} binds the name {name} to {elsewhere}"
                     evidence.append(_evidence(Flag.BROKEN, node, use.origin, name, text))
@@ -379,66 +396,53 @@ def _names_differ(line: _Line) -> bool:
 
 def _scattered_names(
     suspects: Collection[str], distinct: tuple[_Shared, ...]
-) -> dict[str, list[tuple[NodeName, Use, Address]]]:
+) -> Steps[dict[str, list[tuple[NodeName, Use, Address]]]]:
     """Binding names that two members bind to different sets of DuraVIPs: every place, by node, then
     address. `suspects`: all those of addresses that not every table says the same about; what others name is the same
     everywhere."""
     if not suspects:
         return {}
     places: dict[str, dict[int, list[tuple[Use, Address]]]] = {}
+    left = STEP_ENTRIES
     for position, shared in enumerate(distinct):
         for address, entry in shared.entries.items():
             for use in entry.bindings:
                 if use.value not in suspects:
                     continue
                 places.setdefault(use.value, {}).setdefault(position, []).append((use, address))
-    return {
-        name: sorted(
-            (
-                (node, use, address)
-                for position, uses in by_table.items()
-                for use, address in uses
-                for node in distinct[position].nodes
-            ),
-            key=lambda place: (place[0], place[2]),
-        )
-        for name, by_table in places.items()
-        if len(by_table) > 1 and len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1
-    }
+            left -= 1 + len(entry.bindings) // 8
+            if left <= 0:
+                yield
+                left = STEP_ENTRIES
+    found: dict[str, list[tuple[NodeName, Use, Address]]] = {}
+    for name, by_table in places.items():
+        left -= 1
+        if len(by_table) > 1:
+            left -= sum(map(len, by_table.values()))
+            if len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1:
+                found[name] = _places(by_table, distinct)
+                left -= len(found[name])
+        if left <= 0:
+            yield
+            left = STEP_ENTRIES
+    return found
 
 
-# --- following ----------------------------------------------------------------------------------------------------
+def _places(
+    by_table: Mapping[int, Sequence[tuple[Use, Address]]], distinct: tuple[_Shared, ...]
+) -> list[tuple[NodeName, Use, Address]]:
+    """In order; of very many, those of the first nodes."""
+    nodes = sorted((node, position) for position in by_table for node in distinct[position].nodes)
+    found: list[tuple[NodeName, Use, Address]] = []
+    for node, position in nodes:
+        if len(found) >= MAX_PLACES:
+            break
+        found += [(node, use, address) for use, address in sorted(by_table[position], key=_address_of)]
+    return found
 
 
-def _resolve(direct: Mapping[Address, Address]) -> dict[Address, Address]:
-    """Each follower's end of chain. Those on a loop follow nothing, and a chain that leads into a loop ends
-    there."""
-    looping = {address for address in direct if _on_loop(address, direct)}
-    ends: dict[Address, Address] = {}
-    for address in sorted(direct):
-        if address in looping:
-            continue
-        end = direct[address]
-        while end in direct and end not in looping:
-            end = direct[end]
-        ends[address] = end
-    return ends
-
-
-def _on_loop(address: Address, direct: Mapping[Address, Address]) -> bool:
-    seen: set[Address] = set()
-    at = address
-    while at in direct and at not in seen:
-        seen.add(at)
-        at = direct[at]
-    return at == address and at in seen
-
-
-def _reverse(pointing: Mapping[Address, Named]) -> dict[Named, tuple[Address, ...]]:
-    found: dict[Named, list[Address]] = {}
-    for address in sorted(pointing):
-        found.setdefault(pointing[address], []).append(address)
-    return {end: tuple(addresses) for end, addresses in sorted(found.items())}
+def _address_of(place: tuple[Use, Address]) -> Address:
+    return place[1]
 
 
 def alike(evidence: Iterable[Evidence]) -> list[tuple[Evidence, ...]]:
@@ -457,6 +461,12 @@ def in_words(evidence: Iterable[Evidence]) -> list[str]:
 
 def _likewise(count: int) -> str:
     return f" ({count} more node{'s' if count > 1 else ''} likewise)" if count else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    """With as many names as a line may have."""
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _evidence(flag: Flag, node: NodeName, origin: Origin, value: str, text: str) -> Evidence:

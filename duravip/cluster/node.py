@@ -32,6 +32,7 @@ import math
 from typing import assert_never
 
 from duravip import __version__, events
+from duravip.cluster.agreed import tables_at_install
 from duravip.cluster.effects import Effect, Left
 from duravip.cluster.hearing import Change, Hearing
 from duravip.cluster.inputs import (
@@ -102,6 +103,7 @@ class Node(Inspection):
         self._rest_due_at = self._look_ahead()
         self._is_calm = False  # nothing followed from the last walk, and until a deadline nothing can
         self._beats_alone = 0  # heartbeats since
+        self._has_prepared = False  # in the last turn, a step of what takes long
 
     def next_deadline(self) -> float:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
@@ -326,6 +328,7 @@ class Node(Inspection):
             return False
         parts, out = self._parts, self._out
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
+        parts.lookout.prepare_surveys(parts.succession.agreed)
         if self._coordinate(now) or self._has_said_enough():
             return False
         out.effects += parts.possession.follow(now)
@@ -338,13 +341,18 @@ class Node(Inspection):
         return True
 
     def _catches_up(self, now: float) -> bool:
-        """Whether this turn was for what an earlier one left: events about many, a table, what follows from one."""
+        """Whether this turn was for what an earlier one left: events about many, a step of what takes long with tables,
+        what follows from one. Of those steps there is one in every second turn: this node has other things to do and to
+        say meanwhile."""
         parts, agreed = self._parts, self._parts.succession.agreed
         if parts.delivery.owes():
             self._out.effects += parts.delivery.tell()
             return True
-        if parts.library.prepare_next():
-            parts.pulse.soon(now)
+        tables = parts.library.revision
+        self._has_prepared = not self._has_prepared and parts.library.prepare_next()
+        if self._has_prepared:
+            if parts.library.revision != tables:
+                parts.pulse.soon(now)
             return True
         return agreed is not None and agreed.learn_tables() and self._has_many()
 
@@ -359,9 +367,19 @@ class Node(Inspection):
         had_time = is_tick and agreement.proposal is proposal  # a turn of its own since the last promise came
         if agreement.is_complete() and not had_time and self._has_many():
             return True
+        if agreement.is_complete() and not self._is_surveyed():
+            self._views_due_at = now  # as if the last promise were still on its way
+            return False
         began = self._finish_proposal(now)
         self._views_due_at = self._look_ahead_at_views()
         return began and self._has_many()
+
+    def _is_surveyed(self) -> bool:
+        """Whether what follows from the tables of the view that is about to begin is known, or takes but a moment."""
+        if not self._parts.library.takes_long():
+            return True
+        install = self._parts.agreement.complete()
+        return install is None or self._parts.library.is_surveyed(tables_at_install(install.states))
 
     def _look(self, now: float) -> None:
         lookout, agreed = self._parts.lookout, self._parts.succession.agreed

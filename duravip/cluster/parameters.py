@@ -8,6 +8,7 @@ from duravip.model import Incarnation, NodeName
 
 MANY_VIPS = 400  # from so many on, each step of what follows from something is a turn of its own
 LONG_VIPS = 512  # from so many on, or so many kinds of them, an election is worked out outside of turns
+VAST_VIPS = 2_048  # from so many on, an election is too long for a member to check within a turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from duravip.config.services import read_services
 from duravip.config.stanza_names import report_odd_stanzas, report_vain_stanzas
 from duravip.config.topology import Topologies
 from duravip.config.vips import make_vips
-from duravip.model import MAX_ENTRY_BYTES, MAX_TABLE_BYTES, MAX_VIPS, NodeName, Table, VipEntry, make_table
+from duravip.model import MAX_ENTRY_BYTES, MAX_TABLE_BYTES, MAX_USES, MAX_VIPS, NodeName, Table, VipEntry, make_table
 
 _CAPABILITY = re.compile(r"(?:(?:cap_[a-z_]+(?:,cap_[a-z_]+)*|all)?(?:[=+-][eip]*)+)", re.IGNORECASE)
 
@@ -98,6 +98,9 @@ def _refuse_too_much(table: Table, findings: Findings) -> None:
         what, place = f"{len(vips)} VIPs: a node can have {MAX_VIPS} at the most", vips[MAX_VIPS].origin
     elif size > MAX_TABLE_BYTES:
         what, place = f"{len(vips)} VIPs with {size} bytes of names: {MAX_TABLE_BYTES} are the most", vips[-1].origin
+    elif sum(vip.uses() for vip in vips) > MAX_USES:
+        what = f"more than {MAX_USES} services, Bindings and preferences: no node can have more"
+        place = vips[-1].origin
     else:
         sizes = {vip.address: len(msgspec.msgpack.encode(vip)) for vip in vips} if size > MAX_ENTRY_BYTES else {}
         large = next((vip for vip in vips if sizes.get(vip.address, 0) > MAX_ENTRY_BYTES), None)

@@ -26,7 +26,8 @@ from duravip.cluster.balance import balance
 from duravip.cluster.election import elect
 from duravip.cluster.flags import survey
 from duravip.cluster.inputs import PacketHeard
-from duravip.cluster.library import Library, decode_table, unpack_table
+from duravip.cluster.library import Library
+from duravip.cluster.table_codec import decode_table, unpack_table
 from duravip.model import Claim, Decision, Incarnation, Member, NodeName, Reason, TableDigest, View, ViewId, digest_of
 from duravip.net import claims, rtnetlink
 from duravip.net.frames import announcement_frames

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duravip.cluster.flags import Landscape, alike, in_words, survey
+from duravip.cluster import flags, following, reading
+from duravip.cluster.flags import Landscape, alike, in_words, survey, surveying
 from duravip.model import Address, Flag, NodeName, Origin, Table, Use, VipEntry, make_table
 
 A, B, C, D = (Address(f"192.0.2.{number}") for number in (1, 2, 3, 4))
@@ -401,6 +402,40 @@ entries = st.builds(
     st.sampled_from(["", "n1", "n2", "n3", "n1 n2", "n2 n1", "n3 n1"]),
     st.sampled_from(["", D]),
 )
+
+
+@given(st.dictionaries(st.integers(0, 30), st.integers(0, 40), max_size=25))
+def test_chains_end_where_they_end_when_each_is_walked_by_itself(pointing: dict[int, int]) -> None:
+    direct = {address(number): address(followed) for number, followed in pointing.items()}
+    entries = [vip(one, follow=followed) for one, followed in direct.items()]
+    assert dict(survey(tables(n1=entries)).follows) == walked(direct)
+
+
+def walked(direct: dict[Address, Address]) -> dict[Address, Address]:
+    def chain(start: Address) -> list[Address]:
+        found = [start]
+        while found[-1] in direct and direct[found[-1]] not in found:
+            found.append(direct[found[-1]])
+        return found
+
+    looping = {one for one in direct if direct.get(chain(one)[-1]) == one}
+    return {
+        one: next(after for after in chain(one)[1:] if after not in direct or after in looping)
+        for one in direct
+        if one not in looping
+    }
+
+
+def address(number: int) -> Address:
+    return Address(f"192.0.2.{number}")
+
+
+def test_a_long_chain_is_walked_once() -> None:
+    """Of 20,000 each of which follows the next: that many walks to the end take a minute."""
+    entries = [vip(f"10.0.{n >> 8}.{n & 255}", follow=f"10.0.{n + 1 >> 8}.{n + 1 & 255}") for n in range(20_000)]
+    assert set(survey(tables(n1=entries, n2=entries)).follows.values()) == {"10.0.78.32"}
+
+
 clusters = st.dictionaries(
     st.sampled_from([NodeName("n1"), NodeName("n2"), NodeName("n3")]),
     st.lists(entries, unique_by=lambda entry: entry.address).map(make_table),
@@ -427,6 +462,25 @@ def renamed(table: Table, names: dict[str, str]) -> Table:
         )
         for entry in table.vips
     )
+
+
+@given(clusters)
+def test_a_survey_in_many_small_steps_comes_to_the_same(cluster: dict[NodeName, Table]) -> None:
+    expected, digests = survey(cluster), {node: table.digest() for node, table in cluster.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (flags, following, reading):
+            patch.setattr(module, "STEP_ENTRIES", 1)
+        reading._readings.clear()
+        steps, count, found = surveying(cluster, digests), 0, None
+        while found is None:
+            try:
+                next(steps)
+            except StopIteration as done:
+                found = done.value
+            count += 1
+            survey({node: make_table([]) for node in cluster})  # meanwhile
+    assert found == expected
+    assert count > max((len(table.vips) for table in cluster.values()), default=0)
 
 
 @given(clusters)

@@ -1,23 +1,20 @@
 from __future__ import annotations
 
+import math
 import zlib
 
 import msgspec
 import pytest
 
+from duravip.cluster.flags import survey
 from duravip.cluster.library import (
     BYTES_IN_MEMORY,
     MAX_UNUSED,
-    STEP_BYTES,
     WINDOW,
-    Decoding,
     Library,
-    decode_table,
 )
-from duravip.cluster.messages import TableChunk
+from duravip.cluster.messages import CHUNK_BYTES, TableChunk, TableWanted
 from duravip.model import (
-    MAX_ENTRY_BYTES,
-    MAX_VIPS,
     Address,
     NodeName,
     Origin,
@@ -61,17 +58,23 @@ def transfer(sender: Library, receiver: Library, lose: set[int] = frozenset()) -
 
 def test_a_table_arrives_whole_over_a_lossy_link_and_goes_on_where_it_stopped() -> None:
     big = table(10_000)
-    sender, receiver = Library(big, retry_s=1.0), Library(table(1), retry_s=1.0)
+    sender, receiver = packed(big), Library(table(1), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
     assert not receiver.complete()
     transfer(sender, receiver, lose={2, 5, 30, 31})
     assert receiver.get(sender.own) == big
 
 
-def test_a_long_table_is_opened_and_decoded_and_read_one_after_the_other() -> None:
-    sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
-    assert sender.prepare_next(), "it is read, for surveys to come"
-    assert not sender.prepare_next()
+def packed(table: Table) -> Library:
+    """One that has its own table ready for others."""
+    library = Library(table, retry_s=1.0)
+    while library.prepare_next():
+        pass
+    return library
+
+
+def test_a_long_table_is_inflated_and_decoded_and_read_before_it_is_here() -> None:
+    sender, receiver = packed(table(1_000)), Library(table(1), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
     before = receiver.revision
     while receiver.revision == before:
@@ -81,22 +84,37 @@ def test_a_long_table_is_opened_and_decoded_and_read_one_after_the_other() -> No
     assert receiver.takes_long()
     assert not receiver.has(sender.own)
     assert not receiver.on_chunk(pieces[0]), "once more, too late"
-    assert receiver.prepare_next()
-    assert receiver.has(sender.own)
+    while not receiver.has(sender.own):
+        assert not receiver.complete()
+        assert receiver.deadline() == -math.inf
+        assert receiver.prepare_next()
     assert receiver.complete()
-    assert receiver.prepare_next(), "it is read"
     assert not receiver.prepare_next()
 
 
+def test_a_long_table_is_packed_before_it_is_given_to_anybody() -> None:
+    sender = Library(table(1_000), retry_s=1.0)
+    asked = TableWanted(to=A, digest=sender.own, chunks=(0, 1))
+    assert sender.on_wanted(asked) == []
+    steps = 0
+    while sender.prepare_next():
+        steps += 1
+    assert steps > 1
+    assert (
+        b"".join(piece.data for piece in sender.on_wanted(asked))
+        == zlib.compress(table(1_000).encoded(), 1)[: 2 * CHUNK_BYTES]
+    )
+
+
 def test_a_long_table_that_nobody_wants_any_more_is_not_decoded() -> None:
-    sender, receiver = Library(table(1_000), retry_s=1.0), Library(table(1), retry_s=1.0)
+    sender, receiver = packed(table(1_000)), Library(table(1), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
     while not receiver.takes_long():
         for wanted in receiver.tick(0.0):
             for piece in sender.on_wanted(wanted):
                 receiver.on_chunk(piece)
     receiver.want([], [])
-    assert receiver.prepare_next()
+    assert not receiver.prepare_next()
     assert not receiver.has(sender.own)
     assert not receiver.takes_long()
 
@@ -109,7 +127,8 @@ def test_a_long_table_that_is_none_is_asked_for_again() -> None:
     receiver.want([(digest, A)], [])
     assert receiver.tick(0.0)
     receiver.on_chunk(TableChunk(digest=digest, index=0, count=1, data=packed))
-    assert receiver.prepare_next()
+    while receiver.prepare_next():
+        pass
     assert not receiver.has(digest)
     assert not receiver.complete()
     assert receiver.tick(receiver.deadline())
@@ -128,7 +147,7 @@ def test_the_addresses_of_a_table_come_and_go_with_it() -> None:
 
 
 def test_no_more_than_a_window_is_asked_for_at_once() -> None:
-    sender, receiver = Library(table(20_000), retry_s=1.0), Library(table(1), retry_s=1.0)
+    sender, receiver = packed(table(20_000)), Library(table(1), retry_s=1.0)
     receiver.want([(sender.own, A)], [])
     (first,) = receiver.tick(0.0)
     (piece,) = sender.on_wanted(first)
@@ -165,34 +184,6 @@ def test_pieces_that_nobody_asked_for_are_ignored() -> None:
     assert receiver.complete()
 
 
-def test_a_table_out_of_order_or_out_of_range_is_refused() -> None:
-    good = table(3)
-    assert decode_table(good.encoded()) == good
-    backwards = msgspec.structs.replace(good, vips=good.vips[::-1])
-    wrong_prefix = msgspec.structs.replace(good, vips=(msgspec.structs.replace(good.vips[0], prefix=33),))
-    odd = msgspec.structs.replace(good, vips=(msgspec.structs.replace(good.vips[0], address=Address("10.0.0.01")),))
-    for bad in (backwards, wrong_prefix, odd):
-        with pytest.raises(ValueError, match=r"order|range|appear"):
-            decode_table(bad.encoded())
-
-
-def test_a_table_with_too_many_vips_or_one_vip_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="length"):
-        decode_table(table(MAX_VIPS + 1).encoded())
-    long = msgspec.structs.replace(table(1).vips[0], bindings=(Use("b" * MAX_ENTRY_BYTES),))
-    with pytest.raises(ValueError, match="a VIP of"):
-        decode_table(make_table([long]).encoded())
-
-
-def test_a_long_table_is_decoded_a_step_at_a_time() -> None:
-    whole = table(5_000)
-    decoding, steps = Decoding(whole.encoded()), 1
-    while (found := decoding.step()) is None:
-        steps += 1
-    assert found == whole
-    assert steps >= decoding.size // STEP_BYTES > 1
-
-
 def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duravip.cluster.library.MAX_KEPT_BYTES", 20 * (BYTES_IN_MEMORY + 210))
     sender, receiver = Library(table(8, "x"), retry_s=1.0), Library(table(10), retry_s=1.0)
@@ -211,3 +202,51 @@ def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pyte
     transfer(sender, receiver)
     assert receiver.has(more), "what nobody names any more makes room"
     assert not receiver.has(sender.own)
+
+
+def test_what_follows_from_long_tables_is_worked_out_before_it_is_needed() -> None:
+    library = packed(table(1_000, "x"))
+    other = library.add(table(1_000, "y"))
+    while library.prepare_next():
+        pass
+    both, alone = {A: library.own, B: other}, {A: library.own}
+    library.expect([both, alone, {A: library.own, B: table(9).digest()}])
+    assert not library.is_surveyed(both)
+    steps = 0
+    while library.prepare_next():
+        steps += 1
+    assert steps > 2
+    assert library.is_surveyed(both)
+    assert library.is_surveyed({B: other, A: library.own}), "in whatever order"
+    assert library.survey(both) == survey({A: table(1_000, "x"), B: table(1_000, "y")})
+    assert not library.is_preparing()
+
+
+def test_a_survey_that_was_begun_is_done_at_once_when_it_is_needed() -> None:
+    library = packed(table(5_000, "z"))
+    assert not library.is_surveyed({A: library.own})
+    assert library.prepare_next()
+    assert library.survey({A: library.own}) == survey({A: table(5_000, "z")})
+    assert not library.prepare_next()
+
+
+def test_what_is_not_expected_any_more_is_not_worked_out() -> None:
+    library = packed(table(5_000, "w"))
+    library.expect([{A: library.own}])
+    assert library.is_preparing()
+    library.expect([])
+    assert not library.is_preparing()
+    assert not library.is_surveyed({B: library.own})
+    library.expect([{A: library.own}])
+    library.expect([])
+    assert library.is_preparing(), "somebody waits for it"
+    while library.prepare_next():
+        pass
+    assert library.is_surveyed({B: library.own})
+
+
+def test_short_tables_need_no_preparation() -> None:
+    library = Library(table(20), retry_s=1.0)
+    library.expect([{A: library.own}])
+    assert library.is_surveyed({A: library.own})
+    assert not library.is_preparing()

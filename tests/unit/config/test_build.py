@@ -682,3 +682,12 @@ def test_more_vips_than_members_would_accept_are_refused(momentum, monkeypatch: 
     two, three = (binding("b", A, ENABLED) + binding("c", B, ENABLED), binding("d", C, ENABLED))
     assert "DV447" not in errors(momentum(two))
     assert "DV447" in errors(momentum(two + three))
+
+
+def test_more_services_and_bindings_than_members_would_accept_are_refused(
+    momentum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two, three = (binding("b", A, ENABLED) + binding("c", B, ENABLED), binding("d", C, ENABLED))
+    monkeypatch.setattr("duravip.config.build.MAX_USES", 4)
+    assert "DV447" not in errors(momentum(two))
+    assert "DV447" in errors(momentum(two + three))
