@@ -22,12 +22,12 @@ from typing import ClassVar
 
 from duravip.cluster.flags import Landscape, surveying
 from duravip.cluster.messages import TableChunk, TableWanted
+from duravip.cluster.parameters import LONG_BYTES
 from duravip.cluster.reading import reading
 from duravip.cluster.stepwise import Steps, at_once
 from duravip.cluster.table_codec import decode_table, decoding, inflating, pack, packing
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
-LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
 WINDOW = 48  # pieces asked for at once
 LOOKED_AT = 512  # pieces, for some that are missing
 MAX_PULLS = 64
@@ -81,8 +81,9 @@ class Library:
 
     DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
 
-    def __init__(self, own: Table, *, retry_s: float) -> None:
+    def __init__(self, own: Table, *, retry_s: float, long_bytes: int = LONG_BYTES) -> None:
         self._retry_s = retry_s
+        self._long_bytes = long_bytes
         self._tables: dict[TableDigest, Table] = {}
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._addresses: dict[TableDigest, frozenset[Address]] = {}
@@ -164,11 +165,11 @@ class Library:
         return surveying({name: self._tables[digest] for name, digest in situation}, dict(situation))
 
     def _is_long(self, digest: TableDigest) -> bool:
-        return self._sizes[digest] > LONG_BYTES
+        return self._sizes[digest] > self._long_bytes
 
     def takes_long(self) -> bool:
         """Whether one of the tables here takes long to be compared, or is still to be prepared."""
-        return len(self._arriving) > 0 or max(self._sizes.values()) > LONG_BYTES
+        return len(self._arriving) > 0 or max(self._sizes.values()) > self._long_bytes
 
     def is_preparing(self) -> bool:
         """Whether there is something for `prepare_next` to do."""
@@ -288,7 +289,7 @@ class Library:
         """One that is not long takes a single step."""
         encoded = yield from inflating((pull.pieces[index] for index in range(pull.count)), digest)
         pull.unpacked = len(encoded)
-        if len(encoded) <= LONG_BYTES:
+        if len(encoded) <= self._long_bytes:
             return decode_table(encoded)
         yield
         table = yield from decoding(encoded)

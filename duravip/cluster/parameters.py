@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from duravip.model import Incarnation, NodeName
 
 MANY_VIPS = 400  # from so many on, each step of what follows from something is a turn of its own
+LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
 LONG_VIPS = 512  # from so many on, or so many kinds of them, an election is worked out outside of turns
 VAST_VIPS = 2_048  # from so many on, an election is too long for a member to check within a turn
 
@@ -14,9 +15,9 @@ VAST_VIPS = 2_048  # from so many on, an election is too long for a member to ch
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
-    hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`: as the
-    constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the network for an address
-    that no member was known to have."""
+    hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`,
+    `long_bytes`: as the constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the
+    network for an address that no member was known to have."""
 
     name: NodeName
     incarnation: Incarnation
@@ -32,3 +33,4 @@ class Parameters:
     probe_before_taking: bool = False
     many_vips: int = MANY_VIPS
     long_vips: int = LONG_VIPS
+    long_bytes: int = LONG_BYTES

@@ -26,7 +26,7 @@ from duravip.cluster.inputs import (
 )
 from duravip.cluster.messages import Blocked
 from duravip.cluster.node import Node
-from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS, Parameters
+from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import Address, Claim, Incarnation, Member, NodeName, Table
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Kernel
@@ -70,6 +70,7 @@ class Host:
         if_flap_limit: int = 1000,
         many_vips: int = MANY_VIPS,
         long_vips: int = LONG_VIPS,
+        long_bytes: int = LONG_BYTES,
         clock_drift: float = CLOCK_DRIFT,
     ) -> None:
         self.name = name
@@ -106,6 +107,7 @@ class Host:
         self._if_flap_limit = if_flap_limit
         self._many_vips = many_vips
         self._long_vips = long_vips
+        self._long_bytes = long_bytes
         self._starts = 0
         self._revival: object = None  # the restart that is planned
         self._frozen_at = 0.0
@@ -294,6 +296,7 @@ class Host:
             if_flap_limit=self._if_flap_limit,
             many_vips=self._many_vips,
             long_vips=self._long_vips,
+            long_bytes=self._long_bytes,
         )
         process = Process(self, self._make_node(parameters, self.table, self.local_now()), open_link(me))
         self.process = process

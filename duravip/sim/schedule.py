@@ -16,7 +16,7 @@ from functools import partial
 
 from duravip.cluster.interfaces import settle_s
 from duravip.cluster.messages import Blocked
-from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS
+from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS
 from duravip.cluster.tenure import BLOCK_S
 from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
 from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
@@ -60,10 +60,11 @@ class Schedule:
         chance = self._random = world.clock.random("schedule")
         self._maker = Troublemaker(world, setup, kinds, chance)
         world.network.tolerable_delay_s = setup.interval_s / 50
-        long_vips, many_vips = LONG_VIPS, MANY_VIPS
-        if setup.invented:  # in half of the worlds every thought is a long one, in half every step is its own turn
+        long_vips, many_vips, long_bytes = LONG_VIPS, MANY_VIPS, LONG_BYTES
+        if setup.invented:  # each in half of the worlds: long thoughts, every step its own turn, long tables
             long_vips = world.clock.random("thoughts").choice((1, LONG_VIPS))
             many_vips = world.clock.random("steps").choice((1, MANY_VIPS))
+            long_bytes = world.clock.random("tables").choice((1, LONG_BYTES))
         for node in setup.nodes:
             world.add_host(
                 node.name,
@@ -76,6 +77,7 @@ class Schedule:
                 probe_before_taking=node.probe_before_taking,
                 many_vips=many_vips,
                 long_vips=long_vips,
+                long_bytes=long_bytes,
                 clock_drift=(STRICT_DRIFT if setup.is_strict() else CLOCK_DRIFT) if "clock" in kinds else 0.0,
             )
         self._starts()

@@ -8,7 +8,7 @@ and freeze. Everything follows from the seed.
 from __future__ import annotations
 
 from duravip.cluster.node import Node
-from duravip.cluster.parameters import LONG_VIPS, MANY_VIPS, Parameters
+from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import NodeName, Table
 from duravip.sim.clock import Clock
 from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
@@ -46,6 +46,7 @@ class World:
         if_flap_limit: int = 1000,
         many_vips: int = MANY_VIPS,
         long_vips: int = LONG_VIPS,
+        long_bytes: int = LONG_BYTES,
         clock_drift: float = CLOCK_DRIFT,
     ) -> Host:
         """A machine whose daemon is not started yet."""
@@ -65,6 +66,7 @@ class World:
             if_flap_limit=if_flap_limit,
             many_vips=many_vips,
             long_vips=long_vips,
+            long_bytes=long_bytes,
             clock_drift=clock_drift,
         )
         self.hosts[name] = host

@@ -8,7 +8,7 @@ import pytest
 
 from duravip.cluster import library
 from duravip.cluster.flags import Landscape, survey
-from duravip.cluster.library import LONG_BYTES
+from duravip.cluster.parameters import LONG_BYTES
 from duravip.cluster.stepwise import Steps, at_once
 from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, make_table
 from duravip.sim.observer import Observer
