@@ -203,26 +203,6 @@ class AgreedState:
             self._named = basis, frozenset(named)
         return self._named[1]
 
-    def tables_after(self, body: TableChosen | Switched) -> dict[NodeName, TableDigest | None]:
-        """Which will be in force once that is delivered."""
-        if isinstance(body, TableChosen):
-            return {**self.tables, body.name: body.digest}
-        switched = {*self._switched, body.round}
-        prepared = {name: self.status[name].prepared for name in self.names()}
-        going = [name for name, one in prepared.items() if one is not None and one.round == body.round]
-        return {**self.tables, **{name: wanted_table(self.status[name], switched) for name in going}}
-
-    def is_prepared(self, body: TableChosen | Switched) -> bool:
-        """Whether what follows from the tables that it brings into force is known here, or takes but a moment."""
-        return self._library.is_surveyed(self.tables_after(body))
-
-    def tables_to_come(self) -> list[dict[NodeName, TableDigest | None]]:
-        """Which will probably be in force after the next message about tables."""
-        wanted = {name: self.wanted(name) for name in self.names()}
-        chosen = [TableChosen(name=name, digest=wanted[name]) for name in wanted if wanted[name] != self.tables[name]]
-        coming = [self.tables_after(one) for one in chosen[:1]]
-        return coming if self.round is None else [*coming, self.tables_after(Switched(round=self.round))]
-
     def tables_prepared(self) -> list[tuple[TableDigest, NodeName]]:
         """What members have prepared for a switch of all, each with its member."""
         prepared = [(name, self.status[name].prepared) for name in self.names()]

@@ -45,7 +45,6 @@ from duravip.cluster.messages import (
     SwitchAbandoned,
     SwitchAsked,
     Switched,
-    TableChosen,
     ViewAged,
     WishBody,
 )
@@ -100,7 +99,6 @@ class Coordinator:
         self._released = False  # something was, in this turn
         self.is_heavy = False
         self._postponed = False  # the election, to the next one
-        self._prepares = False  # tables that are about to come into force
         self.leaves_rest = False
         self._is_worked_out = False  # the election, in this turn: it is numbered in the next one
         self._rested_at = now  # when there may be another hand-over
@@ -196,7 +194,7 @@ class Coordinator:
         basis = self._agreed.basis()
         if basis == self._idle_as_of and now < self._idle_until:
             return None
-        laggards, self._prepares = self._tables.laggards, False
+        laggards = self._tables.laggards
         body: AnyBody | None = (
             self._switch(now)
             or self._choose_table(now)
@@ -212,7 +210,6 @@ class Coordinator:
         is_idle = (
             body is None
             and not self._is_worked_out
-            and not self._prepares
             and self._tables.laggards == laggards
             and len(self._agreed.charter.rolls) < 2
         )
@@ -250,15 +247,9 @@ class Coordinator:
 
     def _choose_table(self, now: float) -> AnyBody | None:
         chosen = self._tables.next(now)
-        if chosen is None or not self._is_prepared(chosen):
-            return None
-        self._changed_at = now
+        if chosen is not None:
+            self._changed_at = now
         return chosen
-
-    def _is_prepared(self, body: TableChosen | Switched) -> bool:
-        """With long tables that takes some turns more."""
-        self._prepares = not self._agreed.is_prepared(body)
-        return not self._prepares
 
     # --- one switch of all -----------------------------------------------------------------------------------------
 
@@ -283,11 +274,8 @@ class Coordinator:
                 digests.add(prepared.table)
         slow = missing or [name for name in agreed.names() if not digests <= set(agreed.status[name].has)]
         if not slow:
-            switched = Switched(round=underway)
-            if not self._is_prepared(switched):
-                return None
             self._changed_at = now
-            return switched
+            return Switched(round=underway)
         if now - self._round_since < PREPARE_LIMIT_S:
             return None
         what = "has not read its configuration" if missing else "does not have the tables of all others"

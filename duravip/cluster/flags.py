@@ -21,7 +21,7 @@ from itertools import zip_longest
 
 from duravip.cluster.following import resolve, reverse
 from duravip.cluster.reading import Reading, reading
-from duravip.cluster.stepwise import STEP_ENTRIES, Steps, at_once
+from duravip.cluster.stepwise import at_once
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
 MAX_PLACES = 65_536  # that are named as evidence of Binding names that do not match, in all
@@ -73,37 +73,19 @@ class _Shared:
 
 def survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest] | None = None) -> Landscape:
     """`tables`: for each online member whose table is in force, that table. `digests`: theirs, if they are known."""
-    return at_once(surveying(tables, digests if digests is not None else _digests(tables)))
-
-
-def surveying(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Steps[Landscape]:
-    """As `survey`, a step at a time."""
-    distinct = yield from _distinct(tables, digests)
+    distinct = _distinct(tables, digests if digests is not None else _digests(tables))
     agreed = _Agreed()
-    left = STEP_ENTRIES
-    alike = len(distinct) > 0
-    for shared in distinct[1:]:
-        alike = alike and shared.meanings == distinct[0].meanings
-        yield
-    if alike:
+    if distinct and all(shared.meanings == distinct[0].meanings for shared in distinct[1:]):
         # As they should: nothing can be flagged, and after a failure this is what the survivors wait for.
         nodes = tuple(sorted(tables))
         for address, entry in distinct[0].entries.items():
             agreed.take(address, entry, nodes)
-            left -= 1
-            if left <= 0:
-                yield
-                left = STEP_ENTRIES
-        return (yield from _landscape(distinct, dict.fromkeys(distinct[0].entries, nodes), agreed, {}))
-    members = yield from _members(distinct)
+        return _landscape(distinct, dict.fromkeys(distinct[0].entries, nodes), agreed, {})
+    members = _members(distinct)
     found: dict[Address, dict[Flag, tuple[Evidence, ...]]] = {}
     uneven: list[Address] = []  # not every table says the same about these
     for address, nodes in members.items():
         has_it = [shared for shared in distinct if address in shared.meanings]
-        left -= len(has_it)
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
         meaning = has_it[0].meanings[address]
         is_even = True
         for shared in has_it:
@@ -114,20 +96,13 @@ def surveying(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, Table
             agreed.take(address, has_it[0].entries[address], nodes)
             continue
         line = _line(distinct, address)
-        left -= _weight_of(line)
         if conflict := agreed.settle(address, line, nodes):
             found.setdefault(address, {})[Flag.CONFLICT] = conflict
         if unsafe := _unsafe_evidence(line):
             found.setdefault(address, {})[Flag.UNSAFE] = unsafe
-    broken = yield from _broken(uneven, members, distinct)
-    for address, evidence in broken.items():
-        found.setdefault(address, {})[Flag.BROKEN] = evidence
-    return (yield from _landscape(distinct, members, agreed, found))
-
-
-def _weight_of(line: _Line) -> int:
-    """Of an address that the tables differ about."""
-    return sum(8 * len(shared.nodes) + entry.uses() for shared, entry in line)
+    for address, broken in _broken(uneven, members, distinct).items():
+        found.setdefault(address, {})[Flag.BROKEN] = broken
+    return _landscape(distinct, members, agreed, found)
 
 
 class _Agreed:
@@ -177,9 +152,8 @@ def _landscape(
     members: Mapping[Address, tuple[NodeName, ...]],
     agreed: _Agreed,
     found: Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]],
-) -> Steps[Landscape]:
-    yield
-    follows = yield from resolve(agreed.direct)
+) -> Landscape:
+    follows = resolve(agreed.direct)
     joined = {address: word for address, word in agreed.together.items() if address not in follows}
     return Landscape(
         universe=tuple(members),
@@ -216,19 +190,16 @@ def _digests(tables: Mapping[NodeName, Table]) -> dict[NodeName, TableDigest]:
     return {node: found[id(table)] for node, table in tables.items()}
 
 
-def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Steps[tuple[_Shared, ...]]:
+def _distinct(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> tuple[_Shared, ...]:
     nodes: dict[TableDigest, list[NodeName]] = {}
     contents: dict[TableDigest, Table] = {}
     for node in sorted(tables):
         nodes.setdefault(digests[node], []).append(node)
         contents.setdefault(digests[node], tables[node])
-    found: list[_Shared] = []
-    for digest, names in nodes.items():
-        found.append(_Shared((yield from reading(contents[digest], digest)), tuple(names)))
-    return tuple(found)
+    return tuple(_Shared(at_once(reading(contents[digest], digest)), tuple(names)) for digest, names in nodes.items())
 
 
-def _members(distinct: Sequence[_Shared]) -> Steps[dict[Address, tuple[NodeName, ...]]]:
+def _members(distinct: Sequence[_Shared]) -> dict[Address, tuple[NodeName, ...]]:
     """Whose tables contain each address, in the order of addresses."""
     everybody = tuple(sorted(node for shared in distinct for node in shared.nodes))
     universe: set[Address] = set()
@@ -236,24 +207,16 @@ def _members(distinct: Sequence[_Shared]) -> Steps[dict[Address, tuple[NodeName,
     for shared in distinct:
         universe.update(shared.entries)
         common.intersection_update(shared.entries)
-        yield
     seen: dict[tuple[int, ...], tuple[NodeName, ...]] = {}
     members: dict[Address, tuple[NodeName, ...]] = {}
-    left = STEP_ENTRIES
     for address in sorted(universe):
-        left -= 1
         if address in common:
             members[address] = everybody
-        else:
-            key = tuple([number for number, shared in enumerate(distinct) if address in shared.entries])
-            left -= len(distinct) // 8
-            if key not in seen:
-                seen[key] = tuple(sorted(node for number in key for node in distinct[number].nodes))
-                left -= 1 + len(seen[key]) // 8
-            members[address] = seen[key]
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
+            continue
+        key = tuple([number for number, shared in enumerate(distinct) if address in shared.entries])
+        if key not in seen:
+            seen[key] = tuple(sorted(node for number in key for node in distinct[number].nodes))
+        members[address] = seen[key]
     return members
 
 
@@ -335,33 +298,23 @@ def _unsafe_evidence(line: _Line) -> tuple[Evidence, ...]:
 
 def _broken(
     uneven: Sequence[Address], universe: Iterable[Address], distinct: tuple[_Shared, ...]
-) -> Steps[dict[Address, tuple[Evidence, ...]]]:
+) -> dict[Address, tuple[Evidence, ...]]:
     """Addresses whose Binding names do not match, with the evidence."""
-    left = STEP_ENTRIES
     lines: dict[Address, _Line] = {}
     suspects: set[str] = set()
     for address in uneven:
         line = lines[address] = _line(distinct, address)
         suspects.update(name for _, entry in line for name in entry.binding_names())
-        left -= _weight_of(line) // 16 + len(line)
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
-    scattered = yield from _scattered_names(suspects, distinct)
+    scattered = _scattered_names(suspects, distinct)
     found: dict[Address, tuple[Evidence, ...]] = {}
     room = MAX_PLACES
     for address in universe if scattered else uneven:
         line = lines[address] if address in lines else _line(distinct, address)
-        left -= len(line) + len(line[0][1].bindings)
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
         guilty = (
             {name for _, entry in line for name in entry.binding_names() if name in scattered} if scattered else set()
         )
         if not guilty and not _names_differ(line):
             continue
-        left -= _weight_of(line)
         evidence: list[Evidence] = []
         for node, entry in _each(line):
             if entry.bindings:
@@ -371,7 +324,6 @@ def _broken(
         for name in sorted(guilty):
             places = scattered[name][:room]
             room -= len(places)
-            left -= len(places)
             for node, use, elsewhere in places:
                 if elsewhere != address:
                     text = f"{node} binds the name {name} to {elsewhere}"
@@ -396,35 +348,23 @@ def _names_differ(line: _Line) -> bool:
 
 def _scattered_names(
     suspects: Collection[str], distinct: tuple[_Shared, ...]
-) -> Steps[dict[str, list[tuple[NodeName, Use, Address]]]]:
+) -> dict[str, list[tuple[NodeName, Use, Address]]]:
     """Binding names that two members bind to different sets of DuraVIPs: every place, by node, then
     address. `suspects`: all those of addresses that not every table says the same about; what others name is the same
     everywhere."""
     if not suspects:
         return {}
     places: dict[str, dict[int, list[tuple[Use, Address]]]] = {}
-    left = STEP_ENTRIES
     for position, shared in enumerate(distinct):
         for address, entry in shared.entries.items():
             for use in entry.bindings:
                 if use.value not in suspects:
                     continue
                 places.setdefault(use.value, {}).setdefault(position, []).append((use, address))
-            left -= 1 + len(entry.bindings) // 8
-            if left <= 0:
-                yield
-                left = STEP_ENTRIES
     found: dict[str, list[tuple[NodeName, Use, Address]]] = {}
     for name, by_table in places.items():
-        left -= 1
-        if len(by_table) > 1:
-            left -= sum(map(len, by_table.values()))
-            if len({tuple(sorted(address for _, address in uses)) for uses in by_table.values()}) > 1:
-                found[name] = _places(by_table, distinct)
-                left -= len(found[name])
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
+        if len(by_table) > 1 and len({tuple(sorted(map(_address_of, uses))) for uses in by_table.values()}) > 1:
+            found[name] = _places(by_table, distinct)
     return found
 
 

@@ -1,6 +1,6 @@
 """Who follows whom, to the ends of the chains, and the same the other way round.
 
-Rules of this file: pure; each chain is walked once, a step at a time.
+Rules of this file: pure; each chain is walked once.
 """
 
 from __future__ import annotations
@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from duravip.cluster.stepwise import STEP_ENTRIES, Steps
 from duravip.model import Address
 
 Named = TypeVar("Named", bound=str)
 
 
-def resolve(direct: Mapping[Address, Address]) -> Steps[dict[Address, Address]]:
+def resolve(direct: Mapping[Address, Address]) -> dict[Address, Address]:
     """Each follower's end of chain. Those on a loop follow nothing, and a chain that leads into a loop ends
     there."""
     ends: dict[Address, Address] = {}
     looping: set[Address] = set()
-    left = STEP_ENTRIES
     for start in direct:
         path: dict[Address, int] = {}  # each with its place
         at = start
@@ -30,10 +28,6 @@ def resolve(direct: Mapping[Address, Address]) -> Steps[dict[Address, Address]]:
         if at in path:
             looping.update(address for address, place in path.items() if place >= path[at])
         ends.update((address, end) for address in path if address not in looping)
-        left -= 1 + len(path)
-        if left <= 0:
-            yield
-            left = STEP_ENTRIES
     return {address: ends[address] for address in sorted(ends)}
 
 

@@ -74,6 +74,8 @@ class Hearing:
             case TableWanted():
                 if message.to == me:
                     self._out.messages += parts.library.on_wanted(message)
+                    if parts.library.is_preparing():
+                        return Change.HOLDINGS  # so that this goes on
                 return Change.NOTHING
             case TableChunk():
                 if parts.library.complete():

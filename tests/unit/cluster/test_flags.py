@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duravip.cluster import flags, following, reading
-from duravip.cluster.flags import Landscape, alike, in_words, survey, surveying
+from duravip.cluster import reading
+from duravip.cluster.flags import Landscape, alike, in_words, survey
+from duravip.cluster.stepwise import at_once
 from duravip.model import Address, Flag, NodeName, Origin, Table, Use, VipEntry, make_table
 
 A, B, C, D = (Address(f"192.0.2.{number}") for number in (1, 2, 3, 4))
@@ -465,22 +466,22 @@ def renamed(table: Table, names: dict[str, str]) -> Table:
 
 
 @given(clusters)
-def test_a_survey_in_many_small_steps_comes_to_the_same(cluster: dict[NodeName, Table]) -> None:
-    expected, digests = survey(cluster), {node: table.digest() for node, table in cluster.items()}
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (flags, following, reading):
-            patch.setattr(module, "STEP_ENTRIES", 1)
+def test_a_table_that_is_read_in_many_small_steps_is_read_the_same(cluster: dict[NodeName, Table]) -> None:
+    for table in cluster.values():
         reading._readings.clear()
-        steps, count, found = surveying(cluster, digests), 0, None
-        while found is None:
-            try:
-                next(steps)
-            except StopIteration as done:
-                found = done.value
-            count += 1
-            survey({node: make_table([]) for node in cluster})  # meanwhile
-    assert found == expected
-    assert count > max((len(table.vips) for table in cluster.values()), default=0)
+        expected = at_once(reading.reading(table, table.digest()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "STEP_ENTRIES", 1)
+            reading._readings.clear()
+            steps, count, found = reading.reading(table, table.digest()), 0, None
+            while found is None:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    found = done.value
+                count += 1
+        assert (found.entries, found.meanings) == (expected.entries, expected.meanings)
+        assert count == len(table.vips) + 1
 
 
 @given(clusters)

@@ -6,7 +6,6 @@ import zlib
 import msgspec
 import pytest
 
-from duravip.cluster.flags import survey
 from duravip.cluster.library import (
     BYTES_IN_MEMORY,
     MAX_UNUSED,
@@ -204,49 +203,28 @@ def test_more_vips_than_can_be_kept_are_not_taken_from_anybody(monkeypatch: pyte
     assert not receiver.has(sender.own)
 
 
-def test_what_follows_from_long_tables_is_worked_out_before_it_is_needed() -> None:
-    library = packed(table(1_000, "x"))
-    other = library.add(table(1_000, "y"))
-    while library.prepare_next():
-        pass
-    both, alone = {A: library.own, B: other}, {A: library.own}
-    library.expect([both, alone, {A: library.own, B: table(9).digest()}])
-    assert not library.is_surveyed(both)
-    steps = 0
-    while library.prepare_next():
-        steps += 1
-    assert steps > 2
-    assert library.is_surveyed(both)
-    assert library.is_surveyed({B: other, A: library.own}), "in whatever order"
-    assert library.survey(both) == survey({A: table(1_000, "x"), B: table(1_000, "y")})
-    assert not library.is_preparing()
-
-
-def test_a_survey_that_was_begun_is_done_at_once_when_it_is_needed() -> None:
-    library = packed(table(5_000, "z"))
-    assert not library.is_surveyed({A: library.own})
-    assert library.prepare_next()
-    assert library.survey({A: library.own}) == survey({A: table(5_000, "z")})
-    assert not library.prepare_next()
-
-
-def test_what_is_not_expected_any_more_is_not_worked_out() -> None:
-    library = packed(table(5_000, "w"))
-    library.expect([{A: library.own}])
-    assert library.is_preparing()
-    library.expect([])
-    assert not library.is_preparing()
-    assert not library.is_surveyed({B: library.own})
-    library.expect([{A: library.own}])
-    library.expect([])
-    assert library.is_preparing(), "somebody waits for it"
-    while library.prepare_next():
-        pass
-    assert library.is_surveyed({B: library.own})
-
-
 def test_short_tables_need_no_preparation() -> None:
     library = Library(table(20), retry_s=1.0)
-    library.expect([{A: library.own}])
-    assert library.is_surveyed({A: library.own})
+    assert not library.is_preparing()
+
+
+def test_tables_that_come_take_turns() -> None:
+    """Somebody makes up the longest; an honest one is not kept waiting for all of it."""
+    made_up, honest = packed(table(20_000)), packed(table(1_000, "y"))
+    receiver = Library(table(1), retry_s=1.0)
+    receiver.want([(made_up.own, A), (honest.own, B)], [])
+    while wishes := receiver.tick(0.0):
+        for chunk in [chunk for wanted in wishes for sender in (made_up, honest) for chunk in sender.on_wanted(wanted)]:
+            receiver.on_chunk(chunk)
+    steps = 0
+    while not receiver.has(honest.own):
+        assert receiver.prepare_next()
+        steps += 1
+    assert not receiver.has(made_up.own)
+    assert steps < 20
+
+
+def test_a_long_table_that_was_added_again_is_packed_once() -> None:
+    library = packed(table(1_000, "x"))
+    library.add(table(1_000, "x"))
     assert not library.is_preparing()
