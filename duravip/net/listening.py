@@ -18,6 +18,7 @@ from duravip.model import Address, Claim
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
 from duravip.net.questions import arp_probe, neighbour_solicitation
+from duravip.threads import close_aside
 
 BATCH_FRAMES = 64
 BUFFER_BYTES = 65_536  # some 80 small frames
@@ -45,7 +46,7 @@ class ClaimSocket:
             # Bound last: nothing unfiltered comes in. To one protocol: what this machine sends does not come in either.
             self._made.bind((interface, _ETHERTYPE_IPV6 if wanted.is_v6 else _ETHERTYPE_ARP))
         except BaseException:
-            self._made.close()
+            close_aside(self._made)
             raise
 
     def fileno(self) -> int:
@@ -54,7 +55,7 @@ class ClaimSocket:
     def close(self) -> None:
         """Whoever waits for it hears of that."""
         trio.lowlevel.notify_closing(self)
-        self._made.close()
+        close_aside(self._made)
 
     @property
     def is_ethernet(self) -> bool:

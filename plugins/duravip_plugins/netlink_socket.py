@@ -1,7 +1,7 @@
 """A plain rtnetlink socket that waits: for worker threads, and for start-up code that may take a millisecond.
 
 The kernel works on a request inside `send`, so answers are there when it returns; 256 additions take tens of
-milliseconds, and an unlucky one waits for whoever holds the kernel's lock. Hence only few on the event loop.
+milliseconds, and an unlucky one waits for whoever holds the kernel's lock.
 """
 
 from __future__ import annotations

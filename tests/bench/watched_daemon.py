@@ -70,7 +70,7 @@ class Steps(trio.abc.Instrument):
         self.end("trio")
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.end(task.name)
+        self.end(task.name.removeprefix("<bound method ").partition(" of <")[0])
 
     def before_io_wait(self, timeout: float) -> None:
         self.end("trio")
