@@ -18,7 +18,10 @@ are what took long by itself, and what a virtual machine stopped, which cannot t
 does to processes that only look at the clock, and all is done several times: a step that takes long by itself does so
 each time.
 
-Exit status 1 when a step took LIMIT_MS or longer in any of them.
+Steps of the start, before the first datagram, and of the end, after the last, are told but no misses: nobody waits for
+a node that is no member.
+
+Exit status 1 when any other step took LIMIT_MS or longer.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from tests.bench.stops import watched_stops
 from tests.bench.turns import AFTERWARDS_S, FIRST, FIRST_VIP, LIMIT_MS, NODES, SECOND, Crowd
 
 WATCHED = Path(__file__).with_name("watched_daemon.py")
+START_AND_END = "duravip.runtime.daemon.Daemon.run"
 FEW = 20
 ROUNDS = 3  # of moves to and fro
 SOMEBODYS_LINKS = "\n".join(
@@ -59,7 +63,7 @@ SOMEBODYS_LINKS = "\n".join(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """See `watched_daemon.Steps`."""
+    """See `watched_daemon.Steps`. One of START_AND_END is of a node that is no member yet, or no more."""
 
     ended_s: float
     name: str
@@ -77,12 +81,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """`run`: from 1. `slow`: of each node, the steps of LIMIT_MS or more. `longest_ms`: of all, 0 for less than 2."""
+    """`run`: from 1. `slow`: of each node, the steps of LIMIT_MS or more. `longest_ms`: of all, 0 for less than 2.
+    `missed`: how many should not have been."""
 
     run: int
     name: str
     slow: dict[str, list[Step]]
     longest_ms: float
+    missed: int
 
 
 def main() -> None:
@@ -108,12 +114,12 @@ def main() -> None:
                         for step in steps:
                             print(f"    {node}: {step}", flush=True)
     machine += watched_stops()
-    missed = Counter(situation.name for situation in found if any(situation.slow.values()))
+    missed = Counter(situation.name for situation in found if situation.missed)
     if given.format == "json":
         runs = [asdict(situation) for situation in found]
         print(json.dumps({"machine": asdict(machine), "missed": missed, "situations": runs}))
     else:
-        slow = sum(len(steps) for situation in found for steps in situation.slow.values())
+        slow = sum(situation.missed for situation in found)
         print(f"{slow} steps of {LIMIT_MS} ms or longer in {given.runs} runs; {machine}")
         named = ", ".join(f"{name} ({runs})" for name, runs in missed.items())
         print(f"no step of {LIMIT_MS} ms or longer: {'MISSED, ' + named if missed else 'met'}")
@@ -207,7 +213,8 @@ class Loops:
         steps = {node: self._new(node) for node in NODES}
         slow = {node: [step for step in found if step.took_ms >= LIMIT_MS] for node, found in steps.items()}
         longest_ms = max((step.took_ms for found in steps.values() for step in found), default=0.0)
-        return Situation(run=self._run, name=name, slow=slow, longest_ms=longest_ms)
+        missed = sum(step.name != START_AND_END for found in slow.values() for step in found)
+        return Situation(run=self._run, name=name, slow=slow, longest_ms=longest_ms, missed=missed)
 
     def _new(self, node: str) -> list[Step]:
         lines = self.daemons.steps(node).read_text().splitlines()[self._read[node] :]
