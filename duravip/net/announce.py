@@ -23,6 +23,7 @@ from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.net.frames import announcement_frames, frame_count
 from duravip.net.schedule import Schedule, lost_after_s
+from duravip.threads import close_aside
 
 AT_ONCE = 64  # announcements, then other tasks run: a millisecond
 
@@ -38,7 +39,7 @@ class PacketSockets:
     def check(self) -> None:
         """Raises BackendError when this process may not send raw frames."""
         try:
-            self._make().close()
+            close_aside(self._make())
         except PermissionError as error:
             raise BackendError(
                 "announcing addresses needs the capability CAP_NET_RAW: "
@@ -72,7 +73,7 @@ class PacketSockets:
         try:
             link.bind((interface, 0))
         except OSError:
-            link.close()
+            close_aside(link)
             raise
         self._open[interface] = link
         return link
@@ -80,7 +81,7 @@ class PacketSockets:
     def _forget(self, interface: str) -> None:
         link = self._open.pop(interface, None)
         if link is not None:
-            link.close()
+            close_aside(link)
 
     @staticmethod
     def _make() -> socket.socket:

@@ -18,8 +18,9 @@ from duravip.model import Address, Claim
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
 from duravip.net.questions import arp_probe, neighbour_solicitation
+from duravip.threads import close_aside
 
-BATCH_FRAMES = 64
+FRAMES_AT_ONCE = 16  # after each a busy thread may take the interpreter, for half a millisecond at worst
 BUFFER_BYTES = 65_536  # some 80 small frames
 
 _ETHERTYPE_ARP, _ETHERTYPE_IPV6 = 0x0806, 0x86DD
@@ -45,7 +46,7 @@ class ClaimSocket:
             # Bound last: nothing unfiltered comes in. To one protocol: what this machine sends does not come in either.
             self._made.bind((interface, _ETHERTYPE_IPV6 if wanted.is_v6 else _ETHERTYPE_ARP))
         except BaseException:
-            self._made.close()
+            close_aside(self._made)
             raise
 
     def fileno(self) -> int:
@@ -54,23 +55,23 @@ class ClaimSocket:
     def close(self) -> None:
         """Whoever waits for it hears of that."""
         trio.lowlevel.notify_closing(self)
-        self._made.close()
+        close_aside(self._made)
 
     @property
     def is_ethernet(self) -> bool:
         return bool(self._made.getsockname()[3] == _ARPHRD_ETHER)
 
-    def claims(self) -> list[Claim]:
-        """What has come in since, up to a batch of frames."""
-        found = []
-        for _ in range(BATCH_FRAMES):
+    def claims(self) -> tuple[list[Claim], bool]:
+        """What has come in since, up to FRAMES_AT_ONCE; and whether there may be more."""
+        found: list[Claim] = []
+        for _ in range(FRAMES_AT_ONCE):
             try:
                 claim = parse(self._made.recv(FRAME_BYTES))
             except BlockingIOError:
-                break
+                return found, False
             if claim is not None and claim.address in self.addresses:
                 found.append(claim)
-        return found
+        return found, True
 
     def ask(self, address: Address, to: bytes | None) -> bool:
         """Who has it? `to`: asks only the one with this hardware address. False: could not be asked (a full queue; for

@@ -1,9 +1,9 @@
 """Macvlans: interfaces with a hardware address of their own, on top of another.
 
-Rules of this file: plain calls into the kernel. Making one takes 0.4 ms, switching it on 0.1 ms; switching it off takes
-7 ms and deleting it 16 ms, because the kernel waits for its readers: those are for a thread, but for one that must be
-replaced, which is rare. What bears the alias of the cluster group is ours, nothing else is ever touched; where the
-group is not known, its name must be ours too.
+Rules of this file: plain calls into the kernel, for a thread. Making one takes 0.4 ms, switching it on 0.1 ms;
+switching it off takes 7 ms and deleting it 16 ms, because the kernel waits for its readers, and the lock that it holds
+meanwhile is the one that all others need too. What bears the alias of the cluster group is ours, nothing else is ever
+touched; where the group is not known, its name must be ours too.
 
 Source: linux/if_link.h; ip-sysctl of the kernel's documentation for what is set in /proc.
 """

@@ -29,6 +29,8 @@ def refuse_impossible(
 ) -> None:
     """Raises ConfigurationError, with the place, for the first VIP that this machine could never own."""
     own = main_addresses(plumbed)
+    named = {vip.interface for vip in config.table.vips if vip.interface is not None}
+    missing = {interface for interface in named if not has_interface(interface)}
     for vip in config.table.vips:
         if vip.address in own or vip.address == config.local.nodeaddr:
             where = f" (on {own[vip.address]})" if vip.address in own else ""
@@ -37,7 +39,7 @@ def refuse_impossible(
                 f"{vip.address} is this machine's own address{where} and cannot be a DuraVIP",
                 "a DuraVIP must be free to leave; give the service an address of its own",
             )
-        if vip.interface is not None and not has_interface(vip.interface):
+        if vip.interface in missing:
             raise _refusal(
                 vip,
                 f"there is no interface {vip.interface} for {vip.address} on this machine",
@@ -77,12 +79,16 @@ def refuse_immortal(config: NodeConfig, backend: Backend) -> None:
 def main_addresses(plumbed: Sequence[Plumbed]) -> dict[Address, str]:
     """The first address of each family on each interface (link-local ones aside), unless it is ours: what the
     machine is known by. Address -> interface."""
-    first: dict[tuple[str, int], Plumbed] = {}
+    first: dict[tuple[str, bool], Plumbed] = {}
     for one in plumbed:
-        ip = ipaddress.ip_address(one.address)
-        if not (ip.version == 6 and ip.is_link_local):
-            first.setdefault((one.interface, ip.version), one)
+        place = one.interface, ":" in one.address
+        if place not in first and not _is_link_local(one.address):
+            first[place] = one
     return {one.address: one.interface for one in first.values() if not one.ours}
+
+
+def _is_link_local(address: Address) -> bool:
+    return ":" in address and ipaddress.IPv6Address(address).is_link_local
 
 
 def leftovers(table: Table, plumbed: Sequence[Plumbed]) -> tuple[Placement, ...]:

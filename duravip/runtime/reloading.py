@@ -192,7 +192,8 @@ class Reloading:
             return None, Reread(refusal=refusal)
         warnings = tuple(map(diagnostic_text, fresh.diagnostics))
         changed = keys if self._keys.differ(keys) else None
-        found = Reread(difference=difference(self.config, fresh), warnings=warnings, keys=changed)
+        differing = await trio.to_thread.run_sync(difference, self.config, fresh)
+        found = Reread(difference=differing, warnings=warnings, keys=changed)
         return Fresh(config=fresh, keys=keys), found
 
 

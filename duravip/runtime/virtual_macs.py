@@ -19,6 +19,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,7 @@ from duravip.model import Address, Claim
 from duravip.net.macvlan import Below, Macvlans, hardware_address, link_name
 from duravip.plugin.api import Answer, Change, Placement, Plumbed
 from duravip.runtime.guarded import GuardableBackend
+from duravip.threads import run_promptly
 
 OFF_AFTER_S = 0.05
 """After the address has gone. The kernel's lock is held for 7 ms then, and somebody may wait for the next address."""
@@ -64,7 +66,8 @@ class VirtualMacs:
 
     async def __aenter__(self) -> Self:
         self._now = self._opened.enter_context(self._open_macvlans(self._group))
-        self._later = self._opened.enter_context(self._open_macvlans(self._group))  # for threads
+        self._later = self._opened.enter_context(self._open_macvlans(self._group))  # for what nobody waits for
+        self._one = trio.CapacityLimiter(1)  # thread at a time that uses it
         self._nursery = await self._opened.enter_async_context(trio.open_nursery())
         return self
 
@@ -80,7 +83,7 @@ class VirtualMacs:
     async def clean(self) -> tuple[str, ...]:
         """Removes every macvlan of the cluster group, an earlier life's too; their names."""
         try:
-            names = await trio.to_thread.run_sync(self._later.remove_all)
+            names = await trio.to_thread.run_sync(self._later.remove_all, limiter=self._one)
         except OSError as error:
             log.warning("macvlans of this cluster may be left: %s", _reason(error))
             return ()
@@ -139,7 +142,7 @@ class VirtualMacs:
         refusal = self._below.prepare(below)
         if not refusal:
             try:
-                name = self._now.switch_on(asked.address, below)
+                name = await run_promptly(partial(self._now.switch_on, asked.address, below))
             except OSError as error:
                 refusal = f"cannot make a virtual hardware address for {asked.address} on {below}: {_reason(error)}"
             else:
@@ -149,12 +152,14 @@ class VirtualMacs:
 
     async def _switch_off(self, addresses: frozenset[Address]) -> None:
         await trio.sleep(OFF_AFTER_S)
-        for address in sorted(addresses & self._idle):
+        for address in sorted(addresses):
+            if address not in self._idle:  # it is on again, perhaps since the one before
+                continue
             self._idle.discard(address)
             self._going[address] = trio.Event()
             name = link_name(hardware_address(self._group, address))
             try:
-                await trio.to_thread.run_sync(self._later.switch_off, name)
+                await trio.to_thread.run_sync(self._later.switch_off, name, limiter=self._one)
             finally:
                 self._going.pop(address).set()
 

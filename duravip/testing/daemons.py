@@ -87,11 +87,15 @@ class Daemons:
         with self.log(node).open("ab") as log:
             self._processes[node] = self.lan.popen(
                 node,
-                *(*COMMAND, "run", "-c", str(self.config(node))),
+                *(*self.command(node), "run", "-c", str(self.config(node))),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
+
+    def command(self, node: str) -> tuple[str, ...]:
+        """What starts `duravip` there."""
+        return COMMAND
 
     def pid(self, node: str) -> int:
         return self._processes[node].pid

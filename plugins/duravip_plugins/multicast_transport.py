@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import socket
 import struct
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,7 @@ class MulticastTransport:
         self._sender: socket.socket | None = None
         self._own: tuple[str, int] = ("", 0)
         self._interface, self._index = "", 0
+        self._is_moving = False  # to another index
         self.mtu_bytes = _MAX_PAYLOAD_BYTES
 
     def __repr__(self) -> str:
@@ -129,19 +131,29 @@ class MulticastTransport:
         return Farewell(descriptor=self._sender.fileno(), destinations=(self._destination,))
 
     def _follow_interface(self) -> None:
-        """An interface that was deleted and made again has another index, and nobody on it has joined the group."""
-        assert self._sender is not None
-        assert self._receiver is not None
+        """An interface that was deleted and made again has another index, and nobody on it has joined the group. To
+        join takes the kernel's lock, which whoever makes interfaces holds, so a thread does it."""
         with contextlib.suppress(OSError):  # not there yet: the next datagram comes here too
             index = socket.if_nametoindex(self._interface)
-            if index != self._index:
-                if self._group.version == 6:  # bound to the interface by its scope
-                    for link in (self._receiver, self._sender):
-                        link.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, index)
-                self._leave(self._receiver, self._index)
-                self._join(self._receiver, index)
-                self._send_on(self._sender, index, self._own[0])
-                self._index = index
+            if index != self._index and not self._is_moving:
+                self._is_moving = True
+                trio.lowlevel.start_thread_soon(partial(self._move, index), lambda outcome: None)
+
+    def _move(self, index: int) -> None:
+        assert self._sender is not None
+        assert self._receiver is not None
+        try:
+            if self._group.version == 6:  # bound to the interface by its scope
+                for link in (self._receiver, self._sender):
+                    link.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, index)
+            self._leave(self._receiver, self._index)
+            self._join(self._receiver, index)
+            self._send_on(self._sender, index, self._own[0])
+            self._index = index
+        except OSError:  # gone again, or closed: the next datagram tries it once more
+            pass
+        finally:
+            self._is_moving = False
 
     def _join(self, receiver: socket.socket, index: int) -> None:
         if self._group.version == 4:

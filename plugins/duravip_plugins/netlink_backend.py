@@ -1,10 +1,8 @@
 """The netlink backend: addresses on Linux interfaces, through rtnetlink with a codec of our own.
 
-The kernel works on a request inside the system call and may wait there for a lock of its own, so what may take
-long runs in a worker thread, and the heartbeat never waits. A few addresses on a machine that has not many are
-done at once, on the event loop: that takes some 0.3 ms, while a thread that competes with a busy loop for the
-interpreter needs 1 to 5 ms, and clients wait for exactly this. (What that costs: if somebody else holds the
-kernel's lock just then, a heartbeat is late by as much.)
+The kernel works on a request inside the system call and may wait there for a lock of its own, so whatever asks it
+for something runs in a worker thread. Clients wait for a few addresses on a machine that has not many: the event loop
+waits for these as well, but not for longer than such requests usually take (`duravip.threads`).
 
 Sockets are made on the event loop's thread, so that they belong to its network namespace. Calls may overlap, each
 on a socket of its own; whoever asks for the same address twice at once gets no promise about the order.
@@ -16,6 +14,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -24,6 +23,7 @@ import trio
 
 from duravip.errors import BackendError
 from duravip.plugin.api import Answer, Change, Placement, Plumbed, connected_interface
+from duravip.threads import run_promptly
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 from duravip_plugins import netlink_work as work
@@ -34,7 +34,6 @@ _IPV4_CONF = Path("/proc/sys/net/ipv4/conf")
 _MAX_WORKERS = 4  # calls that run side by side; further ones queue
 _FEW_PLACEMENTS = 16
 _SMALL_MACHINE = 300  # interfaces and addresses together: what a request may have to list, some 5 µs each
-_LOOP_ANSWER_LIMIT_S = 0.1
 
 
 class NetlinkBackend:
@@ -44,7 +43,6 @@ class NetlinkBackend:
 
     def __init__(self) -> None:
         self._idle: list[socket.socket] = []
-        self._at_hand: socket.socket | None = None  # for what is done on the event loop
         self._size = _SMALL_MACHINE + 1  # of the machine, when last looked at
         self._watches: list[NetlinkWatch] = []
         self._ports: set[int] = set()  # of our sockets
@@ -141,14 +139,8 @@ class NetlinkBackend:
         if len(placements) > _FEW_PLACEMENTS or self._size > _SMALL_MACHINE:
             outcome = await self._in_thread(job, placements, keeping)
         else:
-            link = self._at_hand or self._open(rtnetlink.open_socket(answer_limit_s=_LOOP_ANSWER_LIMIT_S))
-            self._at_hand = None
-            try:
-                outcome = job(link, placements, keeping, _index)
-            except BaseException:
-                self._drop(link)
-                raise
-            self._at_hand = link
+            numbers = {asked.interface: _index(asked.interface) for asked in placements if asked.interface}
+            outcome = await self._in_thread(job, placements, keeping, numbers.get, is_prompt=True)
         self._size = outcome.size or self._size + len(placements)
         return outcome
 
@@ -165,10 +157,12 @@ class NetlinkBackend:
             f"be set here (removing one address would remove its neighbours): set it, or use cidrmask = 32"
         )
 
-    async def _in_thread(self, job: Callable[..., _T], *arguments: object) -> _T:
+    async def _in_thread(self, job: Callable[..., _T], *arguments: object, is_prompt: bool = False) -> _T:
+        """`is_prompt`: it takes no time unless the kernel has to wait."""
         link = self._idle.pop() if self._idle else self._open(rtnetlink.open_socket())
+        work = partial(job, link, *arguments)
         try:
-            result = await trio.to_thread.run_sync(job, link, *arguments, limiter=self._workers)
+            result = await (run_promptly(work) if is_prompt else trio.to_thread.run_sync(work, limiter=self._workers))
         except BaseException:
             self._drop(link)
             raise
@@ -184,10 +178,9 @@ class NetlinkBackend:
         link.close()
 
     def _close(self) -> None:
-        for link in (*self._idle, *([self._at_hand] if self._at_hand else ())):
+        for link in self._idle:
             self._drop(link)
         self._idle.clear()
-        self._at_hand = None
 
 
 def _index(interface: str) -> int | None:

@@ -1,7 +1,7 @@
 """A plain rtnetlink socket that waits: for worker threads, and for start-up code that may take a millisecond.
 
 The kernel works on a request inside `send`, so answers are there when it returns; 256 additions take tens of
-milliseconds, and an unlucky one waits for whoever holds the kernel's lock. Hence only few on the event loop.
+milliseconds, and an unlucky one waits for whoever holds the kernel's lock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH_MESSAGES = 256
 """How many requests go into one `send`: more wins nothing, and their answers must fit the receive buffer."""
 
 _RECEIVE_BUFFER_BYTES = 4 << 20
-_ANSWER_LIMIT_S = 30.0  # an answer that takes longer is lost (the kernel had no memory for it)
+_ANSWER_LIMIT_S = 1.0  # it is there when the request is sent: else it is lost (the kernel had no memory for it)
 _DUMP_TRIES = 5
 _DUMP_BYTES = 32768  # the kernel makes no larger pieces
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11

@@ -1,4 +1,4 @@
-"""What the netlink backend does, mostly in worker threads: whole batches, on a socket given to them.
+"""What the netlink backend does, in worker threads: whole batches, on a socket given to them.
 
 Nothing here may depend on the thread it runs in: interfaces are named and numbered over the socket alone (a
 thread may have been started in another network namespace).
@@ -28,7 +28,7 @@ from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 
 Numbering = Callable[[str], int | None]
-"""The number of an interface in the network namespace of the thread that asks; None: there is none of that name."""
+"""The number of an interface; None: there is none of that name."""
 
 _GONE = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV})
 _UNFIT = "waits for promote_secondaries"

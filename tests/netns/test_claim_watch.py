@@ -17,6 +17,7 @@ from duravip.cluster.inputs import AddressesClaimed, HardwareSeen, Input
 from duravip.model import Address, Claim
 from duravip.net.claim_filter import MAX_RANGES
 from duravip.net.frames import announcement_frames
+from duravip.net.listening import FRAMES_AT_ONCE, ClaimSocket
 from duravip.net.questions import arp_probe
 from duravip.runtime.claim_watch import CHECK_S, ClaimWatch, Homes
 from duravip.testing.netns import Lan
@@ -104,6 +105,37 @@ async def test_claims_of_ours_are_heard_and_nothing_else_is(lan: Lan) -> None:
                 send(lan, *announcement_frames(VIP, mine), *announcement_frames(OTHER, mine))
                 await trio.sleep(0.05)
         assert {claim.address for claim in heard.claims} == {OTHER}, "a new table"
+
+
+async def test_many_that_come_at_once_are_read_with_others_turns_between_and_passed_on_together(
+    lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = [b"\x02\x66\0\0\0" + bytes([number]) for number in range(2 * FRAMES_AT_ONCE + 4)]
+    frames = [frame for stranger in strangers for frame in announcement_frames(VIP, stranger)[:1]]
+    turns, reads_at = 0, []
+    read = ClaimSocket.claims
+
+    def noted(link: ClaimSocket) -> tuple[list[Claim], bool]:
+        found = read(link)
+        if found[0]:
+            reads_at.append(turns)
+        return found
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(ClaimSocket, "claims", noted)
+    async with watching(lan) as (_, heard), trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        send(lan, *frames)  # before any task runs again
+        await heard.until(lambda: heard.claims)
+        nursery.cancel_scope.cancel()
+    assert [claim.hardware_address for claim in heard.claims] == strangers
+    assert len(reads_at) == 3
+    assert reads_at[0] < reads_at[2]
 
 
 async def test_whoever_has_it_answers_a_question_and_only_one_that_is_asked(lan: Lan) -> None:

@@ -25,11 +25,12 @@ ROOMS: dict[str, frozenset[str]] = {
     "bus": VALUES,
     "config": VALUES,
     "cluster": VALUES,
-    "net": VALUES,
+    "net": VALUES | {"threads"},
     "wire": VALUES | {"cluster"},
+    "threads": frozenset(),
     "plugin": VALUES | {"config"},
     "sim": VALUES | {"cluster", "wire"},
-    "runtime": VALUES | {"bus", "cluster", "config", "net", "plugin", "wire"},
+    "runtime": VALUES | {"bus", "cluster", "config", "net", "plugin", "threads", "wire"},
     "testing": VALUES | {"bus", "cluster", "config", "net", "plugin", "runtime", "sim", "wire"},
     "cli": VALUES | {"bus", "cluster", "config", "net", "plugin", "runtime", "sim", "wire"},
 }
@@ -69,6 +70,7 @@ PUBLIC = frozenset(
         "duravip.events",
         "duravip.model",
         "duravip.plugin.api",
+        "duravip.threads",
     }
 )
 """All that a plugin may know of duravip, our own plugins included."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -18,6 +19,7 @@ from duravip.runtime.virtual_macs import OFF_AFTER_S, VirtualMacs
 from duravip.testing.fakes import MemoryBackend
 
 GROUP = "test"
+PATIENCE_S = 10.0
 MACS = (("192.0.2.0/28", "real"), ("192.0.2.0/24", "virtual"), ("fd00::/64", "virtual"))
 REAL, VIRTUAL, SIX = Address("192.0.2.1"), Address("192.0.2.51"), Address("fd00::51")
 
@@ -36,7 +38,10 @@ class UndoableBackend(MemoryBackend):
 
 
 class NotedMacvlans(Macvlans):
+    """`kernel` has somebody else's lock while it is not set."""
+
     done: list[str]
+    kernel: threading.Event
 
     def __init__(self, group: str) -> None:
         assert group == GROUP
@@ -47,11 +52,13 @@ class NotedMacvlans(Macvlans):
     def switch_on(self, address: Address, below: str) -> str:
         if below == "br0":
             raise OSError(16, "Device or resource busy")
+        assert self.kernel.wait(PATIENCE_S)
         self.done.append(f"on {name_of(address)} {below}")
         return name_of(address)
 
     def switch_off(self, name: str) -> None:
         self.done.append(f"off {name}")
+        assert self.kernel.wait(PATIENCE_S)
 
     def remove_all(self) -> tuple[str, ...]:
         self.done.append("remove all")
@@ -75,10 +82,12 @@ class Rig:
         self.backend = UndoableBackend()
         self.below = CalmBelow()
         self.done: list[str] = []
+        self.kernel = threading.Event()
+        self.kernel.set()
 
         def opened(group: str) -> NotedMacvlans:
             made = NotedMacvlans(group)
-            made.done = self.done
+            made.done, made.kernel = self.done, self.kernel
             return made
 
         self.macs = VirtualMacs(self.backend, cluster_group=GROUP, macs=MACS, open_macvlans=opened, below=self.below)
@@ -118,6 +127,45 @@ async def test_it_is_switched_off_soon_after_the_address_has_gone_but_not_when_i
         while len(rig.done) < 2:  # a thread does it, of which the clock knows nothing
             await trio.testing.wait_all_tasks_blocked(0.01)
         assert rig.done == [f"on {name_of(SIX)} eth0", f"off {name_of(VIRTUAL)}"]
+
+
+async def test_one_that_is_needed_again_while_another_is_switched_off_stays_on(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    rig = Rig()
+    async with rig.macs as macs:
+        first, then = sorted((VIRTUAL, SIX))
+        await macs.add(on_eth0(first, then))
+        await macs.remove(on_eth0(first, then))
+        rig.done.clear()
+        rig.kernel.clear()
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(2 * OFF_AFTER_S)
+        while not rig.done:  # a thread does it, of which the clock knows nothing
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(macs.add, on_eth0(then))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            rig.kernel.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert rig.done == [f"off {name_of(first)}", f"on {name_of(then)} eth0"]
+
+
+async def test_the_event_loop_goes_on_while_the_kernel_has_one_wait() -> None:
+    rig = Rig()
+    rig.kernel.clear()
+    answered: list[str] = []
+
+    async def add() -> None:
+        answered.extend(answer.interface for answer in await rig.macs.add(on_eth0(VIRTUAL)))
+
+    async with rig.macs, trio.open_nursery() as nursery:
+        nursery.start_soon(add)
+        for _ in range(3):
+            await trio.sleep(0.001)
+        assert answered == []
+        rig.kernel.set()
+    assert answered == [name_of(VIRTUAL)]
 
 
 async def test_what_cannot_be_is_that_addresss_error_and_the_others_go_on() -> None:
