@@ -22,7 +22,16 @@ from duravip.testing import netns
 
 ON_CI = os.environ.get("CI") == "true"
 
-PACKAGES = {"nft": "nftables", "ifconfig": "net-tools", "rsyslogd": "rsyslog", "unshare": "util-linux"}  # Debian's
+PACKAGES = {  # Debian's
+    "NetworkManager": "network-manager",
+    "dbus-daemon": "dbus",
+    "ifconfig": "net-tools",
+    "networkctl": "systemd",
+    "nft": "nftables",
+    "rsyslogd": "rsyslog",
+    "systemctl": "systemd",
+    "unshare": "util-linux",
+}
 COMMAND_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 _why_not = functools.cache(netns.why_not)

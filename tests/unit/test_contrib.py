@@ -1,4 +1,4 @@
-"""What `contrib` has for other software says what it must: nothing here runs systemd, networkd or NetworkManager."""
+"""What `contrib` has for other software says what it must; `tests/netns` tries it with that software."""
 
 from __future__ import annotations
 
