@@ -11,6 +11,8 @@ Rules of this file
   is not on and was, is somebody else's doing. The machine hears of it, and orders what is to be done.
 - An address for which the backend made an interface of its own (`net.macvlan`) is as good as gone when that is switched
   off: it is taken off there, and lost. The order that follows makes the interface ready again.
+- An address that somebody has just taken off is tried for a moment if it is refused: whoever sets an interface up anew
+  (NetworkManager) switches IPv6 off there meanwhile.
 - Looking up takes a share of the time: whoever floods us with doubts shall not keep renewals, and so everything, off.
 - What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
 
@@ -57,6 +59,8 @@ LARGEST_BATCH = 512
 PIECE = 128  # addresses that are announced, looked up, or that the machine hears of, at once: some 3 ms
 REST = 3  # for so many times as long as a look-up took no other begins
 LEAST_REST_S = 0.001
+TRY_AGAIN_S = 0.025
+TRY_FOR_S = 0.25  # since it was taken off
 ANSWER_LIMIT_S = 10.0  # a kernel that takes longer is not coming back, and nobody knows what it has done
 
 log = logging.getLogger("duravip")
@@ -89,6 +93,8 @@ class Plumber:
         self._additions: deque[Address] = deque()
         self._on: dict[Address, Placement] = {}  # what is on, and where
         self._apart: dict[str, set[Address]] = {}  # what is on another interface than was ordered: on one of its own
+        self._lost_at: dict[Address, float] = {}  # what somebody took off, until it is on again
+        self._refused: deque[tuple[float, Address]] = deque()  # when which of them is tried again
         self._given_up: set[Address] = set()  # their removal was ordered, and is not done
         self._renewals: deque[RenewAddresses] = deque()
         self._doubted: set[Address] = set()
@@ -176,16 +182,22 @@ class Plumber:
             while await self._carry_out_one_batch():
                 pass
             self._batch_size = FIRST_BATCH
-            self._idle.set()
+            if not self._refused:
+                self._idle.set()
             self._work = trio.Event()
-            with trio.move_on_at(self._next_look_up_at()):
+            with trio.move_on_at(min(self._next_look_up_at(), self._next_try_at())):
                 await self._work.wait()
 
     def _next_look_up_at(self) -> float:
         return self._rests_until if self._doubted or self._managed else math.inf
 
+    def _next_try_at(self) -> float:
+        return self._refused[0][0] if self._refused else math.inf
+
     async def _carry_out_one_batch(self) -> bool:
         """False: there is nothing that may be done now."""
+        while self._next_try_at() <= trio.current_time():
+            self._additions.append(self._refused.popleft()[1])
         if self._removals:
             batch = _take(self._removals, LARGEST_BATCH)
             answers = await self._call(self._backend.remove, batch)
@@ -272,6 +284,7 @@ class Plumber:
             elif there != ordered:
                 self._is_off(address)
                 self._announcer.withdraw(address)
+                self._lost_at[address] = trio.current_time()
                 lost.append(address)
         if lost:
             self._answer(AddressesLost(addresses=tuple(lost), expired=frozenset(expired.intersection(lost))))
@@ -351,6 +364,9 @@ class Plumber:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
+            if self._is_tried_again(orders[0], answer):
+                self._refused.append((trio.current_time() + TRY_AGAIN_S, address))
+                continue
             inputs.append(outcome(orders.pop(0), answer))
             if orders:
                 self._make_ready(orders[0])
@@ -364,7 +380,14 @@ class Plumber:
         if gives_way:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
+    def _is_tried_again(self, order: Order, answer: Answer) -> bool:
+        if isinstance(order, ReleaseAddress) or self._removal_ordered(order.address):
+            return False
+        lost_at = self._lost_at.get(order.address, -math.inf)
+        return answer.error != "" and not answer.late and trio.current_time() < lost_at + TRY_FOR_S
+
     def _added(self, order: Order, answer: Answer) -> KernelAnswer:
+        self._lost_at.pop(order.address, None)
         if answer.late:
             return AddressLapsed(address=order.address)
         if answer.error:

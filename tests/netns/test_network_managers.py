@@ -28,6 +28,8 @@ CONTRIB = Path(__file__).parents[2] / "contrib"
 VIPS = ("10.77.0.51", "fd77::51")
 OTHERS = ("10.77.0.99", "fd77::99")
 ADDED = Address("10.77.0.90")
+AT_ONCE = 3  # losses within a minute that are made good without waiting
+IF_DOWN_LIMIT_S = 4.0  # later ones wait so long
 BACK_S = 1.0  # "milliseconds", on a busy machine
 CARRIER_S = 8.0  # NetworkManager waits for six until it believes that the cable is pulled
 
@@ -209,7 +211,7 @@ def test_networkd_configures_the_interface_anew(cluster: Cluster, with_drop_in: 
 @pytest.mark.needs("NetworkManager")
 @pytest.mark.parametrize("drop_in", ["", "90-duravip-carrier.conf"])
 def test_the_daemon_puts_back_what_network_manager_takes_off(cluster: Cluster, drop_in: str) -> None:
-    """An address of IPv6 may have to move: NetworkManager switches IPv6 off for a moment."""
+    """That of IPv6 it takes off several times each, and switches IPv6 off for a moment."""
     cluster.lan.own.add(ADDED)
     vip = VIPS[0]
     with network_manager(cluster, drop_in) as manager:
@@ -219,12 +221,13 @@ def test_the_daemon_puts_back_what_network_manager_takes_off(cluster: Cluster, d
             for times, words in enumerate(("device reapply eth0", "connection up lan"), start=1):
                 manager.do("nmcli", *words.split())
                 cluster.until(lambda times=times: taken_off(cluster).count(vip) == times, "NetworkManager takes it off")
-                cluster.until(lambda: is_on(cluster, ADDED, vip), "NetworkManager has done it, and the VIP is on")
+                cluster.until(lambda: is_on(cluster, ADDED, *VIPS), "NetworkManager has done it, and the VIPs are on")
         assert VIPS[1] in taken_off(cluster)
-        cluster.until(lambda: cluster.watch.held().keys() == set(VIPS), "every VIP is somewhere")
-        of_vip = [seconds for address, seconds in away if address == vip]
-        assert len(of_vip) == 2
-        assert max(of_vip) < BACK_S
+        for each in VIPS:
+            times = [seconds for address, seconds in away if address == each]
+            assert max(times[:AT_ONCE]) < BACK_S, away
+            assert max(times) < IF_DOWN_LIMIT_S + BACK_S, away
+        assert [address for address, _ in away].count(vip) == 2
 
 
 @pytest.mark.needs("NetworkManager")

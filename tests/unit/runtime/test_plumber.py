@@ -29,7 +29,7 @@ from duravip.cluster.inputs import (
 from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.plugin.api import AddressChanged, Answer, Placement, Plumbed
-from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, PIECE, Plumber
+from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, PIECE, TRY_AGAIN_S, TRY_FOR_S, Plumber
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
 from tests.unit.runtime.steps import seen_between_steps
 
@@ -164,6 +164,65 @@ async def test_everything_that_is_on_and_was_not_put_there_is_said_to_be_stray_i
             spots=(Spot(address=A, interface="eth7", prefix=32), Spot(address=B, interface="eth0", prefix=24))
         ),
     ]
+
+
+async def test_what_somebody_took_off_is_tried_again_for_a_moment(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever sets an interface up anew may switch IPv6 off there meanwhile."""
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        del rig.backend.on[A]
+        rig.backend.refuse[A] = "IPv6 is switched off there"
+        rig.plumber.doubt(A)
+        await settled()
+        rig.plumber.order(take(A))
+        rig.plumber.order(take(B))
+        await trio.sleep(TRY_AGAIN_S / 2)
+        assert rig.answers[2:] == [AddressAdded(address=B)], "nothing waits for it"
+        assert rig.plumber.waiting == 1
+        rig.backend.refuse.clear()
+        await rig.plumber.wait_idle()
+    assert trio.current_time() <= 1 + 2 * TRY_AGAIN_S
+    assert rig.answers[3:] == [AddressAdded(address=A)]
+    assert rig.announcer.asked[-1] == ("announce", A, "eth0")
+
+
+async def test_what_is_refused_for_longer_is_told_of(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        del rig.backend.on[A]
+        rig.backend.refuse[A] = "no such device"
+        rig.plumber.doubt(A)
+        await settled()
+        rig.plumber.order(take(A))
+        await rig.plumber.wait_idle()
+        assert 1 + TRY_FOR_S <= trio.current_time() <= 1 + TRY_FOR_S + TRY_AGAIN_S
+        assert rig.answers[2:] == [AddressAddFailed(address=A, error="no such device")]
+        rig.plumber.order(take(A))
+        await settled()
+    assert len(rig.answers) == 4, "it was told of: the next refusal is no news of the same"
+
+
+async def test_what_is_to_go_is_not_tried_again(autojump_clock: trio.testing.MockClock) -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.plumber.order(take(A))
+        await trio.sleep(1)
+        del rig.backend.on[A]
+        rig.backend.refuse[A] = "no such device"
+        rig.plumber.doubt(A)
+        await settled()
+        rig.plumber.order(take(A))
+        await settled()
+        rig.backend.refuse.clear()
+        rig.plumber.order(release(A))
+        await rig.plumber.wait_idle()
+    assert trio.current_time() <= 1 + TRY_AGAIN_S
+    assert rig.answers[-1] == AddressRemoved(address=A)
+    assert rig.backend.on == {}
 
 
 class SlowToList(MemoryBackend):
