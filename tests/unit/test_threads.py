@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -58,7 +59,7 @@ async def test_what_is_done_at_once_is_done_before_any_other_task_runs(
     stingy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as some system calls, each of which gives the interpreter away."""
-    monkeypatch.setattr("duravip.threads.LONGEST_WAIT_S", PATIENCE_S)  # a busy machine is no reason to fail
+    monkeypatch.setattr("duravip.threads.USUAL_WAIT_S", PATIENCE_S)  # a busy machine is no reason to fail
     order: list[str] = []
 
     async def other() -> None:
@@ -70,6 +71,22 @@ async def test_what_is_done_at_once_is_done_before_any_other_task_runs(
         await run_promptly(lambda: [os.stat("/") for _ in range(10)])
         order.append("the work")
     assert order == ["the work", "another task"]
+
+
+async def test_what_takes_longer_than_usual_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that several of these in a row are not one long step."""
+    monkeypatch.setattr("duravip.threads.LONGEST_WAIT_S", PATIENCE_S)
+    order: list[str] = []
+
+    async def other() -> None:
+        order.append("another task")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        for _ in range(20):  # trio throws dice for who is first
+            await run_promptly(lambda: time.sleep(0.002))
+        order.append("the work")
+    assert order == ["another task", "the work"]
 
 
 def test_what_is_closed_aside_is_closed_at_once_for_its_owner_and_soon_for_all() -> None:
