@@ -54,7 +54,7 @@ def test_a_few_schedules_never_have_two_holders() -> None:
 
 def test_a_users_cluster_that_owns_strictly_breaks_no_promise_when_rehearsed() -> None:
     """As `duravip rehearse` has it: overlapping memberships, preferences and a follower."""
-    plain = bench.setup()
+    plain = bench.overlapping()
     settings = structs.replace(
         bench.SETTINGS, ownership="strict", members=plain.names(), address_lifetime=18.0, view_mature_time=2.0
     )
