@@ -23,18 +23,18 @@ FOUND_AT = {
     "no-release-before-a-move": (0, {"S1"}),
     "merge-forgets-claims": (0, {"S1"}),
     "broken-stays": (4, {"S2"}),
-    "ignores-epochs": (6, {"S1", "L1", "L2"}),
+    "ignores-epochs": (21, {"S1", "L1", "L2"}),
     "election-by-arrival": (0, {"L2"}),
     "old-leave": (29, {"L1", "L2"}),
     "renewal-after-a-stall": (2, {"S3"}),
-    "accusation-after-a-stall": (183, {"L5"}),
+    "accusation-after-a-stall": (101, {"L5"}),
     "replayed-heartbeat": (20, {"L1", "L2", "L6"}),
     "no-balance": (1, {"L4"}),
     "leave-too-soon": (1, {"S3"}),
-    "older-view": (15, {"S1"}),
+    "older-view": (5, {"S1"}),
     "late-release": (31, {"S1"}),
-    "reload-too-early": (100, {"S2"}),
-    "last-message-lost": (157, {"L2"}),
+    "reload-too-early": (116, {"S2"}),
+    "last-message-lost": (497, {"L2"}),
 }
 
 
