@@ -9,6 +9,7 @@ Source: the JSON shapes of contract.md section 2.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -126,7 +127,9 @@ class Status:
         here = {held: self._machine.holding_state(held) for held in self._machine.held()}
         describe = self._machine.describer()
         slices: list[bytes] = []
-        ordered = sorted(universe, key=address_order)
+        ordered: Sequence[Address] = universe
+        if len(universe) > 1:
+            ordered = await trio.to_thread.run_sync(partial(sorted, universe, key=address_order))
         for start in range(0, len(ordered), SLICE_ADDRESSES):
             part = [
                 self._vip(landscape, one, owners.get(one), here.get(one), one in pins, describe(one), now)
