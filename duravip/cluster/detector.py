@@ -20,7 +20,8 @@ Theory of operation
     between two peers, or a node that only others hear, is believed after `failure_timeout` only: if one of them has
     died we shall see that ourselves, and the other must not pay for having noticed first. A node that only others hear
     counts once they have it in their view: until then it may never come to be. One and the same of them must have said
-    so for an interval longer: whoever was stopped says it of the dead for a time-out, the next one that was likewise.
+    so for two time-outs and an interval: whoever was stopped says it of the dead for a time-out, the next one that was
+    likewise, and whoever dies then is taken to say so for another one.
 
 Source: Hayashibara et al., The phi accrual failure detector (2004); Das et al., SWIM (2002), for the probe.
 """
@@ -84,7 +85,7 @@ class Detector:
         self._interval = parameters.heartbeat_interval_s
         self._cap = parameters.failure_timeout_s
         self._echo_limit = self._cap + self._interval
-        self._hearsay_limit = self._cap + self._interval
+        self._hearsay_limit = 2 * self._cap + self._interval
         self.peers: dict[NodeName, Peer] = {}
         self.beat = 0
         self.revision = 0

@@ -102,7 +102,7 @@ class Node(Inspection):
         self._rest_due_at = self._look_ahead()
         self._is_calm = False  # nothing followed from the last walk, and until a deadline nothing can
         self._beats_alone = 0  # heartbeats since
-        self._has_prepared = False  # in the last turn, a step of what takes long
+        self._has_prepared = False  # in the last turn, a step of what takes long, and there are more
 
     def next_deadline(self) -> float:
         """When `handle(Ticked())` must be called at the latest; monotonic seconds; infinity once left."""
@@ -347,8 +347,9 @@ class Node(Inspection):
             self._out.effects += parts.delivery.tell()
             return True
         tables = parts.library.revision
-        self._has_prepared = not self._has_prepared and parts.library.prepare_next()
-        if self._has_prepared:
+        has_step = not self._has_prepared and parts.library.prepare_next()
+        self._has_prepared = has_step and parts.library.is_preparing()
+        if has_step:
             if parts.library.revision != tables:
                 parts.pulse.soon(now)
             return True

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from duravip.cluster.detector import Detector
-from duravip.cluster.messages import Heartbeat
+from duravip.cluster.messages import Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
 from duravip.model import Incarnation, Member, NodeName, TableDigest
 
@@ -133,6 +133,42 @@ def test_a_new_life_is_alive_at_once_beside_those_whose_view_has_the_old_one() -
     assert [(entry.counter, entry.in_view) for entry in both] == [(2, False), (1, True)]
     new.on_heartbeat(B, msgspec.structs.replace(beat(b, 5.1), heard=both), 5.1)
     assert new.is_alive(B)
+
+
+def with_c_in_view(heartbeat: Heartbeat) -> Heartbeat:
+    entry = Heard(
+        name=C.name, counter=C.incarnation.counter, nonce=C.incarnation.nonce, beat=0, alive=True, in_view=True
+    )
+    return msgspec.structs.replace(heartbeat, heard=(*heartbeat.heard, entry))
+
+
+def vertices(seer: Detector, now: float) -> set[Member]:
+    return {member for clique in seer.cliques(now) for member in clique}
+
+
+def test_a_node_that_only_another_one_hears_counts_after_two_time_outs_and_an_interval() -> None:
+    a, b = detector(A), detector(B)
+    talk(a, b, 5)
+    for second in range(5, 15):
+        b.on_heartbeat(A, beat(a, float(second)), float(second))
+        a.on_heartbeat(B, with_c_in_view(beat(b, float(second))), float(second))
+        assert (C in vertices(a, float(second))) == (second >= 5 + 2 * 3.5 + 1)
+
+
+def test_the_last_words_of_one_that_was_stopped_and_dies_bring_the_dead_into_no_clique() -> None:
+    """For a time-out it takes the dead for alive, and for another one it is itself taken for alive."""
+    a, b = detector(A), detector(B)
+    talk(a, b, 5)
+    for second in range(5, 9):
+        b.on_heartbeat(A, beat(a, float(second)), float(second))
+        a.on_heartbeat(B, with_c_in_view(beat(b, float(second))), float(second))
+        assert C not in vertices(a, float(second))
+    now = 8.0
+    while a.is_alive(B):
+        assert C not in vertices(a, now), now
+        now += 0.1
+        a.check(now)
+    assert now > 10
 
 
 def test_a_late_loop_accuses_nobody_for_an_interval() -> None:
