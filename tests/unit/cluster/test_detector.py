@@ -142,6 +142,12 @@ def with_c_in_view(heartbeat: Heartbeat) -> Heartbeat:
     return msgspec.structs.replace(heartbeat, heard=(*heartbeat.heard, entry))
 
 
+def tell_of_c(a: Detector, b: Detector, now: float) -> None:
+    """Both say a heartbeat; B's has C in its view."""
+    b.on_heartbeat(A, beat(a, now), now)
+    a.on_heartbeat(B, with_c_in_view(beat(b, now)), now)
+
+
 def vertices(seer: Detector, now: float) -> set[Member]:
     return {member for clique in seer.cliques(now) for member in clique}
 
@@ -150,8 +156,7 @@ def test_a_node_that_only_another_one_hears_counts_after_two_time_outs_and_an_in
     a, b = detector(A), detector(B)
     talk(a, b, 5)
     for second in range(5, 15):
-        b.on_heartbeat(A, beat(a, float(second)), float(second))
-        a.on_heartbeat(B, with_c_in_view(beat(b, float(second))), float(second))
+        tell_of_c(a, b, float(second))
         assert (C in vertices(a, float(second))) == (second >= 5 + 2 * 3.5 + 1)
 
 
@@ -160,8 +165,7 @@ def test_the_last_words_of_one_that_was_stopped_and_dies_bring_the_dead_into_no_
     a, b = detector(A), detector(B)
     talk(a, b, 5)
     for second in range(5, 9):
-        b.on_heartbeat(A, beat(a, float(second)), float(second))
-        a.on_heartbeat(B, with_c_in_view(beat(b, float(second))), float(second))
+        tell_of_c(a, b, float(second))
         assert C not in vertices(a, float(second))
     now = 8.0
     while a.is_alive(B):

@@ -166,17 +166,22 @@ async def test_everything_that_is_on_and_was_not_put_there_is_said_to_be_stray_i
     ]
 
 
+async def taken_off_and_refused(rig: Rig, reason: str) -> None:
+    """Somebody takes `A` off after a second, and the kernel does not have it when it is ordered again."""
+    rig.plumber.order(take(A))
+    await trio.sleep(1)
+    del rig.backend.on[A]
+    rig.backend.refuse[A] = reason
+    rig.plumber.doubt(A)
+    await settled()
+    rig.plumber.order(take(A))
+
+
 async def test_what_somebody_took_off_is_tried_again_for_a_moment(autojump_clock: trio.testing.MockClock) -> None:
     """Whoever sets an interface up anew may switch IPv6 off there meanwhile."""
     rig = Rig()
     async with rig.running():
-        rig.plumber.order(take(A))
-        await trio.sleep(1)
-        del rig.backend.on[A]
-        rig.backend.refuse[A] = "IPv6 is switched off there"
-        rig.plumber.doubt(A)
-        await settled()
-        rig.plumber.order(take(A))
+        await taken_off_and_refused(rig, "IPv6 is switched off there")
         rig.plumber.order(take(B))
         await trio.sleep(TRY_AGAIN_S / 2)
         assert rig.answers[2:] == [AddressAdded(address=B)], "nothing waits for it"
@@ -191,13 +196,7 @@ async def test_what_somebody_took_off_is_tried_again_for_a_moment(autojump_clock
 async def test_what_is_refused_for_longer_is_told_of(autojump_clock: trio.testing.MockClock) -> None:
     rig = Rig()
     async with rig.running():
-        rig.plumber.order(take(A))
-        await trio.sleep(1)
-        del rig.backend.on[A]
-        rig.backend.refuse[A] = "no such device"
-        rig.plumber.doubt(A)
-        await settled()
-        rig.plumber.order(take(A))
+        await taken_off_and_refused(rig, "no such device")
         await rig.plumber.wait_idle()
         assert 1 + TRY_FOR_S <= trio.current_time() <= 1 + TRY_FOR_S + TRY_AGAIN_S
         assert rig.answers[2:] == [AddressAddFailed(address=A, error="no such device")]
@@ -209,13 +208,7 @@ async def test_what_is_refused_for_longer_is_told_of(autojump_clock: trio.testin
 async def test_what_is_to_go_is_not_tried_again(autojump_clock: trio.testing.MockClock) -> None:
     rig = Rig()
     async with rig.running():
-        rig.plumber.order(take(A))
-        await trio.sleep(1)
-        del rig.backend.on[A]
-        rig.backend.refuse[A] = "no such device"
-        rig.plumber.doubt(A)
-        await settled()
-        rig.plumber.order(take(A))
+        await taken_off_and_refused(rig, "no such device")
         await settled()
         rig.backend.refuse.clear()
         rig.plumber.order(release(A))
