@@ -81,6 +81,17 @@ class LosesWhenCancelled(Fake):
             raise
 
 
+class IsLateAfterAFlood(Fake):
+    async def send(self, payload: bytes, to: NodeName | None = None) -> None:
+        if payload == b"last":
+            trio.lowlevel.spawn_system_task(self._send_late, payload)
+        await super().send(payload, to)
+
+    async def _send_late(self, payload: bytes) -> None:
+        await trio.sleep(0.01)  # as long as half of the next check's waits for nothing
+        self.network.deliver(self.name, payload)
+
+
 class NoAddress(Fake):
     def source_address(self) -> str:
         return "eth0"
@@ -130,7 +141,7 @@ def opening(kind: Callable[[MemoryNetwork, NodeName], MemoryTransport]) -> Calla
     return lambda name: kind(network, name)
 
 
-@pytest.mark.parametrize("kind", [MemoryTransport, ReadableMemoryTransport])
+@pytest.mark.parametrize("kind", [MemoryTransport, ReadableMemoryTransport, IsLateAfterAFlood])
 async def test_a_transport_in_memory_passes(
     kind: type[MemoryTransport], autojump_clock: trio.testing.MockClock
 ) -> None:
