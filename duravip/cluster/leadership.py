@@ -7,7 +7,8 @@ Rules of this file
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
 - A leader that has been away, or that somebody else has put into a view with members it has never heard, knows too
-  little to leave anybody out: it waits for a failure time-out at most.
+  little to leave anybody out, and the others may not have heard yet that it is back: whoever takes it for dead promises
+  it nothing that lasts. It waits for both, for a failure time-out at most.
 - When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
 
 Source: the GATHER phase of Wackamole and Spread; Rapid (Suresh et al., 2018) for waiting until a cut is complete.
@@ -82,7 +83,7 @@ class Leadership:
     def forgive(self, now: float) -> None:
         """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,
         is old. Until they have had time to be heard it makes no view without one of its last, nor before it has heard
-        again from all of the next what they take for their view."""
+        again from all of the next that they take it for alive, and what they take for their view."""
         self._patient_until = now + self._timeout + self._interval
         self._before = {peer.member: peer.heartbeat for peer in self._detector.alive()}
         self._newcomers.clear()
@@ -179,13 +180,17 @@ class Leadership:
             self._patient_until = max(self._patient_until, now + self._timeout)
 
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
-        """All have been heard since this node was stopped; and nobody of the present view, nobody alive, and nobody in
-        the view of one of these, is left out, save who has left by itself."""
+        """All have been heard since this node was stopped, and take it for alive; and nobody of the present view,
+        nobody alive, and nobody in the view of one of these, is left out, save who has left by itself."""
         alive = self._detector.alive()
         known = self._agreement.members() | {peer.member for peer in alive} | {self._me}
         names = {member.name for member in known}
         known |= {member for peer in alive for member in peer.companions if member.name not in names}
-        heard = all(peer.heartbeat is not self._before.get(peer.member) for peer in alive if peer.member in target)
+        heard = all(
+            peer.heartbeat is not self._before.get(peer.member) and self._me in peer.names
+            for peer in alive
+            if peer.member in target
+        )
         return heard and all(member in target or self._detector.has_left(member) for member in known)
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeVar
 
-STEP_ENTRIES = 1_024  # of tables, read or compared in one step: some 2 ms
+STEP_ENTRIES = 1_024  # of a table, read in one step: some 2 ms
 
 Result = TypeVar("Result")
 Steps = Generator[None, None, Result]

@@ -216,6 +216,22 @@ def test_a_node_that_slept_makes_no_view_of_its_last_ones_members_while_they_are
     situation.mend()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_leader_that_slept_proposes_when_the_others_know_that_it_is_back(seed: int) -> None:
+    """Whoever still takes it for dead would promise, and make a view without it the next moment."""
+    situation = Situation(*"abc", seed=seed).booted()
+    situation.run(0.0137 * seed)
+    situation["a"].suspend()
+    situation.run(1.0 + 0.0053 * seed)
+    awake = situation.now
+    situation["a"].resume()
+    situation.run(3.0)
+    assert [members(situation, name) for name in "abc"] == ["abc"] * 3
+    assert views_since(situation, awake) == {"a": 1, "b": 1, "c": 1}
+    assert not any(said(situation, Refuse, name, awake) for name in "abc")
+    situation.mend()
+
+
 def test_l6_a_link_that_comes_and_goes_is_a_penalty_that_is_shown_and_decays() -> None:
     """`A node that hears but is not heard (or the reverse) stays outside the view and does not flap it: penalties, with
     decay.`"""
