@@ -10,6 +10,8 @@ Standard input is a stream from the daemon; its end is the daemon's death. Lines
     off ADDRESS                          it is off, the kernel has said so
     go                                   the daemon leaves in good order: end, and do nothing
 
+It answers once: a newline, as soon as it is up.
+
 When the daemon has died: all addresses off, in chunks; when none is left, LEAVE, some copies on every path; then the
 lock (descriptor LOCK, inherited), for which the next daemon waits. An address that cannot be taken off: no LEAVE, for
 LEAVE says "holds nothing any more".
@@ -165,9 +167,18 @@ def come_first() -> None:
         return
 
 
+def tell_daemon() -> None:
+    """That this is up."""
+    try:
+        posix.write(0, b"\n")
+    except OSError:  # it has died already
+        return
+
+
 def main(lock: int) -> None:
     come_first()
     kernel = _socket.socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_NONBLOCK, 0)
+    tell_daemon()
     orders = Orders()
     while received := posix.read(0, 65536):
         orders.heed(received)

@@ -7,7 +7,7 @@ the kernel; a new incarnation, on the disk; and only then the first datagram (pr
 
 However it ends (asked, cancelled, failed), our addresses are taken off last; only notifiers may still be at work then,
 and not for long (`ending`). Whatever ends it without asking (a signal,
-the kernel for want of memory), the guard takes them off: it is started before the first datagram. It is dismissed only
+the kernel for want of memory), the guard takes them off: it is up before the first datagram. It is dismissed only
 when this node has said LEAVE itself.
 """
 

@@ -9,7 +9,9 @@ Rules of this file
 - The stream's end at the daemon is closed in every other process (CLOEXEC), so that it ends with the daemon.
 - The guard is in a session of its own and blocks every signal that can be blocked, from its birth: what is sent to the
   daemon's group, or to all of its service, does not end it.
-- A guard that has ended, or does not read, is replaced by another that is told everything.
+- A guard that has ended, does not come up, or does not read, is replaced by another that is told everything.
+- A node says nothing before its guard is up: an interpreter that starts needs a processor for 10 ms, with the daemon's
+  own priority, and whatever the event loop waits for (a new thread, say) waits for that processor as well.
 
 Sources: unix(7), signal(7) (the mask is inherited over execve), PEP 446.
 """
@@ -38,7 +40,7 @@ from duravip.model import Address
 from duravip.plugin.api import Farewell
 
 FAREWELL_EVERY_S = 5.0  # how often the transports are asked whom they send to
-READ_LIMIT_S = 5.0  # a guard that reads nothing for so long is as good as dead
+READ_LIMIT_S = 5.0  # a guard that reads nothing for so long, or is not up by then, is as good as dead
 END_LIMIT_S = 2.0
 RESTART_PAUSE_S = 1.0
 DESCRIPTOR = 200
@@ -52,7 +54,8 @@ log = logging.getLogger("duravip")
 
 
 class Guard:
-    """An async context manager: entering starts it; leaving ends it. Between, `keep` must run.
+    """An async context manager: entering starts it, and waits until it is up; leaving ends it. Between, `keep` must
+    run.
 
     `leave`: the datagrams that say it; `farewells` is asked again and again; `lock` is a descriptor of a file that the
     guard holds open until it is done (and where its process id is written, for people)."""
@@ -79,9 +82,12 @@ class Guard:
     async def __aenter__(self) -> Self:
         """Raises DuravipError when it cannot be started."""
         try:
-            self._start()
+            await self._start()
         except OSError as error:
             raise DuravipError(f"the guard process cannot be started: {error.strerror}") from error
+        except BaseException:  # cancelled
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -92,7 +98,8 @@ class Guard:
             self._tell(b"")
             self._end.shutdown(socket.SHUT_WR)
             with trio.move_on_after(END_LIMIT_S, shield=True) as patience:
-                await trio.lowlevel.wait_readable(self._end)
+                while await _says_more(self._end):
+                    pass
             if patience.cancelled_caught:
                 self._kill(f"did not end within {END_LIMIT_S:g} s")
         self._reap()
@@ -139,7 +146,7 @@ class Guard:
                 await trio.sleep(RESTART_PAUSE_S)
             while True:
                 try:
-                    self._start()
+                    await self._start()
                 except OSError as error:
                     log.error("no guard process can be started: %s", error.strerror)  # noqa: TRY400 (no bug)
                     await trio.sleep(RESTART_PAUSE_S)
@@ -155,9 +162,9 @@ class Guard:
             nursery.start_soon(self._send_the_rest, self._end)
             while True:
                 with trio.move_on_after(FAREWELL_EVERY_S):
-                    await trio.lowlevel.wait_readable(self._end)
-                    nursery.cancel_scope.cancel()
-                    return
+                    if not await _says_more(self._end):
+                        nursery.cancel_scope.cancel()
+                        return
                 self._tell_paths()
 
     async def _send_the_rest(self, end: socket.socket) -> None:
@@ -172,8 +179,16 @@ class Guard:
 
     # --- the process ---
 
-    def _start(self) -> None:
-        """Raises OSError. From the event loop's thread: so the guard is in the same network namespace."""
+    async def _start(self) -> None:
+        """Returns when it is up, or has ended. Raises OSError when there is no process."""
+        end = self._spawn()
+        with trio.move_on_after(READ_LIMIT_S) as patience:
+            await _says_more(end)
+        if patience.cancelled_caught:
+            self._kill(f"is not up after {READ_LIMIT_S:g} s")
+
+    def _spawn(self) -> socket.socket:
+        """Our end of the stream. From the event loop's thread: so the guard is in the same network namespace."""
         ours, theirs = _stream()
         farewells = self._farewells()
         blocked_before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
@@ -200,6 +215,7 @@ class Guard:
         self._tell_leave()
         self._tell_paths()
         self._tell(b"".join(_on(address, request) for address, request in self._known.items()))
+        return ours
 
     def _kill(self, why: str) -> None:
         if self._process is not None:
@@ -248,6 +264,15 @@ class Guard:
             self._has_unsent.set()
         elif self._has_unsent.is_set():
             self._has_unsent = trio.Event()
+
+
+async def _says_more(end: socket.socket) -> bool:
+    """Whether it has said that it is up; else it has ended."""
+    await trio.lowlevel.wait_readable(end)
+    try:
+        return end.recv(1) != b""
+    except ConnectionResetError:  # it had not read everything
+        return False
 
 
 def _on(address: Address, request: bytes) -> bytes:

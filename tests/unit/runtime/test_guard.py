@@ -206,6 +206,49 @@ async def test_no_other_process_holds_its_stream_open_and_the_kernel_closes_it_b
         assert stream > max(stage.sending.fileno(), stage.lock) + 50
 
 
+def instead(monkeypatch: pytest.MonkeyPatch, folder: Path, program: str) -> None:
+    """The guard's process is this."""
+    script = folder / "guard.py"
+    script.write_text("import pathlib, sys, time\n" + program)
+    monkeypatch.setattr("duravip.runtime.guard._PROCESS", script)
+
+
+async def test_whoever_enters_waits_until_it_is_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    up = tmp_path / "up"
+    instead(monkeypatch, tmp_path, f"time.sleep(0.2); pathlib.Path({str(up)!r}).touch(); open(0, 'wb').write(b'\\n')")
+    async with stage.guard():
+        assert up.exists()
+
+
+async def test_one_that_does_not_come_up_is_killed_and_replaced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("duravip.runtime.guard.READ_LIMIT_S", 0.1)
+    monkeypatch.setattr("duravip.runtime.guard.RESTART_PAUSE_S", 0.0)
+    monkeypatch.setattr("duravip.runtime.guard.END_LIMIT_S", 0.1)
+    instead(monkeypatch, tmp_path, "time.sleep(60)")
+    async with kept(stage.guard()) as said:
+        await replaced(said, 2)
+    assert said[:2] == [GuardReplaced(cause="killed by SIGKILL")] * 2
+
+
+async def test_a_daemon_that_is_stopped_meanwhile_leaves_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("duravip.runtime.guard.END_LIMIT_S", 0.1)
+    instead(monkeypatch, tmp_path, "time.sleep(60)")
+    guard = stage.guard()
+    with trio.move_on_after(0.1) as stopped:
+        async with guard:
+            raise AssertionError("it is not up")
+    assert stopped.cancelled_caught
+    pid = int(os.pread(stage.lock, 100, 0))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 async def test_one_that_was_killed_is_replaced_by_one_that_knows_everything(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
