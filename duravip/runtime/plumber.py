@@ -15,6 +15,8 @@ Rules of this file
   (NetworkManager) switches IPv6 off there meanwhile.
 - Looking up takes a share of the time: whoever floods us with doubts shall not keep renewals, and so everything, off.
 - What is late is not done: not here, and not by the backend, which looks again right before it asks the kernel.
+- Others have their turn when this has been at it for a millisecond: what the event loop waits for the kernel's answer
+  (`duravip.threads`), what is announced and what the machine makes of the answers come on top of each other.
 
 Batches: whatever has gathered while the last one was with the kernel, but the first ones are short, so that
 the first addresses are announced while the rest are still being put on.
@@ -56,7 +58,8 @@ from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
 LARGEST_BATCH = 512
-PIECE = 128  # addresses that are announced, looked up, or that the machine hears of, at once: some 3 ms
+PIECE = 64  # addresses that are announced, looked up, or that the machine hears of, at once: some 1.5 ms
+LONG_S = 0.001  # then others have their turn
 REST = 3  # for so many times as long as a look-up took no other begins
 LEAST_REST_S = 0.001
 TRY_AGAIN_S = 0.025
@@ -102,6 +105,7 @@ class Plumber:
         self._managed: Callable[[Address], bool] | None = None  # set: everything that it is true of is doubted
         self._rests_until = -math.inf  # no look-up begins before
         self._batch_size = FIRST_BATCH
+        self._began = -math.inf  # since others had their turn, as far as is known here
         self._work = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
@@ -179,14 +183,20 @@ class Plumber:
     async def run(self) -> None:
         """Until cancelled. Raises BackendError when the kernel does not answer at all."""
         while True:
+            self._began = trio.current_time()
             while await self._carry_out_one_batch():
-                pass
+                await self._give_way()
             self._batch_size = FIRST_BATCH
             if not self._refused:
                 self._idle.set()
             self._work = trio.Event()
             with trio.move_on_at(min(self._next_look_up_at(), self._next_try_at())):
                 await self._work.wait()
+
+    async def _give_way(self, *, anyway: bool = False) -> None:
+        if anyway or trio.current_time() >= self._began + LONG_S:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            self._began = trio.current_time()
 
     def _next_look_up_at(self) -> float:
         return self._rests_until if self._doubted or self._managed else math.inf
@@ -356,12 +366,11 @@ class Plumber:
         outcome: Callable[[Order, Answer], KernelAnswer],
     ) -> None:
         """All announcements leave before the machine hears of the first. Others have their turn after each piece, and
-        where many were announced or the machine has heard of many."""
-        gives_way = len(batch) >= FIRST_BATCH
+        where many were announced."""
         inputs: list[KernelAnswer] = []
         for number, address in enumerate(batch):
             if number and not number % PIECE:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await self._give_way(anyway=True)
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
             if self._is_tried_again(orders[0], answer):
@@ -373,12 +382,9 @@ class Plumber:
             else:
                 del self._orders[address]
         for start in range(0, len(inputs), PIECE):
-            if start or gives_way:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+            await self._give_way(anyway=start > 0 or len(batch) >= FIRST_BATCH)
             piece = inputs[start : start + PIECE]
             self._answer(piece[0] if len(piece) == 1 else KernelAnswered(answers=tuple(piece)))
-        if gives_way:
-            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _is_tried_again(self, order: Order, answer: Answer) -> bool:
         if isinstance(order, ReleaseAddress) or self._removal_ordered(order.address):

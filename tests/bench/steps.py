@@ -67,7 +67,7 @@ from tests.crafted import crafted, well_made
 
 NAMES = tuple(map(NodeName, ("node1", "node2", "node3")))
 DELAY_S = 0.000_1
-PIECE = 128  # answers of the kernel in one input
+PIECE = 64  # answers of the kernel in one input
 THINKING_S = 0.02
 
 

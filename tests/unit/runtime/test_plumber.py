@@ -29,7 +29,7 @@ from duravip.cluster.inputs import (
 from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.plugin.api import AddressChanged, Answer, Placement, Plumbed
-from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, PIECE, TRY_AGAIN_S, TRY_FOR_S, Plumber
+from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, LONG_S, PIECE, TRY_AGAIN_S, TRY_FOR_S, Plumber
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
 from tests.unit.runtime.steps import seen_between_steps
 
@@ -559,14 +559,40 @@ async def test_the_first_batches_are_short_so_that_the_first_addresses_are_annou
 async def test_others_have_their_turn_between_many_announcements_and_what_the_machine_hears_of_them(
     count: int, is_watched: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
-    rig = Rig(MemoryBackend(delay_s=1))
+    rig = Rig()
     async with rig.running():
         for number in range(count):
             rig.plumber.order(take(Address(f"10.0.0.{number}")))
         with seen_between_steps(lambda: (len(rig.announcer.asked), len(rig.answers))) as seen:
-            await trio.sleep(2)
+            await settled()
     assert (count, count) in seen
     assert ((count, 0) in seen) is is_watched
+
+
+@pytest.mark.parametrize(("took_s", "is_watched"), [(LONG_S, True), (LONG_S / 8, False)])
+async def test_others_have_their_turn_when_few_addresses_have_taken_long_already(
+    took_s: float, is_watched: bool, mock_clock: trio.testing.MockClock
+) -> None:
+    """The event loop may have waited for the kernel (`duravip.threads`), and the machine may have thought for long."""
+
+    class Prompt(MemoryBackend):
+        async def add(self, placements: Sequence[Placement]) -> Sequence[Answer]:
+            mock_clock.jump(took_s)
+            return [Answer(address=asked.address, interface="eth0") for asked in placements]
+
+    def take_another(answer: Input) -> None:
+        rig.hear(answer)
+        mock_clock.jump(took_s)
+        if len(rig.answers) == 1:
+            rig.plumber.order(take(B))
+
+    rig = Rig(Prompt())
+    rig.plumber = Plumber(backend=rig.backend, announcer=rig.announcer, answer=take_another)
+    async with rig.running():
+        rig.plumber.order(take(A))
+        with seen_between_steps(lambda: (len(rig.announcer.asked), len(rig.answers))) as seen:
+            await settled()
+    assert seen == ({(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)} if is_watched else {(0, 0), (2, 2)})
 
 
 async def test_a_stopped_plumber_finishes_the_call_it_is_in(autojump_clock: trio.testing.MockClock) -> None:
