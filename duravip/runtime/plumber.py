@@ -185,7 +185,8 @@ class Plumber:
         while True:
             self._began = trio.current_time()
             while await self._carry_out_one_batch():
-                await self._give_way()
+                if self._is_long():
+                    await self._give_way()
             self._batch_size = FIRST_BATCH
             if not self._refused:
                 self._idle.set()
@@ -193,10 +194,13 @@ class Plumber:
             with trio.move_on_at(min(self._next_look_up_at(), self._next_try_at())):
                 await self._work.wait()
 
-    async def _give_way(self, *, anyway: bool = False) -> None:
-        if anyway or trio.current_time() >= self._began + LONG_S:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            self._began = trio.current_time()
+    def _is_long(self) -> bool:
+        """Whether others should have their turn."""
+        return trio.current_time() >= self._began + LONG_S
+
+    async def _give_way(self) -> None:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        self._began = trio.current_time()
 
     def _next_look_up_at(self) -> float:
         return self._rests_until if self._doubted or self._managed else math.inf
@@ -211,12 +215,12 @@ class Plumber:
         if self._removals:
             batch = _take(self._removals, LARGEST_BATCH)
             answers = await self._call(self._backend.remove, batch)
-            await self._settle(batch, answers, self._removed)
+            await self._settle(batch, answers, self._removed, somebody_waits=True)
         elif self._additions:
             batch = _take(self._additions, self._batch_size)
             self._batch_size = min(self._batch_size * 2, LARGEST_BATCH)
             answers = await self._call(self._backend.add, batch)
-            await self._settle(batch, answers, self._added)
+            await self._settle(batch, answers, self._added, somebody_waits=False)
         elif (began := trio.current_time()) >= self._next_look_up_at():
             await self._look_up()
             ended = trio.current_time()
@@ -364,13 +368,15 @@ class Plumber:
         batch: Sequence[Address],
         answers: dict[Address, Answer],
         outcome: Callable[[Order, Answer], KernelAnswer],
+        *,
+        somebody_waits: bool,
     ) -> None:
         """All announcements leave before the machine hears of the first. Others have their turn after each piece, and
-        where many were announced."""
+        before the machine hears of many, or of what nobody waits for."""
         inputs: list[KernelAnswer] = []
         for number, address in enumerate(batch):
             if number and not number % PIECE:
-                await self._give_way(anyway=True)
+                await self._give_way()
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")
             if self._is_tried_again(orders[0], answer):
@@ -382,7 +388,8 @@ class Plumber:
             else:
                 del self._orders[address]
         for start in range(0, len(inputs), PIECE):
-            await self._give_way(anyway=start > 0 or len(batch) >= FIRST_BATCH)
+            if start or len(batch) >= FIRST_BATCH or (self._is_long() and not somebody_waits):
+                await self._give_way()
             piece = inputs[start : start + PIECE]
             self._answer(piece[0] if len(piece) == 1 else KernelAnswered(answers=tuple(piece)))
 
