@@ -1,6 +1,7 @@
 """For how long a daemon's event loop does one thing and looks up for nothing else.
 
-    python -m tests.bench.gaps [--vips 200,1000] [--runs 3] [--only crowd|virtual|locked] [--format text|json]
+    python -m tests.bench.gaps [--vips 200,1000] [--runs 3] [--only crowd|virtual|locked] [--stops]
+                               [--format text|json]
 
 Two real daemons on hosts of their own, started by way of `watched_daemon`, which times each step of their loops: by
 the clock, so that what waits for a lock in the kernel counts. All VIPs are the first node's. `turns` counts what
@@ -14,9 +15,8 @@ follows from one input; here is all the rest of the loop as well: kernel orders,
 
 For each step of LIMIT_MS or more: where it was, how much of it the processor worked for it, and what else happened to
 it: it `waited` for a lock (or the interpreter), it was `interrupted` by another process, or neither. Of the last kind
-are what took long by itself, and what a virtual machine stopped, which cannot tell; so it says too what the machine
-does to processes that only look at the clock, and all is done several times: a step that takes long by itself does so
-each time.
+are what took long by itself, and what a virtual machine stopped, which cannot tell: with --stops it says for how long
+it did (`tests/bench/stops.py`), and all is done several times anyway (`tests/bench/repeated.py`).
 
 Steps of the start, before the first datagram, and of the end, after the last, are told but no misses: nobody waits for
 a node that is no member.
@@ -31,20 +31,20 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from duravip.testing.daemons import Daemons
-from duravip.testing.netns import Lan, why_not
-from tests.bench.stops import watched_stops
-from tests.bench.turns import AFTERWARDS_S, FIRST, FIRST_VIP, LIMIT_MS, NODES, SECOND, Crowd
+from duravip.testing.netns import Lan
+from tests.bench.repeated import LIMIT_MS, Situation, run_repeatedly
+from tests.bench.stops import Sampler
+from tests.bench.turns import AFTERWARDS_S, FIRST, FIRST_VIP, NODES, SECOND, Crowd
 
 WATCHED = Path(__file__).with_name("watched_daemon.py")
-START_AND_END = "duravip.runtime.daemon.Daemon.run"
+START_AND_END = ("<init>", "duravip.runtime.daemon.Daemon.run")  # of trio, and of the daemon
 FEW = 20
 ROUNDS = 3  # of moves to and fro
 SOMEBODYS_LINKS = "\n".join(
@@ -63,7 +63,8 @@ SOMEBODYS_LINKS = "\n".join(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """See `watched_daemon.Steps`. One of START_AND_END is of a node that is no member yet, or no more."""
+    """See `watched_daemon.Steps`. One of START_AND_END is of a node that is no member yet, or no more. `stopped_ms`:
+    for how long the machine stood still meanwhile, which is in `cpu_ms` too; 0 if nobody looked."""
 
     ended_s: float
     name: str
@@ -71,119 +72,96 @@ class Step:
     cpu_ms: float
     waits: int
     interruptions: int
+    stopped_ms: float = 0.0
 
     def __str__(self) -> str:
-        happened = [word for word, count in (("waited", self.waits), ("interrupted", self.interruptions)) if count]
-        return (
-            f"{self.took_ms:.1f} ms ({self.cpu_ms:.1f} of work{''.join(', ' + each for each in happened)}) {self.name}"
-        )
+        happened = [f"{self.cpu_ms:.1f} of work"]
+        if self.stopped_ms:
+            happened.append(f"{self.stopped_ms:.1f} of which the machine stood still")
+        happened += [word for word, count in (("waited", self.waits), ("interrupted", self.interruptions)) if count]
+        return f"{self.took_ms:.1f} ms ({', '.join(happened)}) {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """`run`: from 1. `slow`: of each node, the steps of LIMIT_MS or more. `longest_ms`: of all, 0 for less than 2.
-    `missed`: how many should not have been."""
+class Stepped(Situation):
+    """`slow`: of each node, the steps of LIMIT_MS or more. `longest_ms`: of all, 0 for less than 2."""
 
-    run: int
-    name: str
     slow: dict[str, list[Step]]
     longest_ms: float
-    missed: int
+
+    def lines(self) -> list[str]:
+        steps = (f"    {node}: {step}" for node, found in self.slow.items() for step in found)
+        return [f"{self.run} {self.name:<24} longest {self.longest_ms:4.1f} ms", *steps]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description="How long steps of an event loop are.", prog="tests.bench.gaps")
     options.add_argument("--vips", default="200,1000")
-    options.add_argument("--runs", type=int, default=3)
     options.add_argument("--only", choices=("crowd", "virtual", "locked"))
-    options.add_argument("--format", choices=("text", "json"), default="text")
-    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
-    given = options.parse_args()
-    if refusal := why_not():
-        sys.exit(f"this measurement needs network namespaces: {refusal}")
-    found: list[Situation] = []
-    machine = watched_stops()
-    for run in range(1, given.runs + 1):
-        with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
-            folder = given.keep_logs / str(run) if given.keep_logs else Path(made)
-            for situation in measure(run, [int(vips) for vips in given.vips.split(",")], folder, given.only):
-                found.append(situation)
-                if given.format == "text":
-                    print(f"{run} {situation.name:<24} longest {situation.longest_ms:4.1f} ms", flush=True)
-                    for node, steps in situation.slow.items():
-                        for step in steps:
-                            print(f"    {node}: {step}", flush=True)
-    machine += watched_stops()
-    missed = Counter(situation.name for situation in found if situation.missed)
-    if given.format == "json":
-        runs = [asdict(situation) for situation in found]
-        print(json.dumps({"machine": asdict(machine), "missed": missed, "situations": runs}))
-    else:
-        slow = sum(situation.missed for situation in found)
-        print(f"{slow} steps of {LIMIT_MS} ms or longer in {given.runs} runs; {machine}")
-        named = ", ".join(f"{name} ({runs})" for name, runs in missed.items())
-        print(f"no step of {LIMIT_MS} ms or longer: {'MISSED, ' + named if missed else 'met'}")
-    sys.exit(bool(missed))
+    options.add_argument("--stops", action="store_true", help="tell what the machine stopped (needs perf)")
+    run_repeatedly(options, measure, what="step")
 
 
-def measure(run: int, crowds: list[int], folder: Path, only: str | None) -> Iterator[Situation]:
-    if only in (None, "crowd"):
-        for vips in crowds:
-            yield from crowd(run, vips, folder / f"crowd{vips}")
-    for name in ("virtual", "locked"):
-        if only in (None, name):
-            for mac in ("virtual", "real") if name == "locked" else ("virtual",):
-                yield from to_and_fro(run, f"{name} {mac}", folder / f"{name}-{mac}", mac=mac, locked=name == "locked")
+def measure(run: int, given: argparse.Namespace, folder: Path) -> Iterator[Stepped]:
+    with Sampler(folder / "samples") if given.stops else contextlib.nullcontext() as sampler:
+        if given.only in (None, "crowd"):
+            for vips in map(int, given.vips.split(",")):
+                with watched(run, vips, folder / f"crowd{vips}", sampler) as loops:
+                    yield from crowd(loops, vips)
+        for name in ("virtual", "locked"):
+            if given.only in (None, name):
+                for mac in ("virtual", "real") if name == "locked" else ("virtual",):
+                    with watched(run, FEW, folder / f"{name}-{mac}", sampler, mac=mac) as loops:
+                        yield from to_and_fro(loops, f"{name} {mac}", locked=name == "locked")
 
 
-def crowd(run: int, vips: int, folder: Path) -> Iterator[Situation]:
-    with watched(run, vips, folder) as loops:
-        daemons, lan, settle = loops.daemons, loops.daemons.lan, Crowd(loops.daemons, run).settle
-        settle(FIRST)
-        yield loops.situation(f"boot {vips}")
-        lan.silence(FIRST)
-        settle(SECOND, heard=SECOND)
-        yield loops.situation(f"takeover {vips}")
-        lan.heal()
-        settle(FIRST)
-        yield loops.situation(f"rejoin {vips}")
-        del daemons.vips[list(daemons.vips)[-1]]
-        for node in NODES:
-            daemons.config(node).write_text("# so all are on other lines\n" + daemons.configuration(node))
-            daemons.ask(node, "reload")
-            time.sleep(AFTERWARDS_S)
-        yield loops.situation(f"reload {vips}")
-        daemons.signal(FIRST)
-        daemons.wait_ended(FIRST)
+def crowd(loops: Loops, vips: int) -> Iterator[Stepped]:
+    daemons, lan = loops.daemons, loops.daemons.lan
+    loops.settle(FIRST)
+    yield loops.situation(f"boot {vips}")
+    lan.silence(FIRST)
+    loops.settle(SECOND, heard=SECOND)
+    yield loops.situation(f"takeover {vips}")
+    lan.heal()
+    loops.settle(FIRST)
+    yield loops.situation(f"rejoin {vips}")
+    del daemons.vips[list(daemons.vips)[-1]]
+    for node in NODES:
+        daemons.config(node).write_text("# so all are on other lines\n" + daemons.configuration(node))
+        daemons.ask(node, "reload")
         time.sleep(AFTERWARDS_S)
-        yield loops.situation(f"stop {vips}")
+    yield loops.situation(f"reload {vips}")
+    daemons.signal(FIRST)
+    daemons.wait_ended(FIRST)
+    time.sleep(AFTERWARDS_S)
+    yield loops.situation(f"stop {vips}")
 
 
-def to_and_fro(run: int, name: str, folder: Path, *, mac: str, locked: bool) -> Iterator[Situation]:
-    with watched(run, FEW, folder, mac=mac) as loops, contextlib.ExitStack() as others:
+def to_and_fro(loops: Loops, name: str, *, locked: bool) -> Iterator[Stepped]:
+    daemons = loops.daemons
+    with contextlib.ExitStack() as others:
         if locked:
             for node in NODES:
-                others.enter_context(somebody(loops.daemons.lan, node, folder))
-        settle = Crowd(loops.daemons, run).settle
-        settle(FIRST)
+                others.enter_context(somebody(daemons.lan, node, daemons.folder))
+        loops.settle(FIRST)
         yield loops.situation(f"{name}: boot")
         for _ in range(ROUNDS):
             for target in (SECOND, None):
-                for address in loops.daemons.vips:
-                    loops.daemons.ask(FIRST, "move", address=address, node=target)
-                settle(target or FIRST)
+                for address in daemons.vips:
+                    daemons.ask(FIRST, "move", address=address, node=target)
+                loops.settle(target or FIRST)
         yield loops.situation(f"{name}: moves")
 
 
 @contextlib.contextmanager
-def watched(run: int, vips: int, folder: Path, *, mac: str = "real") -> Iterator[Loops]:
+def watched(run: int, vips: int, folder: Path, sampler: Sampler | None, *, mac: str = "real") -> Iterator[Loops]:
     folder.mkdir(parents=True)
     addresses = [str(FIRST_VIP + number) for number in range(vips)]
     with (
         Lan(NODES, prefix="dvgaps", network="10.76.0.0/16") as lan,
         WatchedDaemons(lan, folder, addresses, mac=mac) as daemons,
     ):
-        yield Loops(daemons, run)
+        yield Loops(daemons, run, sampler)
 
 
 class WatchedDaemons(Daemons):
@@ -204,17 +182,29 @@ class WatchedDaemons(Daemons):
 class Loops:
     """Each `situation` is of the time since the one before."""
 
-    def __init__(self, daemons: WatchedDaemons, run: int) -> None:
+    def __init__(self, daemons: WatchedDaemons, run: int, sampler: Sampler | None) -> None:
         self.daemons = daemons
+        self.settle = Crowd(daemons, run).settle
         self._run = run
+        self._sampler = sampler
+        self._threads = {node: daemons.pid(node) for node in NODES}
         self._read = dict.fromkeys(NODES, 0)  # lines
 
-    def situation(self, name: str) -> Situation:
+    def situation(self, name: str) -> Stepped:
+        samples = self._sampler.taken() if self._sampler is not None else None
         steps = {node: self._new(node) for node in NODES}
-        slow = {node: [step for step in found if step.took_ms >= LIMIT_MS] for node, found in steps.items()}
+        slow: dict[str, list[Step]] = {}
+        for node, found in steps.items():
+            slow[node] = [step for step in found if step.took_ms >= LIMIT_MS]
+            if samples is not None:
+                stopped_ms = partial(samples.stopped_ms, self._threads[node])
+                slow[node] = [
+                    replace(step, stopped_ms=stopped_ms(step.ended_s - step.took_ms / 1000, step.ended_s))
+                    for step in slow[node]
+                ]
         longest_ms = max((step.took_ms for found in steps.values() for step in found), default=0.0)
-        missed = sum(step.name != START_AND_END for found in slow.values() for step in found)
-        return Situation(run=self._run, name=name, slow=slow, longest_ms=longest_ms, missed=missed)
+        missed = sum(step.name not in START_AND_END for found in slow.values() for step in found)
+        return Stepped(run=self._run, name=name, slow=slow, longest_ms=longest_ms, missed=missed)
 
     def _new(self, node: str) -> list[Step]:
         lines = self.daemons.steps(node).read_text().splitlines()[self._read[node] :]

@@ -35,7 +35,8 @@ from duravip.testing.netns import Lan, why_not
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 from tests.bench.outage import rss_mb
-from tests.bench.turns import LIMIT_MS, Turns, turns_between, turns_of
+from tests.bench.repeated import LIMIT_MS
+from tests.bench.turns import Turns, turns_between, turns_of
 
 OWNER, HEIR, PLAIN = "node1", "node2", "plain"
 FAILURE_TIMEOUT_S = 0.35

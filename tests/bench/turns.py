@@ -14,11 +14,8 @@ first node's, which coordinates. One after the other, with what follows in the s
                     with the second's
     stop            the first is told to stop; its turns until it was heard last
 
-A turn is what follows from one input, up to the handing over of its effects; `duravip info` counts the long ones.
-
-A virtual machine may be stopped in the middle of a turn, and cannot tell. So what it does to a process that only looks
-at the clock, before and after all that, is printed too; and all of it is done several times, with daemons of their own:
-a turn that takes long by itself takes long each time, one that was stopped does not.
+A turn is what follows from one input, up to the handing over of its effects; `duravip info` counts the long ones. All
+of it is done several times (`tests/bench/repeated.py` says why), with daemons of their own.
 
 Exit status 1 when a turn took 5 ms or longer in any of them.
 """
@@ -27,25 +24,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from duravip.errors import ControlError
 from duravip.testing.daemons import Daemons
-from duravip.testing.netns import Lan, why_not
-from tests.bench.stops import watched_stops
+from duravip.testing.netns import Lan
+from tests.bench.repeated import LIMIT_MS, Situation, run_repeatedly
 
 FIRST, SECOND = NODES = "node1", "node2"
 FIRST_VIP = IPv4Address("10.76.4.0")
 SETTLE_LIMIT_S = 60.0
-LIMIT_MS = 5
 AFTERWARDS_S = 1.5  # what follows from all being settled: the view matures, assignments are verified
 
 
@@ -61,55 +53,23 @@ class Turns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """`run`: from 1. `turns`: of each node that was there."""
+class Turned(Situation):
+    """`turns`: of each node that was there."""
 
-    run: int
-    name: str
     turns: dict[str, Turns]
-    met: bool
+
+    def lines(self) -> list[str]:
+        return [f"{self.run} {self.name:<8} {node}: {turns}" for node, turns in self.turns.items()]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description="How long turns are.", prog="tests.bench.turns")
     options.add_argument("--vips", type=int, default=1000)
-    options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--format", choices=("text", "json"), default="text")
-    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
-    given = options.parse_args()
-    if refusal := why_not():
-        sys.exit(f"this measurement needs network namespaces: {refusal}")
-    found: list[Situation] = []
-    machine = watched_stops()
-    for run in range(1, given.runs + 1):
-        with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
-            folder = given.keep_logs / str(run) if given.keep_logs else Path(made)
-            folder.mkdir(parents=True, exist_ok=True)
-            for situation in measure(run, given.vips, folder):
-                found.append(situation)
-                if given.format == "text":
-                    for node, turns in situation.turns.items():
-                        print(f"{run} {situation.name:<8} {node}: {turns}", flush=True)
-    machine += watched_stops()
-    missed = missed_in(found)
-    if given.format == "json":
-        runs = [asdict(situation) for situation in found]
-        print(json.dumps({"machine": asdict(machine), "missed": missed, "situations": runs}))
-    else:
-        slow = sum(turns.slow for situation in found for turns in situation.turns.values())
-        print(f"{slow} turns of {LIMIT_MS} ms or longer in {given.runs} runs; {machine}")
-        print(f"no turn of {LIMIT_MS} ms or longer: {'MISSED, ' + ', '.join(missed) if missed else 'met'}")
-    sys.exit(bool(missed))
+    run_repeatedly(options, measure, what="turn")
 
 
-def missed_in(found: Iterable[Situation]) -> list[str]:
-    """The names of the situations that were missed, each with in how many runs, in their order."""
-    missed = Counter(situation.name for situation in found if not situation.met)
-    return [f"{name} ({runs})" for name, runs in missed.items()]
-
-
-def measure(run: int, vips: int, folder: Path) -> Iterator[Situation]:
-    addresses = [str(FIRST_VIP + number) for number in range(vips)]
+def measure(run: int, given: argparse.Namespace, folder: Path) -> Iterator[Turned]:
+    addresses = [str(FIRST_VIP + number) for number in range(given.vips)]
     with (
         Lan(NODES, prefix="dvturns", network="10.76.0.0/16") as lan,
         Daemons(lan, folder, NODES, dict.fromkeys(addresses, FIRST), settings={"view_mature_time": "1"}) as daemons,
@@ -168,7 +128,7 @@ class Crowd:
         daemons.wait_until(f"all VIPs on {owner}", settled, limit_s=SETTLE_LIMIT_S)
         time.sleep(AFTERWARDS_S)
 
-    def situation(self, name: str, *nodes: str, last_of: str = "") -> Situation:
+    def situation(self, name: str, *nodes: str, last_of: str = "") -> Turned:
         """`last_of`: this node is ending; what it said last counts."""
         after: dict[str, list[int]] = {}
         with contextlib.suppress(ControlError):
@@ -181,7 +141,7 @@ class Crowd:
                 after[node] = turns_of(self._daemons, node)
         turns = {node: turns_between(self._before.get(node, []), after[node]) for node in sorted(after)}
         self._before.update(after)
-        return Situation(run=self._run, name=name, turns=turns, met=not any(one.slow for one in turns.values()))
+        return Turned(run=self._run, name=name, turns=turns, missed=sum(one.slow for one in turns.values()))
 
 
 def turns_of(daemons: Daemons, node: str) -> list[int]:
