@@ -1,7 +1,8 @@
 """Reading the configuration again while the node runs, for this node alone or together with all others.
 
 Rules of this file: a new configuration is read aside, in a thread, and checked against this machine before anything of
-the old one is given up. What is refused changes nothing. One reading at a time.
+the old one is given up; what can be known of it before it comes into force is worked out there too, for the machine has
+enough to do then. What is refused changes nothing. One reading at a time.
 
 Together: an operator asks one node; the group asks every node to read aside (`order`); when all can, all switch at one
 number, when one cannot, none does (`cluster.switching`, `cluster.coordinator`).
@@ -27,7 +28,7 @@ from duravip.config.difference import Difference, difference
 from duravip.config.node_config import LocalSettings, NodeConfig
 from duravip.errors import DuravipError
 from duravip.events import ConfigRejected, ConfigReloaded, Event
-from duravip.model import NodeName
+from duravip.model import NodeName, TableDigest
 from duravip.wire.keyring import Keyring
 
 ANSWER_GRACE_S = 2.0  # on top of what the group takes at most
@@ -67,10 +68,11 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
-    """A configuration that can be used, and its keys."""
+    """A configuration that can be used, its keys, and the digest of its table."""
 
     config: NodeConfig
     keys: Keyring
+    digest: TableDigest
 
 
 class Outcome:
@@ -176,7 +178,7 @@ class Reloading:
         if found.difference.at_next_start:
             log.warning("reload: takes effect at the next start: %s", ", ".join(found.difference.at_next_start))
         self.config = replace(self.config, table=fresh.config.table)
-        self._publish(ConfigReloaded(digest=fresh.config.table.digest()))
+        self._publish(ConfigReloaded(digest=fresh.digest))
 
     async def _read_aside(self) -> tuple[Fresh | None, Reread]:
         """None for one that cannot be used."""
@@ -192,9 +194,14 @@ class Reloading:
             return None, Reread(refusal=refusal)
         warnings = tuple(map(diagnostic_text, fresh.diagnostics))
         changed = keys if self._keys.differ(keys) else None
-        differing = await trio.to_thread.run_sync(difference, self.config, fresh)
+        differing, digest = await trio.to_thread.run_sync(_compared, self.config, fresh)
         found = Reread(difference=differing, warnings=warnings, keys=changed)
-        return Fresh(config=fresh, keys=keys), found
+        return Fresh(config=fresh, keys=keys, digest=digest), found
+
+
+def _compared(before: NodeConfig, after: NodeConfig) -> tuple[Difference, TableDigest]:
+    """What differs, and the digest of the later table."""
+    return difference(before, after), after.table.digest()
 
 
 def diagnostic_text(found: Diagnostic) -> str:
