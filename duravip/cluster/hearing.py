@@ -128,7 +128,8 @@ class Hearing:
             self._out.publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
 
     def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> Change:
-        """Nothing when a live member of this node's view says what it said last, or this is old."""
+        """Nothing when a live member of this node's view says what it said last, or this is old. While this node is
+        patient it waits for such a one too: it may be the answer."""
         parts = self._parts
         before = parts.detector.revision
         if parts.detector.on_heartbeat(sender, heartbeat, now):
@@ -151,7 +152,7 @@ class Hearing:
             if term.differs(heartbeat):
                 text = f"{sender.name} has another state for number {term.agreed.number} of {installed}"
                 self._out.publish(events.Disagreement(address=None, text=text))
-            known = parts.detector.revision == before and peer.alive
+            known = parts.detector.revision == before and peer.alive and not parts.leadership.is_patient(now)
             return Change.NOTHING if known else Change.EVERYTHING
         if (
             view > installed

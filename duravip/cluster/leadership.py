@@ -8,7 +8,8 @@ Rules of this file
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
 - A leader that has been away, or that somebody else has put into a view with members it has never heard, knows too
   little to leave anybody out, and the others may not have heard yet that it is back: whoever takes it for dead promises
-  it nothing that lasts. It waits for both, for a failure time-out at most.
+  it nothing that lasts. It waits for both; for a failure time-out at most, and an interval more if it was stopped. If
+  it is late again and again, that holds for all of it: then for another interval after each time.
 - When one member has failed, others that are silent too get GATHER_S to answer: five that die together are one view.
 
 Source: the GATHER phase of Wackamole and Spread; Rapid (Suresh et al., 2018) for waiting until a cut is complete.
@@ -24,7 +25,7 @@ from duravip.cluster.agenda import first_after
 from duravip.cluster.agreement import Agreement, Phase
 from duravip.cluster.detector import Detector
 from duravip.cluster.library import TABLE_WAIT_S, Library
-from duravip.cluster.messages import AnyMessage, Heartbeat, MemberState, Probe
+from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
 from duravip.model import Member, NodeName, View, ViewId
 
@@ -57,7 +58,8 @@ class Leadership:
         self._library = library
         self._quiet_until = now + parameters.failure_timeout_s + self._interval
         self._patient_until = -math.inf
-        self._before: dict[Member, Heartbeat] = {}  # what others said last before this node was stopped
+        self._late_since = -math.inf  # when it was first late, of the times that came before patience had ended
+        self._woke_at = -math.inf  # when it was late or stopped last, and ran on
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
@@ -82,23 +84,29 @@ class Leadership:
 
     def forgive(self, now: float) -> None:
         """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,
-        is old. Until they have had time to be heard it makes no view without one of its last, nor before it has heard
-        again from all of the next that they take it for alive, and what they take for their view."""
+        is old. Until they have had time to be heard it makes no view without one of its last, nor before all of the
+        next have answered what it has said since, and take it for alive."""
+        self._woke_at = now
         self._patient_until = now + self._timeout + self._interval
-        self._before = {peer.member: peer.heartbeat for peer in self._detector.alive()}
         self._newcomers.clear()
         if self._agreement.view is None:
             self._quiet_until = self._patient_until
 
-    def excuse(self, now: float) -> None:
-        """This node was late: the same for as long as the others need to say that they hear it again."""
-        self._patient_until = max(self._patient_until, now + EXCUSE_INTERVALS * self._interval)
+    def excuse(self, gap_s: float, now: float) -> None:
+        """This node was late by so much: the same for as long as the others need to say that they hear it again."""
+        if now - gap_s >= self._patient_until:
+            self._late_since = now
+        self._woke_at = now
+        limit = max(self._late_since + self._timeout, now) + self._interval
+        self._patient_until = max(self._patient_until, min(now + EXCUSE_INTERVALS * self._interval, limit))
+
+    def is_patient(self, now: float) -> bool:
+        """Whether it may be waiting for answers, be there any news in them or not."""
+        return now < self._patient_until
 
     def watch(self, now: float) -> None:
         """The links, or the view, may have changed."""
         self._look_for_strangers(now)
-        if now >= self._patient_until:
-            self._before = {}
         cliques = self._detector.cliques(now)
         if cliques is not self.cliques:
             self.cliques = cliques
@@ -119,7 +127,7 @@ class Leadership:
             agreement.stand_down()
             return []
         target = self._target(now)
-        if now < self._patient_until and not self._has_everybody(target):
+        if self.is_patient(now) and not self._has_everybody(target):
             agreement.stand_down()
             return []
         if agreement.proposal is not None:
@@ -180,18 +188,18 @@ class Leadership:
             self._patient_until = max(self._patient_until, now + self._timeout)
 
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
-        """All have been heard since this node was stopped, and take it for alive; and nobody of the present view,
-        nobody alive, and nobody in the view of one of these, is left out, save who has left by itself."""
+        """All have answered what this node has said since it woke, and take it for alive; and nobody of the present
+        view, nobody alive, and nobody in the view of one of these, is left out, save who has left by itself."""
         alive = self._detector.alive()
         known = self._agreement.members() | {peer.member for peer in alive} | {self._me}
         names = {member.name for member in known}
         known |= {member for peer in alive for member in peer.companions if member.name not in names}
-        heard = all(
-            peer.heartbeat is not self._before.get(peer.member) and self._me in peer.names
+        answered = all(
+            self._me in peer.names and self._detector.echoed_at(peer.member) >= self._woke_at
             for peer in alive
             if peer.member in target
         )
-        return heard and all(member in target or self._detector.has_left(member) for member in known)
+        return answered and all(member in target or self._detector.has_left(member) for member in known)
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
         """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""

@@ -303,7 +303,7 @@ class Node(Inspection):
         elif away_s > 1.5 * parts.interval_s:
             parts.detector.excuse(gap, now)
             parts.agreement.excuse(gap)
-            parts.leadership.excuse(now)
+            parts.leadership.excuse(gap, now)
             parts.tenure.lease.excuse(now)
         else:
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -216,19 +216,54 @@ def test_a_node_that_slept_makes_no_view_of_its_last_ones_members_while_they_are
     situation.mend()
 
 
+def sleep(situation: Situation, name: str, for_s: float) -> None:
+    """The whole machine."""
+    situation[name].suspend()
+    situation.run(for_s)
+    situation[name].resume()
+
+
+def stop(situation: Situation, name: str, for_s: float) -> None:
+    """The process alone: its socket keeps what the others say at first, when they still take it for alive."""
+    situation[name].freeze()
+    situation.run(0.15)
+    cut(situation, "ba", "ca")
+    situation.run(for_s - 0.15)
+    situation.world.network.heal()
+    situation[name].thaw()
+
+
+@pytest.mark.parametrize("away", [sleep, stop])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_leader_that_slept_proposes_when_the_others_know_that_it_is_back(seed: int) -> None:
+def test_a_leader_that_was_away_proposes_when_the_others_know_that_it_is_back(
+    seed: int, away: Callable[[Situation, str, float], None]
+) -> None:
     """Whoever still takes it for dead would promise, and make a view without it the next moment."""
     situation = Situation(*"abc", seed=seed).booted()
     situation.run(0.0137 * seed)
-    situation["a"].suspend()
-    situation.run(1.0 + 0.0053 * seed)
+    away(situation, "a", 1.0 + 0.0053 * seed)
     awake = situation.now
-    situation["a"].resume()
     situation.run(3.0)
     assert [members(situation, name) for name in "abc"] == ["abc"] * 3
     assert views_since(situation, awake) == {"a": 1, "b": 1, "c": 1}
     assert not any(said(situation, Refuse, name, awake) for name in "abc")
+    situation.mend()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_leader_that_is_late_again_and_again_leaves_out_whoever_dies_meanwhile(seed: int) -> None:
+    """It is awake for 0.15 s between stops of 0.3 s: less than the two intervals for which one lateness excuses it."""
+    situation = Situation(*"abc", seed=seed).booted()
+    situation.run(0.0137 * seed)
+    died = situation.now
+    die(situation, "c")
+    while situation.now < died + 3.0:
+        situation["a"].freeze()
+        situation.run(0.3)
+        situation["a"].thaw()
+        situation.run(0.15)
+    assert members(situation, "a") == members(situation, "b") == "ab"
+    assert situation.all_held_once()
     situation.mend()
 
 
