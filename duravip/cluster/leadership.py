@@ -60,6 +60,7 @@ class Leadership:
         self._patient_until = -math.inf
         self._late_since = -math.inf  # when it was first late, of the times that came before patience had ended
         self._woke_at = -math.inf  # when it was late or stopped last, and ran on
+        self._has_probed = True  # since then
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
@@ -86,7 +87,7 @@ class Leadership:
         """This node was stopped: the time that passed was no waiting, and what it knows of the others, and they of it,
         is old. Until they have had time to be heard it makes no view without one of its last, nor before all of the
         next have answered what it has said since, and take it for alive."""
-        self._woke_at = now
+        self._woke_at, self._has_probed = now, False
         self._patient_until = now + self._timeout + self._interval
         self._newcomers.clear()
         if self._agreement.view is None:
@@ -96,7 +97,7 @@ class Leadership:
         """This node was late by so much: the same for as long as the others need to say that they hear it again."""
         if now - gap_s >= self._patient_until:
             self._late_since = now
-        self._woke_at = now
+        self._woke_at, self._has_probed = now, False
         limit = max(self._late_since + self._timeout, now) + self._interval
         self._patient_until = max(self._patient_until, min(now + EXCUSE_INTERVALS * self._interval, limit))
 
@@ -129,7 +130,7 @@ class Leadership:
         target = self._target(now)
         if self.is_patient(now) and not self._has_everybody(target):
             agreement.stand_down()
-            return []
+            return self._probes(target)
         if agreement.proposal is not None:
             if all(member in target or member in self.clique for member in agreement.proposal.members):
                 return []
@@ -194,12 +195,25 @@ class Leadership:
         known = self._agreement.members() | {peer.member for peer in alive} | {self._me}
         names = {member.name for member in known}
         known |= {member for peer in alive for member in peer.companions if member.name not in names}
-        answered = all(
-            self._me in peer.names and self._detector.echoed_at(peer.member) >= self._woke_at
-            for peer in alive
-            if peer.member in target
+        return not self._unanswering(target) and all(
+            member in target or self._detector.has_left(member) for member in known
         )
-        return answered and all(member in target or self._detector.has_left(member) for member in known)
+
+    def _unanswering(self, target: tuple[Member, ...]) -> list[Member]:
+        """Those that have not answered what this node has said since it woke, or take it for dead."""
+        return [
+            peer.member
+            for peer in self._detector.alive()
+            if peer.member in target
+            and (self._me not in peer.names or self._detector.echoed_at(peer.member) < self._woke_at)
+        ]
+
+    def _probes(self, target: tuple[Member, ...]) -> list[AnyMessage]:
+        """Once after it woke: beside its own next heartbeat, which is what they answer."""
+        if self._has_probed:
+            return []
+        self._has_probed = True
+        return [Probe(to=member.name) for member in self._unanswering(target)]
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
         """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""
