@@ -23,9 +23,11 @@ from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.net.frames import announcement_frames, frame_count
 from duravip.net.schedule import Schedule, lost_after_s
+from duravip.stint import Stint
 from duravip.threads import close_aside
 
-AT_ONCE = 64  # announcements, then other tasks run: a millisecond
+AT_ONCE = 64  # announcements, then other tasks run; a millisecond
+FEW = 8  # between two looks at the clock
 
 _ARPHRD_ETHER = 1
 
@@ -175,8 +177,13 @@ class Announcer:
         return math.inf if deadline is None else max(0.0, deadline - self._clock())
 
     def _send_due(self) -> None:
-        for due in self._schedule.due(self._clock(), at_most=AT_ONCE):
-            self._tell(due.address, due.interface)
+        stint = Stint()
+        for _ in range(0, AT_ONCE, FEW):
+            several = self._schedule.due(self._clock(), at_most=FEW)
+            for due in several:
+                self._tell(due.address, due.interface)
+            if len(several) < FEW or stint.is_over():
+                return
 
     def _tell(self, address: Address, interface: str) -> None:
         if not self._sockets.announce(address, interface, to=self._audience(address, interface)):

@@ -18,9 +18,10 @@ from duravip.model import Address, Claim
 from duravip.net.claim_filter import ClaimFilter
 from duravip.net.claims import FRAME_BYTES, parse
 from duravip.net.questions import arp_probe, neighbour_solicitation
+from duravip.stint import Stint
 from duravip.threads import close_aside
 
-FRAMES_AT_ONCE = 16  # after each a busy thread may take the interpreter, for half a millisecond at worst
+FRAMES_AT_ONCE = 16  # fewer while a busy thread takes the interpreter
 BUFFER_BYTES = 65_536  # some 80 small frames
 
 _ETHERTYPE_ARP, _ETHERTYPE_IPV6 = 0x0806, 0x86DD
@@ -64,6 +65,7 @@ class ClaimSocket:
     def claims(self) -> tuple[list[Claim], bool]:
         """What has come in since, up to FRAMES_AT_ONCE; and whether there may be more."""
         found: list[Claim] = []
+        stint = Stint()
         for _ in range(FRAMES_AT_ONCE):
             try:
                 claim = parse(self._made.recv(FRAME_BYTES))
@@ -71,6 +73,8 @@ class ClaimSocket:
                 return found, False
             if claim is not None and claim.address in self.addresses:
                 found.append(claim)
+            if stint.is_over():
+                break
         return found, True
 
     def ask(self, address: Address, to: bytes | None) -> bool:

@@ -56,6 +56,7 @@ from duravip.plugin.api import PromptTransport, ReadableTransport, Transport
 from duravip.runtime.foreign import transport_failure
 from duravip.runtime.interlude import Interlude
 from duravip.runtime.paths import Paths
+from duravip.stint import Stint
 from duravip.wire.link import Link
 from duravip.wire.received import Received
 
@@ -210,6 +211,7 @@ class Driver:
             await interlude.fail()
 
     def _read(self, path: str, transport: ReadableTransport) -> None:
+        stint = Stint()
         for _ in range(DATAGRAMS_AT_ONCE):
             try:
                 datagram = transport.receive_nowait()
@@ -218,7 +220,7 @@ class Driver:
             if datagram is None:
                 return
             self._hear(path, datagram)
-            if self._gives_way:
+            if self._gives_way or stint.is_over() or self._time() >= self._due_at:
                 self._gives_way = False
                 return
 

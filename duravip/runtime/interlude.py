@@ -3,6 +3,7 @@
 Rules of this file
 - Nobody waits longer for that: trio's own descriptors are looked at together with the sockets, and once a task can run
   again, or one of trio's deadlines has come, trio goes on.
+- A deadline that has come goes before the sockets, and alone: two long turns are two steps, not one.
 - What is called here must not await, and what it raises ends the driver's task, not trio.
 
 Theory of operation
@@ -92,7 +93,7 @@ class Interlude(trio.abc.Instrument):
             for descriptor, _ in self._epoll.poll(max(0.0, min(end, self._due_at()) - self._time())):
                 if descriptor == self._trio:
                     wakes = True
-                elif not self._stirs:
+                elif not self._stirs and self._time() < self._due_at():
                     self._readers[descriptor]()
             now = self._time()
             if now >= self._due_at():

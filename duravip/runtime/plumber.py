@@ -58,8 +58,10 @@ from duravip.runtime.foreign import in_words
 
 FIRST_BATCH = 64
 LARGEST_BATCH = 512
-PIECE = 64  # addresses that are announced, looked up, or that the machine hears of, at once: some 1.5 ms
-LONG_S = 0.001  # then others have their turn
+PIECE = 64  # addresses that are looked up, or that the machine hears of, at once: some 1.5 ms
+FEW = 8  # addresses, between two looks at the clock
+LONG_S = 0.001  # then others have their turn between two batches
+LONGEST_S = 0.002  # and within one
 REST = 3  # for so many times as long as a look-up took no other begins
 LEAST_REST_S = 0.001
 TRY_AGAIN_S = 0.025
@@ -371,11 +373,11 @@ class Plumber:
         *,
         somebody_waits: bool,
     ) -> None:
-        """All announcements leave before the machine hears of the first. Others have their turn after each piece, and
+        """All announcements leave before the machine hears of the first. Others have their turn meanwhile, and
         before the machine hears of many, or of what nobody waits for."""
         inputs: list[KernelAnswer] = []
         for number, address in enumerate(batch):
-            if number and not number % PIECE:
+            if number and not number % FEW and trio.current_time() >= self._began + LONGEST_S:
                 await self._give_way()
             orders = self._orders[address]
             answer = answers.get(address) or Answer(address=address, error="the interface backend did not answer")

@@ -1,7 +1,7 @@
 """What the control socket says about a node: the machine's state as JSON-ready values.
 
-Rules of this file: it only asks. Answers about many addresses are built in slices, between which the event
-loop runs: ten thousand of them must not hold up a heartbeat. What a slice is built from is immutable.
+Rules of this file: it only asks. Answers about many addresses are built in slices, and the event loop runs between
+them: ten thousand must not hold up a heartbeat. What a slice is built from is immutable.
 
 Source: the JSON shapes of contract.md section 2.
 """
@@ -21,8 +21,9 @@ from duravip.cluster.holdings import HoldState
 from duravip.events import ConfigRejected, ConfigReloaded, Event, OwnerElected
 from duravip.model import Address, Decision, NodeName, Table, View, address_order
 from duravip.runtime.history import History
+from duravip.stint import Stint
 
-SLICE_ADDRESSES = 100
+SLICE_ADDRESSES = 16
 
 
 class Peer(Protocol):
@@ -130,13 +131,14 @@ class Status:
         ordered: Sequence[Address] = universe
         if len(universe) > 1:
             ordered = await trio.to_thread.run_sync(partial(sorted, universe, key=address_order))
+        stint = Stint()
         for start in range(0, len(ordered), SLICE_ADDRESSES):
             part = [
                 self._vip(landscape, one, owners.get(one), here.get(one), one in pins, describe(one), now)
                 for one in ordered[start : start + SLICE_ADDRESSES]
             ]
             slices.append(msgspec.json.encode(part)[1:-1])
-            await trio.lowlevel.checkpoint()
+            stint = await _in_turn(stint)
         vips = msgspec.Raw(b"[" + b",".join(slices) + b"]")
         return msgspec.Raw(msgspec.json.encode({**head, "vips": vips}))
 
@@ -163,12 +165,13 @@ class Status:
         grounds = self._machine.grounds()
         tables = grounds.tables if grounds is not None else {}
         members: list[bytes] = []
+        stint = Stint()
         for name in sorted(tables):
             vips = tables[name].vips
             slices = []
             for start in range(0, len(vips), SLICE_ADDRESSES):
                 slices.append(msgspec.json.encode(vips[start : start + SLICE_ADDRESSES])[1:-1])
-                await trio.lowlevel.checkpoint()
+                stint = await _in_turn(stint)
             members.append(msgspec.json.encode(name) + b":[" + b",".join(slices) + b"]")
         view = self._machine.view
         head = {
@@ -235,3 +238,11 @@ class Status:
             "pinned": pinned,
             "evidence": [msgspec.to_builtins(one) for flag in sorted(flags, key=str) for one in flags[flag]],
         }
+
+
+async def _in_turn(stint: Stint) -> Stint:
+    """The one to go on with: others have had their turn if it was over."""
+    if not stint.is_over():
+        return stint
+    await trio.lowlevel.checkpoint()
+    return Stint()

@@ -21,12 +21,13 @@ from typing import Self
 import trio
 
 from duravip.plugin.api import AddressChanged, Change, ChangesLost, LinkChanged, LinksListed
+from duravip.stint import Stint
 from duravip_plugins import netlink_codec as codec
 from duravip_plugins import netlink_socket as rtnetlink
 
 _GROUPS = codec.RTMGRP_LINK | codec.RTMGRP_IPV4_IFADDR | codec.RTMGRP_IPV6_IFADDR
-_READ_AT_ONCE = 64  # notices, before other tasks have their turn
-_PAUSE_S = 0.005  # after so many; so a flood costs at most a third of a core
+_READ_AT_ONCE = 64  # notices that come one after the other, before a pause
+_PAUSE_S = 0.005  # so a flood costs at most a third of a core
 
 
 def _open_socket() -> socket.socket:
@@ -48,6 +49,7 @@ class NetlinkWatch:
         self._up: dict[int, bool] = {}
         self._is_listed = False
         self._has_lost = False
+        self._in_a_row = 0  # notices, since nothing more was there or there was a pause
 
     def __aiter__(self) -> Self:
         return self
@@ -70,7 +72,9 @@ class NetlinkWatch:
                 await trio.lowlevel.wait_readable(self._socket)
             except trio.ClosedResourceError:
                 continue
-            if self._read() == _READ_AT_ONCE:
+            self._read()
+            if self._in_a_row >= _READ_AT_ONCE:
+                self._in_a_row = 0
                 await trio.sleep(_PAUSE_S)
         return self._waiting.popleft()
 
@@ -83,20 +87,25 @@ class NetlinkWatch:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
-    def _read(self) -> int:
-        """Reads what has come; returns how many datagrams."""
-        for count in range(_READ_AT_ONCE):
+    def _read(self) -> None:
+        """Reads what has come, until others should have their turn."""
+        stint = Stint()
+        while self._in_a_row < _READ_AT_ONCE:
             try:
                 data = self._socket.recv(1 << 16)
             except BlockingIOError:
-                return count
+                self._in_a_row = 0
+                return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._replace_socket()
-                break
+                self._in_a_row = _READ_AT_ONCE
+                return
             self._take(data)
-        return _READ_AT_ONCE
+            self._in_a_row += 1
+            if stint.is_over():
+                return
 
     def _replace_socket(self) -> None:
         self._is_listed, self._has_lost = False, True

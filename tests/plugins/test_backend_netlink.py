@@ -13,8 +13,10 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -347,6 +349,38 @@ async def test_what_does_not_fit_is_said_to_be_lost_and_how_the_interfaces_are_i
             assert isinstance(listed, LinksListed)
             assert "eth1" not in listed.up
             assert await anext(changes) == ChangesLost()
+
+
+async def test_what_has_come_is_read_with_others_turns_between_when_each_takes_long_and_a_flood_is_paused(
+    lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read may lose the interpreter to a busy thread, for half a millisecond."""
+    monkeypatch.setattr("duravip.stint.LONG_S", 0.0)
+    monkeypatch.setattr("duravip_plugins.netlink_watch._PAUSE_S", 0.2)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with NetlinkBackend() as backend, trio.open_nursery() as nursery:
+        changes = backend.watch()
+        with trio.fail_after(15):
+            await until(changes, LinksListed)
+            for number in range(100):
+                ip(f"addr add 10.79.0.{number}/32 dev eth0")
+            nursery.start_soon(others)
+            told_at: list[tuple[int, float]] = []
+            while len(told_at) < 100:
+                if isinstance(await anext(changes), AddressChanged):
+                    told_at.append((turns, trio.current_time()))
+        nursery.cancel_scope.cancel()
+    assert max(Counter(at for at, _ in told_at).values()) <= 2, "of two tasks that can run either may be the first"
+    pauses = [number for number, (early, late) in enumerate(pairwise(told_at), 1) if late[1] - early[1] > 0.15]
+    assert len(pauses) == 1
+    assert 60 <= pauses[0] <= 64, "some notices may be of something else"
 
 
 async def test_of_an_address_on_an_interface_that_is_switched_off_that_is_said(lan: Lan) -> None:

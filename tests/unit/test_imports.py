@@ -25,12 +25,13 @@ ROOMS: dict[str, frozenset[str]] = {
     "bus": VALUES,
     "config": VALUES,
     "cluster": VALUES,
-    "net": VALUES | {"threads"},
+    "net": VALUES | {"stint", "threads"},
     "wire": VALUES | {"cluster"},
+    "stint": frozenset(),
     "threads": frozenset(),
     "plugin": VALUES | {"config"},
     "sim": VALUES | {"cluster", "wire"},
-    "runtime": VALUES | {"bus", "cluster", "config", "net", "plugin", "threads", "wire"},
+    "runtime": VALUES | {"bus", "cluster", "config", "net", "plugin", "stint", "threads", "wire"},
     "testing": VALUES | {"bus", "cluster", "config", "net", "plugin", "runtime", "sim", "wire"},
     "cli": VALUES | {"bus", "cluster", "config", "net", "plugin", "runtime", "sim", "wire"},
 }
@@ -70,6 +71,7 @@ PUBLIC = frozenset(
         "duravip.events",
         "duravip.model",
         "duravip.plugin.api",
+        "duravip.stint",
         "duravip.threads",
     }
 )

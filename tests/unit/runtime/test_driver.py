@@ -4,9 +4,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from duravip.cluster.inputs import Input, LeaveRequested, PacketHeard, Slept, Ti
 from duravip.cluster.messages import AnyMessage, Leave, Pinned, Probe, TableChunk, Wish
 from duravip.events import LinkDown, LinkUp, NodeLeft, PathLost, PathRestored, ViewMatured
 from duravip.model import Address, Incarnation, Member, NodeName, TableDigest, ViewId
+from duravip.plugin.api import ReadableTransport
 from duravip.runtime.driver import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, LENGTHS, LONG_TURN_S, Driver
 from duravip.runtime.interlude import Interlude
 from duravip.testing.fakes import MemoryNetwork, MemoryTransport, ReadableMemoryTransport
@@ -276,6 +278,73 @@ async def test_in_real_time_who_carries_out_an_order_has_his_turn_before_the_nex
         await aside.run(beside, sending.send_nowait)
         nursery.cancel_scope.cancel()
     assert done == ["read", "carried out"] * 5
+
+
+async def test_in_real_time_a_deadline_that_has_come_is_kept_before_more_is_heard_in_a_step_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The machine has put something off in every turn: it is due at once, and takes long as well."""
+    steps: list[list[type]] = []
+    core = ScriptedCore()
+    begin = Interlude.__init__
+
+    def stepwise(call: Callable[[], None]) -> Callable[[], None]:
+        def step() -> None:
+            before = len(core.inputs)
+            call()
+            steps.append(core.kinds()[before:])
+
+        return step
+
+    def watched(interlude: Interlude, readers: Mapping[int, Callable[[], None]], **rest: Any) -> None:
+        named = {descriptor: stepwise(read) for descriptor, read in readers.items()}
+        begin(interlude, named, **{**rest, "tick": stepwise(rest["tick"])})
+
+    def put_off(input: Input) -> tuple[Effect, ...]:
+        core.deadline = core.inputs[-1][0] if isinstance(input, PacketHeard) else FOREVER
+        return ()
+
+    core.script = put_off
+    monkeypatch.setattr(Interlude, "__init__", watched)
+    aside = Aside(core)
+
+    def beside() -> None:
+        for _ in range(20):
+            aside.say(Probe(to=ME))
+        aside.wait_for(40)
+
+    await aside.run(beside)
+    assert core.kinds() == [PacketHeard, Ticked] * 20
+    assert [step for step in steps if step] == [[PacketHeard], [Ticked]] * 20
+
+
+async def test_in_real_time_no_more_is_read_in_a_step_once_it_has_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duravip.stint.LONG_S", 0.0)
+    core = ScriptedCore()
+    aside = Aside(core)
+    taken = [0]
+    receive = ReadableMemoryTransport.receive_nowait
+
+    def noted(transport: ReadableMemoryTransport) -> bytes | None:
+        taken[-1] += 1
+        return receive(transport)
+
+    read = Driver._read
+
+    def watched(driver: Driver, path: str, transport: ReadableTransport) -> None:
+        taken.append(0)
+        read(driver, path, transport)
+
+    monkeypatch.setattr(ReadableMemoryTransport, "receive_nowait", noted)
+    monkeypatch.setattr(Driver, "_read", watched)
+
+    def beside() -> None:
+        for _ in range(20):
+            aside.say(Probe(to=ME))
+        aside.wait_for(20)
+
+    await aside.run(beside)
+    assert set(taken[1:]) == {1}
 
 
 async def test_in_real_time_a_flood_keeps_no_task_waiting() -> None:
