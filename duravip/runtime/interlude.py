@@ -3,7 +3,8 @@
 Rules of this file
 - Nobody waits longer for that: trio's own descriptors are looked at together with the sockets, and once a task can run
   again, or one of trio's deadlines has come, trio goes on.
-- A deadline that has come goes before the sockets, and alone: two long turns are two steps, not one.
+- A deadline that has come goes before the sockets, and alone: two long turns are two steps, not one. But where one
+  comes after the other they do not pass over the sockets for ever.
 - What is called here must not await, and what it raises ends the driver's task, not trio.
 
 Theory of operation
@@ -26,6 +27,8 @@ from typing import Self
 
 import trio
 
+PASSED_OVER = 3  # times, at most: a table of 10,240 VIPs is some hundred turns, one due after the other
+
 
 class Interlude(trio.abc.Instrument):
     """`readers` by descriptor: called when it is readable. `tick` is called when `due_at()` has come, in seconds of
@@ -45,6 +48,7 @@ class Interlude(trio.abc.Instrument):
         self._due_at = due_at
         self._tick = tick
         self._stirs = False  # a task can run that could not
+        self._passed_over = 0  # how often sockets were, since one was read
         self._failure: BaseException | None = None
         self._failed = trio.Event()
         self._epoll = select.epoll()
@@ -93,8 +97,13 @@ class Interlude(trio.abc.Instrument):
             for descriptor, _ in self._epoll.poll(max(0.0, min(end, self._due_at()) - self._time())):
                 if descriptor == self._trio:
                     wakes = True
-                elif not self._stirs and self._time() < self._due_at():
+                elif self._stirs:
+                    pass
+                elif self._time() < self._due_at() or self._passed_over == PASSED_OVER:
+                    self._passed_over = 0
                     self._readers[descriptor]()
+                else:
+                    self._passed_over += 1
             now = self._time()
             if now >= self._due_at():
                 self._tick()
