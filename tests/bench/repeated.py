@@ -36,6 +36,17 @@ class Situation:
         raise NotImplementedError
 
 
+def given_in_namespaces(options: argparse.ArgumentParser, *, runs: int) -> argparse.Namespace:
+    """What was given of these and of what all have. Exits where there can be no network namespaces."""
+    options.add_argument("--runs", type=int, default=runs)
+    options.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
+    given = options.parse_args()
+    if refusal := why_not():
+        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    return given
+
+
 def run_repeatedly(
     options: argparse.ArgumentParser,
     measure: Callable[[int, argparse.Namespace, Path], Iterator[Situation]],
@@ -44,12 +55,7 @@ def run_repeatedly(
 ) -> NoReturn:
     """`measure` is given the number of the run, the options, and a folder of its own. `what` is measured, in the
     singular. Ends with status 1 when any was missed."""
-    options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--format", choices=("text", "json"), default="text")
-    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
-    given = options.parse_args()
-    if refusal := why_not():
-        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    given = given_in_namespaces(options, runs=3)
     found: list[Situation] = []
     machine = watched_stops()
     for run in range(1, given.runs + 1):

@@ -37,8 +37,9 @@ from types import TracebackType
 from typing import Self
 
 from duravip.testing.daemons import Daemons
-from duravip.testing.netns import Lan, why_not
+from duravip.testing.netns import Lan
 from duravip.testing.watch import Watch
+from tests.bench.repeated import given_in_namespaces
 
 NODES = ("node1", "node2", "node3")
 FIRST_VIP = IPv4Address("10.77.4.0")
@@ -112,12 +113,7 @@ class Result:
 def main() -> None:
     options = argparse.ArgumentParser(description="What rolling work costs clients.", prog="tests.bench.rolling")
     options.add_argument("--vips", type=int, default=200)
-    options.add_argument("--runs", type=int, default=4)
-    options.add_argument("--format", choices=("text", "json"), default="text")
-    options.add_argument("--keep-logs", metavar="FOLDER", type=Path, help="leave configurations and logs there")
-    given = options.parse_args()
-    if refusal := why_not():
-        sys.exit(f"this measurement needs network namespaces: {refusal}")
+    given = given_in_namespaces(options, runs=4)
     with tempfile.TemporaryDirectory(prefix="dvbench-") as made:
         folder = given.keep_logs or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
