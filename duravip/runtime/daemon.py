@@ -131,7 +131,7 @@ class Daemon:
         opening_backend = open_backend(self._plugins, local.backend)
         kernel = partial(blaming, self._plugins.provider(local.backend.plugin), f"the backend {local.backend.title}")
         async with AsyncExitStack() as stack:
-            state = stack.enter_context(StateDir(local.state_dir))
+            state = await trio.to_thread.run_sync(stack.enter_context, StateDir(local.state_dir))
             control = stack.enter_context(ControlServer(local.control))
             backend = await stack.enter_async_context(opening_backend)
             macs: VirtualMacs | None = None
@@ -172,8 +172,9 @@ class Daemon:
                     log.info("took off %s, which an earlier run had left", address)
             for name in await macs.clean() if macs is not None else ():
                 log.info("removed the interface %s, which an earlier run had left", name)
+            incarnation = await trio.to_thread.run_sync(state.next_incarnation)  # waits for the disk
             link = Link(
-                me=Member(config.name, state.next_incarnation()),
+                me=Member(config.name, incarnation),
                 cluster_group=local.cluster_group,
                 keys=keyring.keys,
                 plain=keyring.plain,
