@@ -128,8 +128,8 @@ class Hearing:
             self._out.publish(events.NameTaken(name=sender.name, other=str(sender.incarnation)))
 
     def _on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> Change:
-        """Nothing when a live member of this node's view says what it said last, or this is old. While this node is
-        patient it waits for such a one too: it may be the answer."""
+        """Nothing when a live member of this node's view says what it said last, or this is old; unless it may be the
+        answer that this node waits for."""
         parts = self._parts
         before = parts.detector.revision
         if parts.detector.on_heartbeat(sender, heartbeat, now):
@@ -137,6 +137,8 @@ class Hearing:
         peer = parts.detector.peers.get(sender.name)
         if peer is None or peer.heartbeat is not heartbeat:
             return Change.NOTHING if parts.detector.revision == before else Change.EVERYTHING
+        if parts.leadership.is_patient(now) and self._me not in peer.names:
+            parts.pulse.soon(now)  # which echoes this: it will take this node for alive
         parts.agreement.saw_epoch(heartbeat.promised)
         parts.rivals.learn(sender.name, heartbeat.hardware)
         term, view = parts.succession.term, heartbeat.view
@@ -152,7 +154,7 @@ class Hearing:
             if term.differs(heartbeat):
                 text = f"{sender.name} has another state for number {term.agreed.number} of {installed}"
                 self._out.publish(events.Disagreement(address=None, text=text))
-            known = parts.detector.revision == before and peer.alive and not parts.leadership.is_patient(now)
+            known = parts.detector.revision == before and peer.alive and not parts.leadership.waits(now)
             return Change.NOTHING if known else Change.EVERYTHING
         if (
             view > installed

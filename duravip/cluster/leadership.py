@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from duravip.cluster.agenda import first_after
 from duravip.cluster.agreement import Agreement, Phase
-from duravip.cluster.detector import Detector
+from duravip.cluster.detector import Detector, Peer
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
@@ -61,6 +61,8 @@ class Leadership:
         self._late_since = -math.inf  # when it was first late, of the times that came before patience had ended
         self._woke_at = -math.inf  # when it was late or stopped last, and ran on
         self._has_probed = True  # since then
+        self._waits = False  # for somebody's answer
+        self._strange_until = -math.inf  # patient as well: somebody else has made a view with strangers
         self._newcomers: dict[Member, float] = {}
         self.cliques: tuple[tuple[Member, ...], ...] = ((me,),)
         self.clique: tuple[Member, ...] = (me,)
@@ -101,9 +103,13 @@ class Leadership:
         limit = max(self._late_since + self._timeout, now) + self._interval
         self._patient_until = max(self._patient_until, min(now + EXCUSE_INTERVALS * self._interval, limit))
 
+    def waits(self, now: float) -> bool:
+        """Whether it proposes nothing for want of answers, be there any news in them or not."""
+        return self._waits and self.is_patient(now)
+
     def is_patient(self, now: float) -> bool:
-        """Whether it may be waiting for answers, be there any news in them or not."""
-        return now < self._patient_until
+        """Whether it was away a moment ago, or is with strangers: who knows whom is about to change."""
+        return now < self._patient_until or now < self._strange_until
 
     def watch(self, now: float) -> None:
         """The links, or the view, may have changed."""
@@ -121,6 +127,7 @@ class Leadership:
         """Proposes when this node leads its clique and the present view is not the right one. `state` makes this
         node's own promise."""
         agreement = self._agreement
+        self._waits = False
         if self.leader != self._me.name or (agreement.view is None and now < self._quiet_until):
             agreement.stand_down()
             return []
@@ -130,6 +137,7 @@ class Leadership:
         target = self._target(now)
         if self.is_patient(now) and not self._has_everybody(target):
             agreement.stand_down()
+            self._waits = True
             return self._probes(target)
         if agreement.proposal is not None:
             if all(member in target or member in self.clique for member in agreement.proposal.members):
@@ -153,7 +161,7 @@ class Leadership:
     def deadline(self, now: float) -> float:
         """When, after `now`, time alone may change what `act` does."""
         waits = (SETTLE_INTERVALS * self._interval, self._timeout, TABLE_WAIT_S)
-        times = [self._patient_until, self._led_until]
+        times = [self._patient_until, self._strange_until, self._led_until]
         times += [since + wait for since in self._newcomers.values() for wait in waits]
         if self._agreement.view is None:
             times += [self._quiet_until, self._quiet_until + TABLE_WAIT_S]
@@ -186,7 +194,7 @@ class Leadership:
         self._looked_at = view
         others = [member for member in view.members if member != self._me] if view is not None else []
         if any((peer := peers.get(member.name)) is None or peer.member != member for member in others):
-            self._patient_until = max(self._patient_until, now + self._timeout)
+            self._strange_until = now + self._timeout
 
     def _has_everybody(self, target: tuple[Member, ...]) -> bool:
         """All have answered what this node has said since it woke, and take it for alive; and nobody of the present
@@ -199,13 +207,14 @@ class Leadership:
             member in target or self._detector.has_left(member) for member in known
         )
 
-    def _unanswering(self, target: tuple[Member, ...]) -> list[Member]:
-        """Those that have not answered what this node has said since it woke, or take it for dead."""
+    def _unanswering(self, target: tuple[Member, ...]) -> list[Peer]:
+        """Those that have not answered what this node has said since it woke, or take it for dead. What is promised to
+        a proposal that was open when this node was late is answer enough, and may be there, unread."""
+        since = self._woke_at if self._agreement.proposal is None else -math.inf
         return [
-            peer.member
+            peer
             for peer in self._detector.alive()
-            if peer.member in target
-            and (self._me not in peer.names or self._detector.echoed_at(peer.member) < self._woke_at)
+            if peer.member in target and (self._me not in peer.names or self._detector.echoed_at(peer.member) < since)
         ]
 
     def _probes(self, target: tuple[Member, ...]) -> list[AnyMessage]:
@@ -213,7 +222,7 @@ class Leadership:
         if self._has_probed:
             return []
         self._has_probed = True
-        return [Probe(to=member.name) for member in self._unanswering(target)]
+        return [Probe(to=peer.member.name) for peer in self._unanswering(target) if peer.probed_at < self._woke_at]
 
     def _is_needed(self, target: tuple[Member, ...], now: float) -> bool:
         """Whether the view is missing, has other members, or somebody in it is bound to a later epoch."""

@@ -307,6 +307,7 @@ class Node(Inspection):
             parts.tenure.lease.excuse(now)
         else:
             return False
+        parts.pulse.awake(now)
         return True
 
     def _stall(self, gap_s: float, now: float) -> None:

@@ -27,6 +27,10 @@ class Pulse:
         """Something changed that the others should know at once."""
         self._bring_forward(now, NEWS_SPACING_INTERVALS)
 
+    def awake(self, now: float) -> None:
+        """This node was late, or its machine suspended, for which the time is not: the others answer what it says."""
+        self.next_at = now
+
     def answer(self, now: float) -> None:
         """Somebody asks whether this node is there."""
         self._bring_forward(now, ANSWER_SPACING_INTERVALS)

@@ -267,6 +267,46 @@ def test_a_leader_that_is_late_again_and_again_leaves_out_whoever_dies_meanwhile
     situation.mend()
 
 
+@pytest.mark.parametrize("stop_s", [0.16, 0.2, 0.3, 0.34])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_leader_that_is_late_after_each_of_its_proposals_still_takes_a_newcomer_in(seed: int, stop_s: float) -> None:
+    """What was promised meanwhile waits in its socket. Perhaps it is late because there is so much to propose."""
+    situation = Situation(*"abc", seed=seed)
+    situation.start("a", "b")
+    situation.run(5.0)
+    situation.start("c")
+    began = situation.now
+    heard: set[ViewId] = set()
+    while situation.now < began + 3.0:
+        situation.run(0.0005)
+        new = {m.view for _, by, m in situation.diary.said if by == "a" and isinstance(m, Propose)} - heard
+        if new:
+            heard |= new
+            situation["a"].freeze()
+            situation.run(stop_s)
+            situation["a"].thaw()
+    assert [members(situation, name) for name in "abc"] == ["abc"] * 3
+    situation.mend()
+
+
+@pytest.mark.parametrize("away", [Host.suspend, Host.freeze])
+@pytest.mark.parametrize(("who", "limit_s"), [("a", 0.03), ("b", 0.15)])
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_whoever_comes_back_is_soon_in_a_view(
+    seed: int, who: str, limit_s: float, away: Callable[[Host], None]
+) -> None:
+    """It says at once that it is back, and once more what it has heard of those who take it for dead. A leader takes in
+    anybody else after half an interval."""
+    situation = Situation(*"abc", seed=seed).booted()
+    situation.run(0.0137 * seed)
+    away(situation[who])
+    situation.run(1.0)
+    situation[who].resume()
+    situation[who].thaw()
+    assert members(situation, "c") == "abc".replace(who, "")
+    assert situation.until(lambda: members(situation, "c") == "abc", 1.0) < limit_s
+
+
 def test_l6_a_link_that_comes_and_goes_is_a_penalty_that_is_shown_and_decays() -> None:
     """`A node that hears but is not heard (or the reverse) stays outside the view and does not flap it: penalties, with
     decay.`"""
