@@ -3,8 +3,9 @@
 Rules of this file: nothing here waits. Whoever has a stint looks whether it is over, and gives way by itself.
 
 Theory of operation. A number of packets, rows or frames is no bound. Each system call lets another thread take the
-interpreter when one wants it, and to get it back takes half a millisecond (`runtime.daemon.SWITCH_INTERVAL_S`): sixteen
-reads have taken 8 ms while a thread was removing addresses. So what is done many times is ended by the clock.
+interpreter when one wants it, and to get it back takes half a millisecond (`runtime.daemon.SWITCH_INTERVAL_S`): to read
+some notices of the kernel's has taken 6 ms, 1 of them work, while a thread was removing addresses. So what is done many
+times is ended by the clock.
 """
 
 from __future__ import annotations

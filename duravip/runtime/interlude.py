@@ -27,7 +27,7 @@ from typing import Self
 
 import trio
 
-PASSED_OVER = 3  # times, at most: a table of 10,240 VIPs is some hundred turns, one due after the other
+PASSED_OVER = 3  # times, at most: a long table is worked at in many turns, one due after the other
 
 
 class Interlude(trio.abc.Instrument):

@@ -356,7 +356,7 @@ async def test_what_has_come_is_read_with_others_turns_between_when_each_takes_l
 ) -> None:
     """Each read may lose the interpreter to a busy thread, for half a millisecond."""
     monkeypatch.setattr("duravip.stint.LONG_S", 0.0)
-    monkeypatch.setattr("duravip_plugins.netlink_watch._PAUSE_S", 0.2)
+    monkeypatch.setattr("duravip_plugins.netlink_watch._PAUSE_S", 1.0)
     turns = 0
 
     async def others() -> None:
@@ -378,7 +378,7 @@ async def test_what_has_come_is_read_with_others_turns_between_when_each_takes_l
                     told_at.append((turns, trio.current_time()))
         nursery.cancel_scope.cancel()
     assert max(Counter(at for at, _ in told_at).values()) <= 2, "of two tasks that can run either may be the first"
-    pauses = [number for number, (early, late) in enumerate(pairwise(told_at), 1) if late[1] - early[1] > 0.15]
+    pauses = [number for number, (early, late) in enumerate(pairwise(told_at), 1) if late[1] - early[1] > 0.9]
     assert len(pauses) == 1
     assert 60 <= pauses[0] <= 64, "some notices may be of something else"
 

@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from duravip.model import Address
-from duravip.net.announce import AT_ONCE, Announcer, PacketSockets
+from duravip.net.announce import AT_ONCE, FEW, Announcer, PacketSockets
+from tests.unit.runtime.steps import seen_between_steps
 
 A, B = Address("10.0.0.1"), Address("10.0.0.2")
 
@@ -67,6 +68,22 @@ async def test_what_is_repeated_leaves_from_the_task_a_few_at_a_time_and_not_aft
         await trio.sleep(0.05)  # at so many packets a second the rest is due within it
         nursery.cancel_scope.cancel()
     assert sorted(address for _, address, _ in sockets.sent) == sorted(many[:-1])
+
+
+async def test_when_it_takes_long_only_a_few_leave_before_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    monkeypatch.setattr("duravip.stint.LONG_S", 0.0)
+    sockets = NotedSockets()
+    many = [Address(f"10.1.0.{number}") for number in range(AT_ONCE)]
+    async with Announcer(sockets=sockets, refresh_s=0, packets_per_s=1e9) as announcer, trio.open_nursery() as nursery:
+        for address in many:
+            announcer.repeat(address, "eth0")
+        nursery.start_soon(announcer.run)
+        with seen_between_steps(lambda: len(sockets.sent)) as seen:
+            await trio.sleep(0.05)
+        nursery.cancel_scope.cancel()
+    assert seen >= {FEW, 2 * FEW, AT_ONCE}
 
 
 async def test_a_defence_is_one_announcement_at_once_beside_the_schedule(

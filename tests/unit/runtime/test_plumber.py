@@ -29,7 +29,17 @@ from duravip.cluster.inputs import (
 from duravip.errors import BackendError
 from duravip.model import Address
 from duravip.plugin.api import AddressChanged, Answer, Placement, Plumbed
-from duravip.runtime.plumber import ANSWER_LIMIT_S, FIRST_BATCH, LONG_S, PIECE, TRY_AGAIN_S, TRY_FOR_S, Plumber
+from duravip.runtime.plumber import (
+    ANSWER_LIMIT_S,
+    FEW,
+    FIRST_BATCH,
+    LONG_S,
+    LONGEST_S,
+    PIECE,
+    TRY_AGAIN_S,
+    TRY_FOR_S,
+    Plumber,
+)
 from duravip.testing.fakes import MemoryBackend, RecordingAnnouncer
 from tests.unit.runtime.steps import seen_between_steps
 
@@ -593,6 +603,26 @@ async def test_others_have_their_turn_when_few_addresses_have_taken_long_already
         with seen_between_steps(lambda: (len(rig.announcer.asked), len(rig.answers))) as seen:
             await settled()
     assert seen == ({(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)} if is_watched else {(0, 0), (2, 2)})
+
+
+async def test_others_have_their_turn_within_a_batch_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch, mock_clock: trio.testing.MockClock
+) -> None:
+    """A busy thread may take the interpreter at each announcement."""
+    rig = Rig()
+    announce = rig.announcer.announce
+
+    def slowly(address: Address, interface: str) -> None:
+        mock_clock.jump(LONGEST_S / (FEW + 1))
+        announce(address, interface)
+
+    monkeypatch.setattr(rig.announcer, "announce", slowly)
+    async with rig.running():
+        for number in range(6 * FEW):
+            rig.plumber.order(take(Address(f"10.0.0.{number}")))
+        with seen_between_steps(lambda: len(rig.announcer.asked)) as seen:
+            await settled()
+    assert seen == {0, 2 * FEW, 4 * FEW, 6 * FEW}
 
 
 async def test_a_stopped_plumber_finishes_the_call_it_is_in(autojump_clock: trio.testing.MockClock) -> None:
