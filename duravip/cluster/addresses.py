@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from duravip.model import MAX_VIPS, Address, canonical_address
 
-MAX_ADDRESSES = MAX_VIPS  # in one set
+MAX_ADDRESSES: Final = MAX_VIPS  # in one set
 
-_MAX_VARINT_BYTES = 19  # 128 bits in groups of seven
+_MAX_VARINT_BYTES: Final = 19  # 128 bits in groups of seven
 
 
 class AddressSet:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from duravip.model import NodeName
 
-SLACK = 16  # entries that count no more, beside four for each name
+SLACK: Final = 16  # entries that count no more, beside four for each name
 
 
 def first_after(now: float, times: Iterable[float]) -> float:

@@ -25,7 +25,7 @@ from duravip.cluster.charter import (
 from duravip.cluster.deliberation import Question
 from duravip.cluster.draining import why_not_drain, why_not_member
 from duravip.cluster.election import Candidate, Circumstances, why_not_move
-from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate
+from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate, hand_over
 from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
@@ -71,6 +71,7 @@ class AgreedState:
         "_assigned",
         "_candidates",
         "_circumstances",
+        "_decided",
         "_declared",
         "_moved",
         "_named",
@@ -89,6 +90,7 @@ class AgreedState:
         self.tables = tables_at_install(states)
         self._declared = 0  # grows with every change of a status, of who is mature, and of the charter
         self._moved = 0  # grows with every change of a decision, of a claim, and of the charter
+        self._decided = 0  # grows with every change of a decision, of a holder, and of a pin
         self._named: tuple[object, frozenset[TableDigest]] = (None, frozenset())
         self._candidates: tuple[object, tuple[Candidate, ...]] = (None, ())
         self.view_mature = False
@@ -220,11 +222,8 @@ class AgreedState:
         return self._circumstances[1]
 
     def _circumstances_now(self) -> Circumstances:
-        basis = self.basis_of_members()
-        if basis != self._candidates[0]:
-            self._candidates = basis, tuple(self._candidate(name) for name in self.names())
         return Circumstances(
-            candidates=self._candidates[1],
+            candidates=self._candidates_now(),
             holders=self.holders,
             claims=self.claims,
             pins={address: pin.node for address, pin in self.pins.items() if pin.node is not None},
@@ -233,6 +232,12 @@ class AgreedState:
             fail_back=self.settings().fail_back,
             no_majority="" if self.is_carried() else no_majority_words(self.backers),
         )
+
+    def _candidates_now(self) -> tuple[Candidate, ...]:
+        basis = self.basis_of_members()
+        if basis != self._candidates[0]:
+            self._candidates = basis, tuple(self._candidate(name) for name in self.names())
+        return self._candidates[1]
 
     def _candidate(self, name: NodeName) -> Candidate:
         status = self.status[name]
@@ -281,6 +286,13 @@ class AgreedState:
         """Equal as long as nothing has changed that says who may have what."""
         return self.view.id, self._moved, self._surveys
 
+    def basis_of_elections(self) -> object:
+        """Equal as long as nothing has changed that an election, or balancing, goes by: what somebody has let go is
+        nothing to them, save who hands over, and that nothing is in flight any more."""
+        claims = self._moved if hand_over(self._candidates_now()) else 0
+        is_moving = len(self.in_flight) > len(self.overdue)
+        return self.view.id, self._declared, self._decided, self._surveys, self.view_mature, is_moving, claims
+
     def basis_of_members(self) -> object:
         """Equal as long as nothing has changed that is agreed of members and their tables; of addresses it may have."""
         return self.view.id, self._declared, self._surveys
@@ -326,6 +338,7 @@ class AgreedState:
             case ViewAged():
                 self.view_mature = True
             case Pinned():
+                self._decided += 1
                 epoch = self.view.id.epoch
                 keep(self.pins, Pin(address=body.address, node=body.node, epoch=epoch, number=number))
                 if body.node is None and body.sequence and self.settings().fail_back == FAIL_BACK_MANUAL:
@@ -344,6 +357,7 @@ class AgreedState:
                 pass
             case Assigned():
                 self._moved += 1
+                self._decided += 1
                 for group in body.groups:
                     said = f"{group.decision.owner}/{group.decision.reason.value}"
                     for address in group.addresses:

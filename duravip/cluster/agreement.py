@@ -28,6 +28,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from duravip.cluster.messages import Install, MemberState, Promise, Propose, Refuse
 from duravip.cluster.parameters import Parameters
@@ -36,8 +37,8 @@ from duravip.cluster.pins import said_once
 from duravip.errors import ImpossibleTransitionError
 from duravip.model import MAX_COUNT, Member, NodeName, View, ViewId
 
-RESEND_INTERVALS = 0.25  # heartbeat intervals between repetitions of a question or an Install
-EPOCH_LEAP = 2**24  # how far above its own a node in a view believes an epoch; more views nobody has missed
+RESEND_INTERVALS: Final = 0.25  # heartbeat intervals between repetitions of a question or an Install
+EPOCH_LEAP: Final = 2**24  # how far above its own a node in a view believes an epoch; more views nobody has missed
 
 
 class Phase(enum.Enum):
@@ -79,6 +80,7 @@ class Agreement:
         self._timeout = parameters.failure_timeout_s
         self.phase = Phase.JOINING
         self.view: View | None = None
+        self._installed = 0  # its epoch
         self._members: frozenset[Member] = frozenset()
         self._companions: frozenset[Member] = frozenset()
         self.promised = 0  # the highest epoch this node is bound to
@@ -95,7 +97,7 @@ class Agreement:
 
     def may_take(self) -> bool:
         """Whether acquisitions that the installed view orders may start."""
-        return self.view is not None and self.promised == self.view.id.epoch
+        return self.promised == self._installed and self.view is not None
 
     def members(self) -> frozenset[Member]:
         return self._members
@@ -273,6 +275,7 @@ class Agreement:
         members = tuple(sorted(state.member for state in install.states))
         self.view = View(id=install.view, members=members)
         self._members = frozenset(members)
+        self._installed = install.view.epoch
         self._companions = self._members - {self.me}
         self.saw_epoch(install.view.epoch)
         self.proposal = None

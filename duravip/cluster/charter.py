@@ -28,18 +28,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from duravip.cluster.messages import MAX_MEMBERS, MAX_MISSING, MAX_ROLLS, Charter, MemberState, Roll
 from duravip.model import NodeName, Settings
 
-STRICT = "strict"
-MANDATE_SHARE = 0.5  # of the lifetime: how long a node may hold after the beat that a majority echoed
-EXPIRY_S = 2.5  # how late Linux is with the end of a lifetime, at most; measured
-MOST_MISSING = MAX_MISSING - MAX_MEMBERS  # the view's members may be missing from the next one as well
-ALARM_S = 0.05  # how late the alarm may be
-CALL_S = 0.45  # how long an order may be with the kernel
-GENERATION_LEAP = 2**24  # no charter was changed so often: one that is so far above all others is a liar's
-CLOCK_RATIO = 1.041  # of two clocks that are both within 2 % of true time
+STRICT: Final = "strict"
+MANDATE_SHARE: Final = 0.5  # of the lifetime: how long a node may hold after the beat that a majority echoed
+EXPIRY_S: Final = 2.5  # how late Linux is with the end of a lifetime, at most; measured
+MOST_MISSING: Final = MAX_MISSING - MAX_MEMBERS  # the view's members may be missing from the next one as well
+ALARM_S: Final = 0.05  # how late the alarm may be
+CALL_S: Final = 0.45  # how long an order may be with the kernel
+GENERATION_LEAP: Final = 2**24  # no charter was changed so often: one that is so far above all others is a liar's
+CLOCK_RATIO: Final = 1.041  # of two clocks that are both within 2 % of true time
 
 
 def roll_of(settings: Settings) -> Roll | None:

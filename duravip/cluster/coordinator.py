@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.addresses import MAX_ADDRESSES, AddressSet
 from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.charter import is_majority, roll_of, wait_s
-from duravip.cluster.deliberation import Question
+from duravip.cluster.deliberation import Answer, Question
 from duravip.cluster.messages import (
     MAX_REASON,
     MAX_ROLLS,
@@ -51,12 +51,12 @@ from duravip.cluster.messages import (
 from duravip.cluster.table_choice import TableChoice
 from duravip.model import Address, Decision, Member, NodeName, TableDigest, ViewId
 
-UNPINNED_AT_ONCE = 32  # then others have their turn, for PAUSE_S
-PREPARE_LIMIT_S = 10.0  # for all members to read their configurations, and to have each other's
-PATIENCE = 3.0  # times view_mature_time after which an immature cluster waits no longer
-PAUSE_S = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
-OVERDUE_S = 0.5  # after which a hand-over that does not come about keeps no other one waiting
-ROUNDING_S = 1e-6  # a time that is so close may have come, or not quite
+UNPINNED_AT_ONCE: Final = 32  # then others have their turn, for PAUSE_S
+PREPARE_LIMIT_S: Final = 10.0  # for all members to read their configurations, and to have each other's
+PATIENCE: Final = 3.0  # times view_mature_time after which an immature cluster waits no longer
+PAUSE_S: Final = 0.02  # after a hand-over, before the next: who has taken something announces it undisturbed
+OVERDUE_S: Final = 0.5  # after which a hand-over that does not come about keeps no other one waiting
+ROUNDING_S: Final = 1e-6  # a time that is so close may have come, or not quite
 
 
 class Coordinator:
@@ -68,9 +68,11 @@ class Coordinator:
     monotonic seconds."""
 
     DERIVED: ClassVar = (
+        "_even_as_of",
         "_idle_as_of",
         "_idle_until",
         "_pins_hold_as_of",
+        "_settled_as_of",
         "_void",
     )  # from the rest: no part of the state
 
@@ -82,6 +84,7 @@ class Coordinator:
         added_at: float,
         many_vips: int,
         long_vips: int,
+        answer: Answer,
         now: float,
     ) -> None:
         self._agreed = agreed
@@ -109,10 +112,12 @@ class Coordinator:
         self._chartered_by = 0
         self._many_vips = many_vips
         self._long_vips = long_vips
+        self._answers = answer
         self._open: tuple[int, bool] | None = None  # the question that is not answered: of which number, of balancing
         self._election_waits = False  # for an answer
         self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
-        self._even_at = -1  # the number of a state in which balancing had nothing to change
+        self._settled_as_of: object = None  # of all that elections go by, when one had nothing to change
+        self._even_as_of: object = None  # the same, of balancing
         self._pins_hold_as_of: object = None  # of members and tables, when it was last looked which pins must end
         self._void: list[Address] = []  # those
         self._unpinned = 0
@@ -408,6 +413,9 @@ class Coordinator:
                 self._elected_at == agreed.number and not (self._held_back and now >= self._rested_at)
             ):
                 return None
+            if agreed.basis_of_elections() == self._settled_as_of:
+                self._elected_at = agreed.number
+                return None
             question = agreed.election()
             if question.is_long(self._long_vips):
                 self._elected_at, self._election_waits = agreed.number, True
@@ -415,7 +423,7 @@ class Coordinator:
                     self._put(question)
                 return None
             self._election_waits = False
-            changed = question.answer()
+            changed = self._answers(question)
             if changed and self._has_many() and not self._is_held_back(changed, now):
                 self._answer, self._is_worked_out = (agreed.number, False, changed), True
                 return None
@@ -427,6 +435,8 @@ class Coordinator:
         self._held_back = self._is_held_back(changed, now)
         if not changed or self._held_back:
             self._elected_at = agreed.number
+            if not changed:
+                self._settled_as_of = agreed.basis_of_elections()
             return None
         if not agreed.view_mature:  # nothing goes back: whoever is assigned a VIP is its holder, and stays that
             self._elected_at = agreed.number + 1
@@ -446,7 +456,7 @@ class Coordinator:
             if now < self._balance_at or not agreed.informed or busy:
                 return None
             self._balance_at = now + agreed.settings().view_balance_interval
-            if self._even_at == agreed.number or agreed.in_flight - agreed.overdue:
+            if agreed.in_flight - agreed.overdue or agreed.basis_of_elections() == self._even_as_of:
                 return None
             question = agreed.balancing()
             if question is None:
@@ -454,9 +464,9 @@ class Coordinator:
             if len(agreed.landscape.universe) >= self._long_vips:
                 self._put(question)
                 return None
-            changed = question.answer()
+            changed = self._answers(question)
         if not changed:
-            self._even_at = agreed.number
+            self._even_as_of = agreed.basis_of_elections()
             return None
         return Assigned(balancing=True, groups=_groups(changed))
 

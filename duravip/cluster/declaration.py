@@ -11,6 +11,7 @@ true until that begins, and a member that is not in it would take what it heard 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from duravip.cluster.addresses import MAX_ADDRESSES, AddressSet
 from duravip.cluster.agreed import AgreedState
@@ -24,7 +25,7 @@ from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
 from duravip.model import Member
 
-REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
+REPEAT_INTERVALS: Final = 0.25  # heartbeat intervals between repetitions
 
 
 class Declaration:

@@ -11,12 +11,12 @@ once, and learns afterwards whether its own answer would have been the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import elect
-from duravip.cluster.electorate import Circumstances
+from duravip.cluster.electorate import Candidate, Circumstances
 from duravip.cluster.flags import Landscape
 from duravip.model import Address, Decision, NodeName, Reason
 
@@ -37,7 +37,7 @@ class Question:
         """One that answers the same whatever happens meanwhile."""
         given = self.given
         claims: Mapping[Address, Collection[NodeName]] = {}
-        if any(candidate.drained or candidate.leaving for candidate in given.candidates):  # else nobody looks at them
+        if given.minds_claims():
             claims = {address: frozenset(names) for address, names in given.claims.items()}
         kept = Circumstances(
             candidates=given.candidates,
@@ -50,6 +50,24 @@ class Question:
             no_majority=given.no_majority,
         )
         return Question(landscape=self.landscape, given=kept, decisions=dict(self.decisions), limit=self.limit)
+
+    def asks_the_same(self, other: Question) -> bool:
+        """Whether the answer must be the same: what was agreed is, and came in the same order."""
+        mine, theirs = self.given, other.given
+        return (
+            self.landscape is other.landscape
+            and self.limit == other.limit
+            and (mine.moving > 0) == (theirs.moving > 0)
+            and mine.view_mature == theirs.view_mature
+            and mine.fail_back == theirs.fail_back
+            and mine.no_majority == theirs.no_majority
+            and not (mine.minds_claims() or theirs.minds_claims())
+            and list(mine.holders.items()) == list(theirs.holders.items())
+            and list(self.decisions.items()) == list(other.decisions.items())
+            and list(mine.pins.items()) == list(theirs.pins.items())
+            and len(mine.candidates) == len(theirs.candidates)
+            and all(map(_is_the_same, mine.candidates, theirs.candidates))
+        )
 
     def is_long(self, many: int) -> bool:
         """Whether an election would take long: some have no holder, and there are so many sets of nodes that may own
@@ -75,3 +93,23 @@ class Question:
             if address not in new and old != GONE:
                 changed[address] = GONE
         return changed
+
+
+def _is_the_same(one: Candidate, other: Candidate) -> bool:
+    return (
+        one.name == other.name
+        and one.mature == other.mature
+        and one.drained == other.drained
+        and one.leaving == other.leaving
+        and one.weight == other.weight
+        and one.barred == other.barred
+        and one.blocked == other.blocked
+        and one.previous == other.previous
+    )
+
+
+Answer = Callable[[Question], Mapping[Address, Decision]]
+
+
+def answer(question: Question) -> Mapping[Address, Decision]:
+    return question.answer()

@@ -10,7 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from duravip import events
 from duravip.cluster.agreed import AgreedState
@@ -50,7 +50,7 @@ from duravip.cluster.tenure import Tenure
 from duravip.cluster.wishes import Wishes
 from duravip.model import Address, Decision
 
-MAX_UNVERIFIED = 8  # assignments: each keeps a copy of what it followed from
+MAX_UNVERIFIED: Final = 8  # assignments: each keeps a copy of what it followed from
 
 
 class Delivery:
@@ -66,6 +66,7 @@ class Delivery:
         mandate: Mandate,
     ) -> None:
         self._me = parameters.name
+        self._answer = parameters.answer
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
         self._news = news
@@ -182,7 +183,7 @@ class Delivery:
         vips = len(agreed.landscape.universe)
         is_quick = vips < self._many_vips
         if question is None or is_quick or len(self._unverified) + len(self._unchecked) >= MAX_UNVERIFIED:
-            return _disagreements(told, question.answer() if question is not None else {})
+            return _disagreements(told, self._answer(question) if question is not None else {})
         if not body.balancing and vips < VAST_VIPS and agreed.landscape.classes() < self._long_vips:
             self._unchecked.append((told, question.kept()))
             return []
@@ -198,7 +199,7 @@ class Delivery:
         if not self._unchecked:
             return []
         told, question = self._unchecked.pop(0)
-        return _disagreements(told, question.answer())
+        return _disagreements(told, self._answer(question))
 
     def verified(self, number: int, own: Mapping[Address, Decision]) -> list[Effect]:
         """What this member's own election, or balancing, comes to for what was assigned with this number."""

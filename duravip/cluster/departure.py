@@ -8,11 +8,12 @@ Rules of this file
 from __future__ import annotations
 
 import math
+from typing import Final
 
-LEAVE_LIMIT_S = 2.0
-LEAVE_COPIES = 3
-LEAVE_PAUSE_S = 0.002  # after the last release: its new owner takes the address before a new view is begun
-LEAVE_SPACING_S = 0.0005
+LEAVE_LIMIT_S: Final = 2.0
+LEAVE_COPIES: Final = 3
+LEAVE_PAUSE_S: Final = 0.002  # after the last release: its new owner takes the address before a new view is begun
+LEAVE_SPACING_S: Final = 0.0005
 
 
 class Departure:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.agenda import Agenda, first_after
 from duravip.cluster.clique import partition
@@ -40,13 +40,13 @@ from duravip.cluster.messages import MAX_MEMBERS, Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
 from duravip.model import Incarnation, Member, NodeName, View
 
-FLOOR_INTERVALS = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
-PROBE_AFTER_INTERVALS = 1.5  # silence after which a peer is asked
-PROBE_EVERY_INTERVALS = 0.25
-DEVIATIONS = 6.0  # of the observed gaps, above their mean
-GAIN = 0.1  # of the moving averages: about the last twenty gaps count
-BEATS_REMEMBERED = 512
-MAX_PEERS = MAX_MEMBERS - 1  # with this node all of them are one view
+FLOOR_INTERVALS: Final = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
+PROBE_AFTER_INTERVALS: Final = 1.5  # silence after which a peer is asked
+PROBE_EVERY_INTERVALS: Final = 0.25
+DEVIATIONS: Final = 6.0  # of the observed gaps, above their mean
+GAIN: Final = 0.1  # of the moving averages: about the last twenty gaps count
+BEATS_REMEMBERED: Final = 512
+MAX_PEERS: Final = MAX_MEMBERS - 1  # with this node all of them are one view
 
 
 @dataclass(slots=True)
@@ -391,11 +391,10 @@ class Detector:
         return self._echoed_at(peer.heartbeat.heard[peer.place]) if peer.place >= 0 else -math.inf
 
     def _echoed_at(self, entry: Heard | None) -> float:
-        if entry is None or entry.beat == 0:
+        beat = entry.beat if entry is not None else 0
+        if beat == 0 or beat > self.beat:
             return -math.inf
-        if entry.beat > self.beat:
-            return -math.inf
-        return self._said_at.get(entry.beat, -1e18)
+        return self._said_at.get(beat, -1e18)
 
     def _learn_gap(self, peer: Peer, gap_s: float) -> None:
         if gap_s < self._interval / 2:  # an answer to a probe, or news: no part of the rhythm

@@ -5,11 +5,13 @@ Rules of this file: pure, of agreed inputs alone.
 
 from __future__ import annotations
 
+from typing import Final
+
 from duravip.cluster.electorate import Circumstances, Electorate, is_broken
 from duravip.cluster.flags import Landscape
 from duravip.model import Address, NodeName, address_order
 
-SHOWN_ADDRESSES = 3  # of many, in a sentence
+SHOWN_ADDRESSES: Final = 3  # of many, in a sentence
 
 
 def why_not_drain(landscape: Landscape, given: Circumstances, node: NodeName, *, force: bool) -> str:

@@ -21,7 +21,7 @@ Source: domain.md sections 4 and 5, protocol.md section 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import FAIL_BACK_MANUAL, FAIL_BACK_WHEN_MATURE, Candidate, Circumstances, Electorate
@@ -31,7 +31,7 @@ from duravip.model import Address, Decision, Flag, NodeName, Reason
 
 __all__ = ["Candidate", "Circumstances", "elect", "follow", "reason_text", "why_not_move", "wording", "words"]
 
-HANDOVERS_AT_ONCE = 16
+HANDOVERS_AT_ONCE: Final = 16
 """Held VIPs that change hands together, from nodes that are drained or leave and to nodes that are preferred; or a 32nd
 of all, if that is more. The next few wait until these have been let go. So each is away for as long as a few take."""
 
@@ -50,7 +50,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         given.holders,
         given.no_majority,
     )
-    say = _Decisions()
+    say, holder = _Decisions(), Reason.HOLDER
     for address in landscape.universe:
         breathe()
         if address in flags and Flag.BROKEN in flags[address]:
@@ -73,7 +73,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
         holders = [node for node in held_by if node in eligible]
         if held_by and not holders and electorate.yields(address, held_by[0]):
             if not handovers:
-                decided[address] = say(held_by[0], Reason.HOLDER)
+                decided[address] = say(held_by[0], holder)
                 continue
             handovers -= 1
         if preferred is not None:
@@ -85,7 +85,7 @@ def elect(landscape: Landscape, given: Circumstances) -> dict[Address, Decision]
                 decided[address] = say(preferred, Reason.PREFERRED)
                 continue
         if len(holders) == 1:
-            decided[address] = say(holders[0], Reason.HOLDER)
+            decided[address] = say(holders[0], holder)
         elif holders:
             decided[address] = say(electorate.merge_winner(holders), Reason.MERGE)
         else:
@@ -154,8 +154,8 @@ class _Decisions:
 
 # --- reasons in words ---------------------------------------------------------------------------------------------
 
-_NAMED = 4  # nodes, or sentences, that a reason names before it only counts the rest
-MEND_BROKEN = "Give it the same Binding names everywhere, then `duravip reload --cluster`"
+_NAMED: Final = 4  # nodes, or sentences, that a reason names before it only counts the rest
+MEND_BROKEN: Final = "Give it the same Binding names everywhere, then `duravip reload --cluster`"
 
 _SHORT: Mapping[Reason, str] = {
     Reason.BROKEN: "Binding names do not match",

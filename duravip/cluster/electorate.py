@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from duravip.cluster.breathing import breathe
 from duravip.cluster.flags import Landscape
@@ -14,8 +15,8 @@ from duravip.cluster.leveling import UNIT, one_less, one_more
 from duravip.cluster.messages import Blocked
 from duravip.model import Address, Flag, NodeName, ViewId
 
-FAIL_BACK_WHEN_MATURE = "when-mature"
-FAIL_BACK_MANUAL = "manual"
+FAIL_BACK_WHEN_MATURE: Final = "when-mature"
+FAIL_BACK_MANUAL: Final = "manual"
 NOTHING_BLOCKED = Blocked()
 
 
@@ -53,6 +54,15 @@ class Circumstances:
     moving: int = 0
     fail_back: str = FAIL_BACK_WHEN_MATURE
     no_majority: str = ""
+
+    def minds_claims(self) -> bool:
+        """Whether anybody looks at `claims`."""
+        return hand_over(self.candidates)
+
+
+def hand_over(candidates: Iterable[Candidate]) -> bool:
+    """Whether any of them gives away what it has, a few at a time, and keeps it until then."""
+    return any(candidate.drained or candidate.leaving for candidate in candidates)
 
 
 class Electorate:

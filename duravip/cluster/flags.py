@@ -18,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Final
 
 from duravip.cluster.following import resolve, reverse
 from duravip.cluster.reading import Reading, reading
 from duravip.cluster.stepwise import at_once
 from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, TableDigest, Use, VipEntry
 
-MAX_PLACES = 65_536  # that are named as evidence of Binding names that do not match, in all
-MAX_NAMES = 256  # of services or Bindings, in one piece of evidence
+MAX_PLACES: Final = 65_536  # that are named as evidence of Binding names that do not match, in all
+MAX_NAMES: Final = 256  # of services or Bindings, in one piece of evidence
 
 Entries = Mapping[Address, VipEntry]
 Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection
+from typing import Final
 
 from duravip.model import Address
 
-WINDOW_S = 60.0  # losses of an address within so long count together
-AT_ONCE = 3  # losses of an address that are made good without waiting
-SHUN_S = 60.0  # for so long an address that was lost too often is not eligible here
+WINDOW_S: Final = 60.0  # losses of an address within so long count together
+AT_ONCE: Final = 3  # losses of an address that are made good without waiting
+SHUN_S: Final = 60.0  # for so long an address that was lost too often is not eligible here
 
 
 class Flapping:

@@ -15,15 +15,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from duravip.cluster.addresses import NOTHING, AddressSet
 from duravip.cluster.agenda import first_after
 from duravip.cluster.effects import AskGateways
 from duravip.model import Address, VipEntry
 
-HOLD_IF_GATEWAY = "hold-if-gateway"
-ASK_S = 0.25
-SILENT_S = 1.0  # four questions
+HOLD_IF_GATEWAY: Final = "hold-if-gateway"
+ASK_S: Final = 0.25
+SILENT_S: Final = 1.0  # four questions
 
 
 @dataclass(slots=True)

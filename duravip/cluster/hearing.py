@@ -139,7 +139,8 @@ class Hearing:
             return Change.NOTHING if parts.detector.revision == before else Change.EVERYTHING
         if parts.leadership.is_patient(now) and self._me not in peer.names:
             parts.pulse.soon(now)  # which echoes this: it will take this node for alive
-        parts.agreement.saw_epoch(heartbeat.promised)
+        promised = heartbeat.promised
+        parts.agreement.saw_epoch(promised)
         parts.rivals.learn(sender.name, heartbeat.hardware)
         term, view = parts.succession.term, heartbeat.view
         if view is None or term is None or sender not in parts.agreement.members():
@@ -147,7 +148,7 @@ class Hearing:
         installed = term.view.id
         if view == installed:
             parts.agreement.confirmed(sender)
-            if heartbeat.promised == installed.epoch:
+            if promised == installed.epoch:
                 parts.mandate.echoed(sender.name, parts.detector.echoed_at(sender))
             if sender.name == installed.coordinator and heartbeat.number > term.agreed.number:
                 self._out.messages += term.ask_again(now)

@@ -13,6 +13,7 @@ import enum
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.effects import Effect, ReleaseAddress, TakeAddress
@@ -35,7 +36,7 @@ MOVES: dict[HoldState | None, frozenset[HoldState | None]] = {
     HoldState.RELEASING: frozenset({HoldState.RELEASING, None}),
 }
 
-RELEASE_RETRY_S = 0.5
+RELEASE_RETRY_S: Final = 0.5
 
 
 @dataclass(slots=True)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.model import Address, VipEntry
 
-SETTLE_S = 1.0  # and failure_timeout: how long a link must have been up before VIPs come back to it
-MAX_SETTLE_S = 30.0
-WINDOW_S = 60.0  # falls of a link within so long count together
+SETTLE_S: Final = 1.0  # and failure_timeout: how long a link must have been up before VIPs come back to it
+MAX_SETTLE_S: Final = 30.0
+WINDOW_S: Final = 60.0  # falls of a link within so long count together
 
 
 def settle_s(timeout_s: float, *, falls: int) -> float:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.agenda import first_after
 from duravip.cluster.agreement import Agreement, Phase
@@ -29,10 +29,10 @@ from duravip.cluster.messages import AnyMessage, MemberState, Probe
 from duravip.cluster.parameters import Parameters
 from duravip.model import Member, NodeName, View, ViewId
 
-GATHER_S = 0.02  # how long others that are silent too may take to answer
-SILENT_INTERVALS = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
-EXCUSE_INTERVALS = 2.0  # heartbeat intervals after which a node that was late knows again what the others think
-SETTLE_INTERVALS = 0.5  # heartbeat intervals a newcomer waits for others
+GATHER_S: Final = 0.02  # how long others that are silent too may take to answer
+SILENT_INTERVALS: Final = 2.0  # heartbeat intervals of silence that make a member suspect beside one that has failed
+EXCUSE_INTERVALS: Final = 2.0  # heartbeat intervals after which a node that was late knows again what the others think
+SETTLE_INTERVALS: Final = 0.5  # heartbeat intervals a newcomer waits for others
 
 
 class Leadership:

@@ -24,20 +24,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from duravip.cluster.effects import RenewAddresses
 from duravip.cluster.holdings import Holdings, HoldState
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address
 
-PASSES = 3  # renewals in a lifetime
-SHARE = 0.05  # of its period that a pass may cost
-PAUSE_INTERVALS = 2.0  # heartbeat intervals without renewals after a gap
-PIECE_ADDRESSES = 256  # renewed by one order
-IPV4_COST_S = 50e-6  # of renewing one address; measured on Linux 6.18
-IPV6_COST_S = 0.5e-6  # times the square of their number: the kernel looks at all of them for each
-TOLD_RATIO = 1.2  # a lifetime that differs by less from the one told last is no news
-FAILURES = 2  # in a row: the kernel does not have the address any more
+PASSES: Final = 3  # renewals in a lifetime
+SHARE: Final = 0.05  # of its period that a pass may cost
+PAUSE_INTERVALS: Final = 2.0  # heartbeat intervals without renewals after a gap
+PIECE_ADDRESSES: Final = 256  # renewed by one order
+IPV4_COST_S: Final = 50e-6  # of renewing one address; measured on Linux 6.18
+IPV6_COST_S: Final = 0.5e-6  # times the square of their number: the kernel looks at all of them for each
+TOLD_RATIO: Final = 1.2  # a lifetime that differs by less from the one told last is no news
+FAILURES: Final = 2  # in a row: the kernel does not have the address any more
 
 
 class Lease:

@@ -27,10 +27,11 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.breathing import breathe
 
-UNIT = 1000
+UNIT: Final = 1000
 """The load of a VIP of weight 1. Loads are whole numbers, so that they add up exactly in any order."""
 
 Cost = tuple[float, float]

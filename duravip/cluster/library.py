@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.messages import TableChunk, TableWanted
@@ -28,15 +28,15 @@ from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import decode_table, decoding, inflating, pack, packing
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
-WINDOW = 48  # pieces asked for at once
-LOOKED_AT = 512  # pieces, for some that are missing
-MAX_PULLS = 64
-TABLE_WAIT_S = 2.0  # how long the others wait for one that lacks a table
-MAX_UNUSED = 64  # tables kept that nobody names any more
-MAX_UNUSED_BYTES = 64 * 1024 * 1024  # of them, encoded
-MAX_PULLED_BYTES = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
-MAX_KEPT_BYTES = 512 * 1024 * 1024  # of all tables, in memory
-BYTES_IN_MEMORY = 700  # of each VIP, at least, beside what its encoding takes
+WINDOW: Final = 48  # pieces asked for at once
+LOOKED_AT: Final = 512  # pieces, for some that are missing
+MAX_PULLS: Final = 64
+TABLE_WAIT_S: Final = 2.0  # how long the others wait for one that lacks a table
+MAX_UNUSED: Final = 64  # tables kept that nobody names any more
+MAX_UNUSED_BYTES: Final = 64 * 1024 * 1024  # of them, encoded
+MAX_PULLED_BYTES: Final = 32 * 1024 * 1024  # of pieces, of all tables that are not complete
+MAX_KEPT_BYTES: Final = 512 * 1024 * 1024  # of all tables, in memory
+BYTES_IN_MEMORY: Final = 700  # of each VIP, at least, beside what its encoding takes
 
 _surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
 """The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from duravip.cluster.agenda import first_after
 from duravip.cluster.agreed import AgreedState
@@ -28,7 +29,7 @@ from duravip.cluster.effects import ArmAlarm
 from duravip.cluster.messages import MAX_MEMBERS, Charter, Missing
 from duravip.model import Member, NodeName
 
-RETREAT = 0.2  # of a mandate: so long before its end the node lets go
+RETREAT: Final = 0.2  # of a mandate: so long before its end the node lets go
 
 
 class Mandate:

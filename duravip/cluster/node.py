@@ -29,7 +29,7 @@ Source: `docs/explanation/protocol.md` describes the whole as built.
 from __future__ import annotations
 
 import math
-from typing import assert_never
+from typing import Final, assert_never
 
 from duravip import __version__, events
 from duravip.cluster.effects import Effect, Left
@@ -70,7 +70,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.parts import Parts
 from duravip.model import Table
 
-WALK_BEATS = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
+WALK_BEATS: Final = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
 HOLDINGS_ONLY = frozenset(
     {
         PacketHeard,
@@ -150,13 +150,7 @@ class Node(Inspection):
         parts = self._parts
         slept_s = given.seconds if isinstance(given, Slept) else 0.0
         change = Change.EVERYTHING if self._notice_gap(slept_s, now) else Change.NOTHING
-        match given:
-            case Ticked():
-                if not change and self._only_beats(now):
-                    self._beat(now)
-                    return self._out.empty()
-            case Slept():
-                pass  # `_notice_gap` has seen to it
+        match given:  # the frequent first
             case PacketHeard():
                 beat_at, tables, ground = parts.pulse.next_at, parts.library.revision, self._ground()
                 for message in given.messages:
@@ -179,6 +173,12 @@ class Node(Inspection):
                         change = Change.HOLDINGS
                 elif change is Change.HOLDINGS and now < self._rest_due_at and self._gives_orders(now):
                     return self._out.empty()
+            case Ticked():
+                if not change and self._only_beats(now):
+                    self._beat(now)
+                    return self._out.empty()
+            case Slept():
+                pass  # `_notice_gap` has seen to it
             case AddressAdded() | AddressAddFailed() | AddressLapsed() | AddressRemoved() | AddressRemoveFailed():
                 self._out.effects += parts.kernel.answered(given, now)
             case KernelAnswered():

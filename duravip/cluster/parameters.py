@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from duravip.cluster.deliberation import Answer, answer
 from duravip.model import Incarnation, NodeName
 
-MANY_VIPS = 400  # from so many on, each step of what follows from something is a turn of its own
-LONG_BYTES = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
-LONG_VIPS = 512  # from so many on, or so many kinds of them, an election is worked out outside of turns
-VAST_VIPS = 2_048  # from so many on, an election is too long for a member to check within a turn
+MANY_VIPS: Final = 400  # from so many on, each step of what follows from something is a turn of its own
+LONG_BYTES: Final = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
+LONG_VIPS: Final = 512  # from so many on, or so many kinds of them, an election is worked out outside of turns
+VAST_VIPS: Final = 2_048  # from so many on, an election is too long for a member to check within a turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,7 @@ class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
     hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`,
     `long_bytes`: as the constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the
-    network for an address that no member was known to have."""
+    network for an address that no member was known to have. `answer`: how questions are answered within a turn."""
 
     name: NodeName
     incarnation: Incarnation
@@ -34,3 +36,4 @@ class Parameters:
     many_vips: int = MANY_VIPS
     long_vips: int = LONG_VIPS
     long_bytes: int = LONG_BYTES
+    answer: Answer = answer

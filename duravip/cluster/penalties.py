@@ -19,18 +19,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.agenda import first_after
 from duravip.model import Member
 
-PENALTY_TIMEOUTS = 4.0  # failure time-outs for which one that did not answer is left out; doubles each time
-MAX_PENALTY_TIMEOUTS = 64.0
-REFUSALS = 3  # in a row that count as no answer
-HALF_LIFE_S = 10.0  # of the points for flapping
-SUPPRESS = 3.5  # points at which one that comes and goes stays outside: four losses within seconds
-REUSE = 2.0  # points under which it may come in again
-MAX_FLAPPING = 256  # lives that are remembered
-_FORGOTTEN = 0.05  # points that are as good as none
+PENALTY_TIMEOUTS: Final = 4.0  # failure time-outs for which one that did not answer is left out; doubles each time
+MAX_PENALTY_TIMEOUTS: Final = 64.0
+REFUSALS: Final = 3  # in a row that count as no answer
+HALF_LIFE_S: Final = 10.0  # of the points for flapping
+SUPPRESS: Final = 3.5  # points at which one that comes and goes stays outside: four losses within seconds
+REUSE: Final = 2.0  # points under which it may come in again
+MAX_FLAPPING: Final = 256  # lives that are remembered
+_FORGOTTEN: Final = 0.05  # points that are as good as none
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from duravip.cluster.breathing import breathe
 from duravip.cluster.electorate import Electorate
@@ -21,9 +22,9 @@ from duravip.cluster.layout import Layout, Owners, Unit, crowd_of, keep_company,
 from duravip.cluster.leveling import UNIT
 from duravip.model import Address, NodeName
 
-_MIX = 0x9E3779B97F4A7C15  # 2 ** 64 divided by the golden ratio, as in Fibonacci hashing
-_LOW_64_BITS = (1 << 64) - 1
-MAX_CLASSES_AT_ONCE = 1024  # that an election evens out; of more, balancing does the rest
+_MIX: Final = 0x9E3779B97F4A7C15  # 2 ** 64 divided by the golden ratio, as in Fibonacci hashing
+_LOW_64_BITS: Final = (1 << 64) - 1
+MAX_CLASSES_AT_ONCE: Final = 1024  # that an election evens out; of more, balancing does the rest
 
 
 def join(electorate: Electorate, unheld: Iterable[Address], owned: Mapping[Address, NodeName]) -> Owners:

@@ -7,11 +7,12 @@ of an interval, not once for each. Whoever does not hear it goes on by itself, L
 from __future__ import annotations
 
 import math
+from typing import Final
 
-NEWS_SPACING_INTERVALS = 0.1  # heartbeat intervals between heartbeats that tell of changes
-ANSWER_SPACING_INTERVALS = 0.05  # between answers to probes
-JOIN_INTERVALS = 0.5  # since its last beat: a node beats with the one that sets the pace
-LINGER_INTERVALS = 0.25  # how long the others wait for that one
+NEWS_SPACING_INTERVALS: Final = 0.1  # heartbeat intervals between heartbeats that tell of changes
+ANSWER_SPACING_INTERVALS: Final = 0.05  # between answers to probes
+JOIN_INTERVALS: Final = 0.5  # since its last beat: a node beats with the one that sets the pace
+LINGER_INTERVALS: Final = 0.25  # how long the others wait for that one
 
 
 class Pulse:

@@ -5,6 +5,8 @@ Rules of this file: what a table says does not depend on where it is written, no
 
 from __future__ import annotations
 
+from typing import Final
+
 from duravip.cluster.stepwise import STEP_ENTRIES, Steps
 from duravip.model import Address, Table, TableDigest, VipEntry
 
@@ -21,7 +23,7 @@ class Reading:
 
 _readings: dict[TableDigest, Reading] = {}
 """The last ones, the oldest first. Views and rounds of changes come more often than tables."""
-_MAX_ENTRIES_READ = 40_960  # in all of them; one is kept however long it is
+_MAX_ENTRIES_READ: Final = 40_960  # in all of them; one is kept however long it is
 
 
 def reading(table: Table, digest: TableDigest) -> Steps[Reading]:

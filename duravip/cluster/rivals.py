@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from duravip import events
 from duravip.cluster.addresses import AddressSet
@@ -32,18 +33,18 @@ from duravip.cluster.effects import AnnounceAddress, DefendAddress, Effect, Prob
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Claim, Evidence, NodeName
 
-DEFEND_INTERVAL_S = 10.0  # RFC 5227 section 1.1
-SILENT_S = 10.0  # a rival that says nothing for so long, though asked, has gone
-ASK_S = 2.0
-SUSPENSE_S = 1.0  # at least the failure time-out; and Linux clings to what it learnt less than a second ago
-ASKING_S = 0.3
-ASKS = 2
-MAX_DISPUTES = 256  # addresses
-MAX_RIVALS = 4  # for one address
-MAX_NAMES = 512
+DEFEND_INTERVAL_S: Final = 10.0  # RFC 5227 section 1.1
+SILENT_S: Final = 10.0  # a rival that says nothing for so long, though asked, has gone
+ASK_S: Final = 2.0
+SUSPENSE_S: Final = 1.0  # at least the failure time-out; and Linux clings to what it learnt less than a second ago
+ASKING_S: Final = 0.3
+ASKS: Final = 2
+MAX_DISPUTES: Final = 256  # addresses
+MAX_RIVALS: Final = 4  # for one address
+MAX_NAMES: Final = 512
 
-YIELD = "yield"
-FLAG = "DUPLICATE"  # what the evidence is of
+YIELD: Final = "yield"
+FLAG: Final = "DUPLICATE"  # what the evidence is of
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ brings its own state into the next view (`messages.MemberState`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from duravip.cluster.messages import AnyBody, Numbered
 from duravip.model import ViewId
 
-MAX_BUFFERED = 512  # numbers ahead: what comes from further on is asked for again
-MAX_RESENT = 32  # messages per request
+MAX_BUFFERED: Final = 512  # numbers ahead: what comes from further on is asked for again
+MAX_RESENT: Final = 32  # messages per request
 
 
 class Sequencer:

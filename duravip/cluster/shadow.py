@@ -16,6 +16,7 @@ time-outs, long enough for a link that works both ways to be known as such.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.detector import Detector, Peer
@@ -23,7 +24,7 @@ from duravip.cluster.leadership import Leadership
 from duravip.cluster.library import Library
 from duravip.model import Address, Member, NodeName, TableDigest
 
-SHADOW_TIMEOUTS = 2.0
+SHADOW_TIMEOUTS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

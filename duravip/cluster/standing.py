@@ -7,7 +7,7 @@ view is installed, so a promise for that view does not mention it.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.gateways import Gateways
@@ -16,7 +16,7 @@ from duravip.cluster.parameters import Parameters
 from duravip.cluster.shadow import NO_SHADOW
 from duravip.model import NodeName, TableDigest
 
-NAMESAKE_TIMEOUTS = 10.0  # failure time-outs after which a namesake that was heard counts as gone
+NAMESAKE_TIMEOUTS: Final = 10.0  # failure time-outs after which a namesake that was heard counts as gone
 
 
 class Standing:

@@ -6,9 +6,9 @@ Rules of this file: whoever has the time does all of it with `at_once`; so both 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Final, TypeVar
 
-STEP_ENTRIES = 1_024  # of a table, read in one step: some 2 ms
+STEP_ENTRIES: Final = 1_024  # of a table, read in one step: some 2 ms
 
 Result = TypeVar("Result")
 Steps = Generator[None, None, Result]

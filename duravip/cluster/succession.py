@@ -9,6 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.agreement import Agreement
@@ -28,8 +29,8 @@ from duravip.cluster.tenure import Tenure
 from duravip.cluster.term import Pace, Term
 from duravip.model import Member, View
 
-ASK_INTERVALS = 0.25  # heartbeat intervals between questions for what was numbered and has not come
-MAX_EARLY = 256  # numbered messages that wait for the Install of their view
+ASK_INTERVALS: Final = 0.25  # heartbeat intervals between questions for what was numbered and has not come
+MAX_EARLY: Final = 256  # numbered messages that wait for the Install of their view
 
 
 class Succession:
@@ -56,6 +57,7 @@ class Succession:
         self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
+        self._answer = parameters.answer
         self._agreement = agreement
         self._detector = detector
         self._library = library
@@ -114,6 +116,7 @@ class Succession:
                 added_at=seniority.added_at,
                 many_vips=self._many_vips,
                 long_vips=self._long_vips,
+                answer=self._answer,
                 now=now,
             )
             if coordinates

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -33,21 +34,21 @@ from duravip.model import (
     hasher,
 )
 
-STEP_BYTES = 256 * 1024  # inflated in one step: some 2 ms
-PIECE_COST = 100  # of each piece, beside a byte for each byte that comes of it
-PACK_BYTES = 128 * 1024  # packed in one step, and one VIP: some 2 ms
-PACK_LEVEL = 1
-STEP_COST = 256 * 1024  # of VIPs decoded in one step: some 2 ms; one that may cost more has its own
-USE_COST = 50  # of each value in a VIP, beside a byte for each byte
-WORST_COST = 1 + USE_COST // 2  # of a byte: a value has two, at the least
-IPV6_COST = 500  # of an address
-STEP_FREED = 16_384  # values of what is no table, in one step
-MAX_ITEMS = 16_384  # of msgpack, in a VIP whose end is looked for
-MAX_REST_BYTES = 256 * 1024  # of all fields but the VIPs
+STEP_BYTES: Final = 256 * 1024  # inflated in one step: some 2 ms
+PIECE_COST: Final = 100  # of each piece, beside a byte for each byte that comes of it
+PACK_BYTES: Final = 128 * 1024  # packed in one step, and one VIP: some 2 ms
+PACK_LEVEL: Final = 1
+STEP_COST: Final = 256 * 1024  # of VIPs decoded in one step: some 2 ms; one that may cost more has its own
+USE_COST: Final = 50  # of each value in a VIP, beside a byte for each byte
+WORST_COST: Final = 1 + USE_COST // 2  # of a byte: a value has two, at the least
+IPV6_COST: Final = 500  # of an address
+STEP_FREED: Final = 16_384  # values of what is no table, in one step
+MAX_ITEMS: Final = 16_384  # of msgpack, in a VIP whose end is looked for
+MAX_REST_BYTES: Final = 256 * 1024  # of all fields but the VIPs
 
-_FIRST_FIELD = b"\xa4vips"
-_NEXT_FIELD = b"\xa8settings"
-_VIP_FIELD = b"\xa7address"
+_FIRST_FIELD: Final = b"\xa4vips"
+_NEXT_FIELD: Final = b"\xa8settings"
+_VIP_FIELD: Final = b"\xa7address"
 
 _fields_decoder = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _vip_decoder = msgspec.msgpack.Decoder(VipEntry)

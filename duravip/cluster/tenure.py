@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from duravip.cluster.addresses import NOTHING, AddressSet
 from duravip.cluster.agreed import AgreedState
@@ -23,9 +24,9 @@ from duravip.cluster.messages import Blocked, Report
 from duravip.cluster.parameters import Parameters
 from duravip.model import Address, Flag, NodeName, VipEntry
 
-BLOCK_S = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
-MAX_BLOCK_S = 3600.0
-TAKEN_AT_ONCE = 256  # more in the next turn, and as many announced: nothing keeps the event loop busy for long
+BLOCK_S: Final = 30.0  # an address that the kernel refused is not eligible here for so long; doubles with every refusal
+MAX_BLOCK_S: Final = 3600.0
+TAKEN_AT_ONCE: Final = 256  # more in the next turn, and as many announced: nothing keeps the event loop busy for long
 
 
 def is_broken(agreed: AgreedState, address: Address) -> bool:

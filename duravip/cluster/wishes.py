@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from duravip.cluster.messages import Announced, DrainAsked, MemberStatus, Pinned, SwitchAsked, Wish, WishBody
 from duravip.model import Address, NodeName, View
 
-WISH_LIMIT_S = 10.0
-SWITCH_LIMIT_S = 30.0  # for a switch of all: several rounds, should views change meanwhile
-REPEAT_INTERVALS = 0.25  # heartbeat intervals between repetitions
+WISH_LIMIT_S: Final = 10.0
+SWITCH_LIMIT_S: Final = 30.0  # for a switch of all: several rounds, should views change meanwhile
+REPEAT_INTERVALS: Final = 0.25  # heartbeat intervals between repetitions
 
 
 class Wishes:

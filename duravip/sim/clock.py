@@ -8,11 +8,11 @@ in the order it was planned.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 import struct
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 
 Action = Callable[[], None]
 _STAMP = struct.Struct("<d")
@@ -36,7 +36,7 @@ class Clock:
 
     def at(self, when: float, action: Action) -> None:
         self._planned += 1
-        heapq.heappush(self._queue, (when if when > self.now else self.now, self._planned, action))
+        heappush(self._queue, (when if when > self.now else self.now, self._planned, action))
 
     def lasting(self, shown_s: float) -> float:
         """As `MachineClock.lasting`."""
@@ -51,9 +51,9 @@ class Clock:
 
     def run_until(self, end: float) -> None:
         """Everything up to and including `end` happens."""
-        queue, pop = self._queue, heapq.heappop
+        queue = self._queue
         while queue and queue[0][0] <= end:
-            self.now, _, action = pop(queue)
+            self.now, _, action = heappop(queue)
             action()
         self.now = end
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -48,8 +49,9 @@ PEOPLE = ("operator", "stranger")
 
 ALL_KINDS = (*KINDS, *PEOPLE)
 
-STOPS = 0.004  # the chance that a process is stopped right before a system call
-MAX_FALLS = 4  # of one host's link: one that falls again and again is not used for long
+STEADY_KERNEL_AT_S: Final = 20.0  # kernels stop failing: a node shuns an address for 30 s after a failure
+STOPS: Final = 0.004  # the chance that a process is stopped right before a system call
+MAX_FALLS: Final = 4  # of one host's link: one that falls again and again is not used for long
 SLOW_KERNEL = Temper(usual_s=0.02, slow=0.5, slow_s=1.5)
 
 
@@ -75,7 +77,8 @@ class Troublemaker:
         self._random = chance
         self._addresses = sorted({vip.address for node in setup.nodes for vip in node.table.vips})
         self._falls: dict[NodeName, int] = {}
-        self.slept_s = dict.fromkeys(self.names, 0.0)  # for how long clocks stand still, if all comes as planned
+        # For how long clocks stand still from STEADY_KERNEL_AT_S on, if all comes as planned.
+        self.slept_late_s = dict.fromkeys(self.names, 0.0)
         self._scale = min(1.0, setup.interval_s)
         self.usual = self._usual_weather()
         self.moody = MOODY if "kernel" in kinds else replace(CALM, late_s=0.0)
@@ -174,7 +177,7 @@ class Troublemaker:
         for name in self.names if everybody else (self._host().name,):
             host = self.world.hosts[name]
             sleep_s = self._after(0.3, 20)
-            self.slept_s[name] += sleep_s
+            self.slept_late_s[name] += max(0.0, sleep_s - max(0.0, STEADY_KERNEL_AT_S - at_s))
             self.add(at_s, f"{name} is suspended, clocks and all", host.suspend)
             self.add(at_s + sleep_s, f"{name} is awake again", host.resume)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 from duravip.cluster.addresses import AddressSet
+from duravip.cluster.deliberation import Answer
 from duravip.cluster.inputs import (
     AddressesClaimed,
     BlockedChanged,
@@ -35,9 +37,9 @@ from duravip.sim.observer import Observer
 from duravip.sim.openings import open_link
 from duravip.sim.process import INTERFACE, READING_S, Process
 
-RESTART_S = 3.0  # after an alarm, at most
-STRICT_DRIFT = 0.02  # what strict ownership is promised for
-CLOCK_DRIFT = 0.01  # rates differ by at most this
+RESTART_S: Final = 3.0  # after an alarm, at most
+STRICT_DRIFT: Final = 0.02  # what strict ownership is promised for
+CLOCK_DRIFT: Final = 0.01  # rates differ by at most this
 
 MakeNode = Callable[[Parameters, Table, float], Node]
 """Tests put a puppet in the node's place: something with the few methods that are asked for here and by the checker."""
@@ -61,6 +63,7 @@ class Host:
         network: Network,
         observer: Observer,
         make_node: MakeNode,
+        answer: Answer,
         heartbeat_interval_s: float = 1.0,
         failure_timeout_s: float = 3.5,
         weight: float = 1.0,
@@ -102,6 +105,7 @@ class Host:
         )
         self.kernel = Kernel(self.time, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
         self._make_node = make_node
+        self._answer = answer
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
         self._if_flap_limit = if_flap_limit
@@ -297,6 +301,7 @@ class Host:
             many_vips=self._many_vips,
             long_vips=self._long_vips,
             long_bytes=self._long_bytes,
+            answer=self._answer,
         )
         process = Process(self, self._make_node(parameters, self.table, self.local_now()), open_link(me))
         self.process = process

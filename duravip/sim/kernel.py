@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from duravip.cluster.charter import CALL_S
 from duravip.cluster.effects import ReleaseAddress, RenewAddresses, TakeAddress
@@ -39,8 +40,8 @@ from duravip.sim.clock import Clock, MachineClock
 Order = TakeAddress | ReleaseAddress
 Answer = KernelAnswer | AddressesRenewed | AddressesLost
 
-EXPIRY_SLACK_S = 2.5  # how late Linux may be with the end of a lifetime
-LOOK_AGAIN_S = 0.01
+EXPIRY_SLACK_S: Final = 2.5  # how late Linux may be with the end of a lifetime
+LOOK_AGAIN_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -22,9 +23,9 @@ from duravip.model import NodeName, Table
 from duravip.sim.host import Host
 from duravip.sim.world import World
 
-LEAST_MEMBERS = 3  # so that one that stays down for good takes nobody's majority away
-ASK_EVERY_S = 1.0
-ENDING_S = 3.7
+LEAST_MEMBERS: Final = 3  # so that one that stays down for good takes nobody's majority away
+ASK_EVERY_S: Final = 1.0
+ENDING_S: Final = 3.7
 
 
 class MembersChange:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from duravip.model import NodeName
 from duravip.sim.clock import Clock
@@ -31,8 +32,8 @@ class Weather:
     ghost_s: float = 20.0
 
 
-TOLERABLE_STRAGGLE = 0.02
-TOLERABLE_LOSS = 0.01  # "under 1 % loss the `lan` profile makes no false view"
+TOLERABLE_STRAGGLE: Final = 0.02
+TOLERABLE_LOSS: Final = 0.01  # "under 1 % loss the `lan` profile makes no false view"
 
 FAIR = Weather()
 ROUGH = Weather(loss=0.01, duplicate=0.01, straggle=0.02, ghost=0.002)

@@ -6,16 +6,18 @@ out does not change; whether it is new to a host is for its own link to say.
 
 from __future__ import annotations
 
+from typing import Final
+
 from duravip.cluster.messages import AnyMessage
 from duravip.model import Member
 from duravip.wire.dropped import Dropped
 from duravip.wire.link import Link, Piece, read_frame
 from duravip.wire.seal import Opened, Unsealer
 
-CLUSTER_GROUP = "simulated"
+CLUSTER_GROUP: Final = "simulated"
 KEY = bytes(range(32))
-MTU_BYTES = 1400
-REMEMBERED_DATAGRAMS = 256  # more than are under way at a time
+MTU_BYTES: Final = 1400
+REMEMBERED_DATAGRAMS: Final = 256  # more than are under way at a time
 
 
 class _Openings:

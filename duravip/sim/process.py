@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from duravip.cluster.charter import ALARM_S
 from duravip.cluster.effects import (
@@ -55,13 +55,13 @@ from duravip.wire.received import Received
 if TYPE_CHECKING:
     from duravip.sim.host import Host
 
-INTERFACE = "eth0"  # where all VIPs belong
-SOCKET_DATAGRAMS = 256  # what a frozen process finds when it runs again
-WRITING_S = 0.1  # a file, at most
-READING_S = 0.5  # a configuration, at most
-THINKING_S = 1.0  # about a question, at most
-GATEWAY_S = 0.1  # a gateway's answer, at most
-LATENESS_S = 0.001  # of timers, at most, on a machine that is well
+INTERFACE: Final = "eth0"  # where all VIPs belong
+SOCKET_DATAGRAMS: Final = 256  # what a frozen process finds when it runs again
+WRITING_S: Final = 0.1  # a file, at most
+READING_S: Final = 0.5  # a configuration, at most
+THINKING_S: Final = 1.0  # about a question, at most
+GATEWAY_S: Final = 0.1  # a gateway's answer, at most
+LATENESS_S: Final = 0.001  # of timers, at most, on a machine that is well
 TICK = Ticked()
 
 

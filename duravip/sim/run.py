@@ -6,6 +6,7 @@ import gc
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Final
 
 from duravip.cluster.messages import AnyMessage, Heartbeat, Probe
 from duravip.events import Event
@@ -21,9 +22,9 @@ from duravip.sim.setup import Setup, random_setup
 from duravip.sim.shrink import smallest
 from duravip.sim.world import World, make_node
 
-QUIET_S = 4.0  # before the end: no kernel order is expected any more
-BALANCE_ROUNDS = 200  # that the end waits for, at most
-PENALTIES_END_S = 300.0  # for those who are left out of views it waits until then, at most
+QUIET_S: Final = 4.0  # before the end: no kernel order is expected any more
+BALANCE_ROUNDS: Final = 200  # that the end waits for, at most
+PENALTIES_END_S: Final = 300.0  # for those who are left out of views it waits until then, at most
 
 
 def run_schedule(

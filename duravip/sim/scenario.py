@@ -48,6 +48,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from duravip import events
 from duravip.events import Event
@@ -57,11 +58,11 @@ from duravip.sim.host import Host
 from duravip.sim.kernel import CALM, Temper
 from duravip.sim.world import World
 
-HORIZON_S = 60.0  # of `run until`
-STEP_S = 0.001  # how often it looks
-ONE_GO_S = 0.05  # what a kernel does within so long is one line
-NETWORK = "192.0.2."
-RULE = "----"
+HORIZON_S: Final = 60.0  # of `run until`
+STEP_S: Final = 0.001  # how often it looks
+ONE_GO_S: Final = 0.05  # what a kernel does within so long is one line
+NETWORK: Final = "192.0.2."
+RULE: Final = "----"
 
 OPTIONS = {
     "heartbeat": "0.1",

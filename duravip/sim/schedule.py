@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from duravip.cluster.interfaces import settle_s
 from duravip.cluster.messages import Blocked
 from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS
 from duravip.cluster.tenure import BLOCK_S
-from duravip.sim.faults import ALL_KINDS, Fault, Troublemaker
+from duravip.sim.faults import ALL_KINDS, STEADY_KERNEL_AT_S, Fault, Troublemaker
 from duravip.sim.host import CLOCK_DRIFT, STRICT_DRIFT
 from duravip.sim.kernel import CALM
 from duravip.sim.members import ENDING_S
@@ -26,11 +27,10 @@ from duravip.sim.network import FAIR
 from duravip.sim.setup import Setup
 from duravip.sim.world import World
 
-STEADY_KERNEL_AT_S = 20.0  # kernels stop failing: a node shuns an address for 30 s after a failure
-MEND_AT_S = 36.5
-CALM_AT_S = 40.0
-CALM_S = 20.0
-SHUN_SLACK_S = 7.0  # after the last address is shunned no more, or a link is used again: what follows, and some quiet
+MEND_AT_S: Final = 36.5
+CALM_AT_S: Final = 40.0
+CALM_S: Final = 20.0
+SHUN_SLACK_S: Final = 7.0  # after the last address is shunned, or the last link not used: what follows, and some quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Schedule:
         self._starts()
         frame = self._planned()
         troubles = self._troubles()
-        shunned_until_s = STEADY_KERNEL_AT_S + BLOCK_S + max(self._maker.slept_s.values())
+        shunned_until_s = STEADY_KERNEL_AT_S + BLOCK_S + max(self._maker.slept_late_s.values())
         self.end_at_s = max(self.end_at_s, shunned_until_s + SHUN_SLACK_S)
         self._mend()
         frame += self._planned()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 
 from duravip.model import Address, NodeName, Settings, Table, Use, VipEntry, canonical_address, make_table
 
-VIEW_MATURE_S = 5.0
-VIEW_BALANCE_S = 2.0
+VIEW_MATURE_S: Final = 5.0
+VIEW_BALANCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

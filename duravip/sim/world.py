@@ -10,6 +10,7 @@ from __future__ import annotations
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import NodeName, Table
+from duravip.sim.answers import Answers
 from duravip.sim.clock import Clock
 from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
 from duravip.sim.kernel import Temper
@@ -31,6 +32,7 @@ class World:
         self.observer = observer
         self.hosts: dict[NodeName, Host] = {}
         self._make_node = make_node
+        self._answer = Answers(self.clock.random("answers"))
 
     def add_host(
         self,
@@ -57,6 +59,7 @@ class World:
             network=self.network,
             observer=self.observer,
             make_node=self._make_node,
+            answer=self._answer,
             heartbeat_interval_s=heartbeat_interval_s,
             failure_timeout_s=failure_timeout_s,
             weight=weight,

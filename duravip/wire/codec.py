@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -20,15 +20,15 @@ from duravip.cluster.addresses import AddressSet
 from duravip.cluster.messages import AnyMessage
 from duravip.wire.dropped import Dropped, DropReason
 
-MAX_BODY_BYTES = 4 << 20  # after decompression
-MAX_MESSAGES = 255  # in one body
-INFLATED_BYTES = 512 << 10  # that any body may have after decompression
-INFLATED_RATIO = 100  # so many more for each compressed one: little that comes cannot make much work
-MAX_SPARSE_BYTES = 512 << 10  # that the sets of one body may have beside one for each address
-_COMPRESS_FROM_BYTES = 600  # below this zlib costs more than it saves
+MAX_BODY_BYTES: Final = 4 << 20  # after decompression
+MAX_MESSAGES: Final = 255  # in one body
+INFLATED_BYTES: Final = 512 << 10  # that any body may have after decompression
+INFLATED_RATIO: Final = 100  # so many more for each compressed one: little that comes cannot make much work
+MAX_SPARSE_BYTES: Final = 512 << 10  # that the sets of one body may have beside one for each address
+_COMPRESS_FROM_BYTES: Final = 600  # below this zlib costs more than it saves
 
-_PLAIN = b"\0"
-_DEFLATED = b"\1"
+_PLAIN: Final = b"\0"
+_DEFLATED: Final = b"\1"
 
 
 def _to_builtin(value: object) -> bytes:

@@ -18,11 +18,12 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from duravip.errors import ConfigurationError, DuravipError
 from duravip.wire.seal import KEY_BYTES
 
-MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES: Final = 1 << 20
 
 
 def new_key() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from duravip.cluster.messages import AnyMessage, Leave
 from duravip.model import Member, NodeName
@@ -20,14 +21,14 @@ from duravip.wire.received import Incomplete, Received
 from duravip.wire.seal import MAX_DATAGRAM_BYTES, Opened, Opener, Sealer, Unsealer, overhead_bytes
 from duravip.wire.versions import VERSIONS, Speaking
 
-_WHOLE = b"\0"
-_PIECE = b"\1"
+_WHOLE: Final = b"\0"
+_PIECE: Final = b"\1"
 _PIECE_HEAD = struct.Struct(">IHH")  # number of the body, index, count
 _PART_AT = len(_PIECE) + _PIECE_HEAD.size
-_SMALLEST_PIECE_BYTES = 128
+_SMALLEST_PIECE_BYTES: Final = 128
 _MAX_PIECES = codec.MAX_BODY_BYTES // _SMALLEST_PIECE_BYTES
-_MAX_PARTIAL_BODIES = 8  # of one sender at a time; the oldest gives way
-_MAX_PARTIAL_SENDERS = 256
+_MAX_PARTIAL_BODIES: Final = 8  # of one sender at a time; the oldest gives way
+_MAX_PARTIAL_SENDERS: Final = 256
 
 
 class Piece:

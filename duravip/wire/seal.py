@@ -36,6 +36,7 @@ import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -46,23 +47,23 @@ from duravip.model import Incarnation, Member, NodeName
 from duravip.wire.dropped import Dropped, DropReason
 from duravip.wire.versions import VERSIONS
 
-KEY_BYTES = 32
-TAG_BYTES = 16
-MAX_NAME_BYTES = 255
-MAX_DATAGRAM_BYTES = 65_507  # the largest UDP payload
-LAST_SEQUENCE = (1 << 64) - 1
-WINDOW = 1024  # datagrams of one incarnation that may overtake each other
-MAX_LIVES = 8  # incarnations of one name that are remembered, the newest
-MAX_SENDERS = 1024  # names
+KEY_BYTES: Final = 32
+TAG_BYTES: Final = 16
+MAX_NAME_BYTES: Final = 255
+MAX_DATAGRAM_BYTES: Final = 65_507  # the largest UDP payload
+LAST_SEQUENCE: Final = (1 << 64) - 1
+WINDOW: Final = 1024  # datagrams of one incarnation that may overtake each other
+MAX_LIVES: Final = 8  # incarnations of one name that are remembered, the newest
+MAX_SENDERS: Final = 1024  # names
 
-_MAGIC = b"DV"
+_MAGIC: Final = b"DV"
 _PLAIN, _SEALED = 0, 1  # the lowest bit
-_OPENS_SHIFT = 4  # of the highest version that the sender opens
+_OPENS_SHIFT: Final = 4  # of the highest version that the sender opens
 _HEADER = struct.Struct(">2sBBI8sQQQB")
 _FLAGS_AT = struct.calcsize(">2sB")
 _KEY_ID_AT = struct.calcsize(">2sBB")
 _SEQUENCE_AT, _SEQUENCE_BYTES = struct.calcsize(">2sBBI8sQQ"), 8  # in the header
-_COUNTER_LIMIT = 1 << 53  # as `model.Count`
+_COUNTER_LIMIT: Final = 1 << 53  # as `model.Count`
 
 
 def overhead_bytes(name: NodeName, *, secure: bool) -> int:
@@ -250,7 +251,7 @@ class _Life:
         return None
 
 
-_WINDOW_MASK = (1 << WINDOW) - 1
+_WINDOW_MASK: Final = (1 << WINDOW) - 1
 
 
 class Opener:

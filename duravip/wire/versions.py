@@ -15,9 +15,10 @@ be the same for all, so a change there is a new version.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 VERSIONS = (1,)  # that this software opens, ascending; there has been no other yet
-MEMORY = 1024  # datagrams of its own for which a node remembers that somebody would not understand more
+MEMORY: Final = 1024  # datagrams of its own for which a node remembers that somebody would not understand more
 
 
 class Speaking:

@@ -10,7 +10,7 @@ import pytest
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, tables_at_install
 from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, UNPINNED_AT_ONCE, Coordinator
-from duravip.cluster.deliberation import Question
+from duravip.cluster.deliberation import Question, answer
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
@@ -95,7 +95,13 @@ class Desk:
         self.agreed = AgreedState(view, states, self.library)
         joined = dict.fromkeys(view.members, now)
         self.coordinator = Coordinator(
-            self.agreed, joined_at=joined, added_at=now, many_vips=many_vips, long_vips=long_vips, now=now
+            self.agreed,
+            joined_at=joined,
+            added_at=now,
+            many_vips=many_vips,
+            long_vips=long_vips,
+            answer=answer,
+            now=now,
         )
 
     def work(self, now: float) -> list[AnyBody]:
