@@ -23,7 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # One shared library of a C file for each module, in which calls between the files go straight: as fast as one large
 # file, which takes the compiler more than twice as long. Measured in `tests.bench.simulator`, side by side: link-time
 # optimization gains nothing, profile-guided optimization 2 to 3 %, for two builds in place of one.
-FLAGS = "-O1 -g0 -fvisibility=hidden -fno-semantic-interposition"
+FLAGS = "-O2 -g0 -fvisibility=hidden -fno-semantic-interposition"
 SET_UP = """
 import sys
 from mypyc.build import mypycify
@@ -36,7 +36,7 @@ setup(
     py_modules=[],
     ext_modules=mypycify(
         [f"--cache-dir={work}/cache", *sources],
-        opt_level="1", debug_level="0", multi_file=True, target_dir=f"{work}/c", group_name="duravip_core",
+        opt_level="2", debug_level="0", multi_file=True, target_dir=f"{work}/c", group_name="duravip_core",
     ),
     script_args=["-q", "build_ext", f"--build-lib={work}/lib", f"--build-temp={work}/objects"],
 )

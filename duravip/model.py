@@ -11,7 +11,7 @@ import enum
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Annotated, NewType
 
@@ -129,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_SETTINGS = Settings()
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
+class Table(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything one node's configuration says about its VIPs. `vips` is sorted by address text, each once.
 
     It does not name the node: nodes with the same file have the same table and digest.
@@ -142,6 +142,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.msgpack.encode(self)
 
     def digest(self) -> TableDigest:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> TableDigest:
         return digest_of(self.encoded())
 
 
@@ -200,11 +204,13 @@ class View(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
 
     def names(self) -> tuple[NodeName, ...]:
-        return tuple(member.name for member in self.members)
+        return tuple([member.name for member in self.members])
 
 
 class Flag(enum.Enum):
     """What may be wrong with a VIP across the cluster; none of them is SAFE."""
+
+    __hash__ = object.__hash__  # each is one object; Enum's own is in Python
 
     BROKEN = "BROKEN"
     CONFLICT = "CONFLICT"

@@ -91,7 +91,7 @@ class AddressSet:
         return ordered
 
 
-NOTHING = AddressSet()
+NOTHING: Final = AddressSet()
 
 
 def is_canonical(text: str) -> bool:
@@ -103,8 +103,8 @@ def is_canonical(text: str) -> bool:
     return len(octets) == 4 and all(octet in _OCTETS for octet in octets)
 
 
-_OCTETS = {str(number): number for number in range(256)}
-_OCTET_TEXTS = tuple(_OCTETS)
+_OCTETS: Final = {str(number): number for number in range(256)}
+_OCTET_TEXTS: Final = tuple(_OCTETS)
 
 
 def _number(octets: str) -> int:

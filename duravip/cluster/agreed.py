@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from duravip.cluster.charter import (
     backers,
@@ -51,8 +51,9 @@ from duravip.cluster.messages import (
 from duravip.cluster.messages import Matured as MaturedBody
 from duravip.cluster.pins import keep, pins_at_install
 from duravip.cluster.switching import wanted_table
-from duravip.model import Address, Decision, NodeName, Settings, TableDigest, View, ViewId
+from duravip.model import Address, Decision, NodeName, Reason, Settings, TableDigest, View, ViewId
 
+_NUMBERS: Final = {reason: reason.value for reason in Reason}
 NO_CIRCUMSTANCES = Circumstances(candidates=(), holders={}, view_mature=False)
 
 
@@ -80,6 +81,7 @@ class AgreedState:
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
+        self._view_id = view.id
         self.number = 0
         self._names = view.names()
         self._library = library
@@ -280,26 +282,26 @@ class AgreedState:
 
     def basis(self) -> object:
         """Equal as long as nothing here has changed."""
-        return self.view.id, self.number, self._surveys
+        return self._view_id, self.number, self._surveys
 
     def basis_of_addresses(self) -> object:
         """Equal as long as nothing has changed that says who may have what."""
-        return self.view.id, self._moved, self._surveys
+        return self._view_id, self._moved, self._surveys
 
     def basis_of_elections(self) -> object:
         """Equal as long as nothing has changed that an election, or balancing, goes by: what somebody has let go is
         nothing to them, save who hands over, and that nothing is in flight any more."""
         claims = self._moved if hand_over(self._candidates_now()) else 0
         is_moving = len(self.in_flight) > len(self.overdue)
-        return self.view.id, self._declared, self._decided, self._surveys, self.view_mature, is_moving, claims
+        return self._view_id, self._declared, self._decided, self._surveys, self.view_mature, is_moving, claims
 
     def basis_of_members(self) -> object:
         """Equal as long as nothing has changed that is agreed of members and their tables; of addresses it may have."""
-        return self.view.id, self._declared, self._surveys
+        return self._view_id, self._declared, self._surveys
 
     def basis_of_tables(self) -> object:
         """Equal as long as the view and the tables in force are the same."""
-        return self.view.id, self._surveys
+        return self._view_id, self._surveys
 
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
@@ -359,7 +361,7 @@ class AgreedState:
                 self._moved += 1
                 self._decided += 1
                 for group in body.groups:
-                    said = f"{group.decision.owner}/{group.decision.reason.value}"
+                    said = f"{group.decision.owner}/{_NUMBERS[group.decision.reason]}"
                     for address in group.addresses:
                         self._assign(number, address, group.decision)
                         self._assigned[address] = f"{address}={said}"

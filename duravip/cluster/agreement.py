@@ -42,6 +42,8 @@ EPOCH_LEAP: Final = 2**24  # how far above its own a node in a view believes an 
 
 
 class Phase(enum.Enum):
+    __hash__ = object.__hash__  # each is one object; Enum's own is in Python
+
     JOINING = "joining"
     SETTLED = "settled"
     GATHERING = "gathering"
@@ -49,7 +51,7 @@ class Phase(enum.Enum):
     PROMISED = "promised"
 
 
-PHASES: dict[Phase, frozenset[Phase]] = {
+PHASES: Final[dict[Phase, frozenset[Phase]]] = {
     Phase.JOINING: frozenset({Phase.GATHERING, Phase.PROMISED}),
     Phase.SETTLED: frozenset({Phase.GATHERING, Phase.PROMISED}),
     Phase.GATHERING: frozenset({Phase.PROPOSING, Phase.PROMISED, Phase.SETTLED, Phase.JOINING}),

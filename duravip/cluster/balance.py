@@ -75,7 +75,10 @@ def settle(landscape: Landscape, given: Circumstances) -> dict[Address, Decision
     given = replace(given, view_mature=True, moving=0)
     settled = elect(landscape, given)
     while True:
-        holders = {a: (d.owner,) for a, d in settled.items() if d.owner is not None}
+        holders: dict[Address, tuple[NodeName, ...]] = {}
+        for address, decision in settled.items():
+            if decision.owner is not None:
+                holders[address] = (decision.owner,)
         given = replace(given, holders=holders, claims=holders)
         changed = {
             address: decision

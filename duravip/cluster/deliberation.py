@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import elect
@@ -20,18 +21,31 @@ from duravip.cluster.electorate import Candidate, Circumstances
 from duravip.cluster.flags import Landscape
 from duravip.model import Address, Decision, NodeName, Reason
 
-GONE = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
+GONE: Final = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in nobody's table any more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Question:
     """What changes next? `decisions` are those in force. `limit`: of the moves of one balancing round; None: what an
     election changes."""
 
     landscape: Landscape
     given: Circumstances
-    decisions: Mapping[Address, Decision]
-    limit: int | None = None
+    decisions: dict[Address, Decision]
+    limit: int | None
+
+    def __init__(  # written out, so that it is compiled
+        self,
+        *,
+        landscape: Landscape,
+        given: Circumstances,
+        decisions: dict[Address, Decision],
+        limit: int | None = None,
+    ) -> None:
+        self.landscape = landscape
+        self.given = given
+        self.decisions = decisions
+        self.limit = limit
 
     def kept(self) -> Question:
         """One that answers the same whatever happens meanwhile."""

@@ -35,10 +35,11 @@ from typing import ClassVar, Final
 
 from duravip.cluster.agenda import Agenda, first_after
 from duravip.cluster.clique import partition
+from duravip.cluster.heartbeat import heard_member
 from duravip.cluster.links import Links
 from duravip.cluster.messages import MAX_MEMBERS, Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
-from duravip.model import Incarnation, Member, NodeName, View
+from duravip.model import Member, NodeName, View
 
 FLOOR_INTERVALS: Final = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
 PROBE_AFTER_INTERVALS: Final = 1.5  # silence after which a peer is asked
@@ -85,6 +86,7 @@ class Detector:
         self._interval = parameters.heartbeat_interval_s
         self._cap = parameters.failure_timeout_s
         self._echo_limit = self._cap + self._interval
+        self._news_of = parameters.news_of
         self._hearsay_limit = 2 * self._cap + self._interval
         self.peers: dict[NodeName, Peer] = {}
         self.beat = 0
@@ -147,7 +149,7 @@ class Detector:
             self._changed()
         elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
             return False
-        news = news_of(heartbeat)
+        news = self._news_of(sender, heartbeat)
         if news != peer.news:
             peer.news = news
             self._read(peer, heartbeat.heard)
@@ -320,25 +322,14 @@ class Detector:
         in the view is missing: then time changes nothing before `deadline()`."""
         if self._links.missing_since or self._hearsay_since:
             return False
-        companions = 0
+        companions, view_id, members = 0, view.id, view.members
         for peer in self.peers.values():
-            if self._is_with_us(peer, view):
+            is_with_us = peer.alive and self.me in peer.companions and peer.member in members
+            if is_with_us and peer.heartbeat.view == view_id:
                 companions += 1
             elif peer.alive or now - peer.last_heard <= self._hearsay_limit:
                 return False
-        return companions == len(view.members) - 1
-
-    def _is_with_us(self, peer: Peer, view: View) -> bool:
-        if peer.place < 0:
-            return False
-        entry = peer.heartbeat.heard[peer.place]
-        return (
-            peer.alive
-            and entry.alive
-            and entry.in_view
-            and peer.heartbeat.view == view.id
-            and peer.member in view.members
-        )
+        return companions == len(members) - 1
 
     def are_acquainted(self, some: Collection[Member], others: Collection[Member]) -> bool:
         """Whether each of `some` and each of `others` take each other for alive, by what `cliques` saw last."""
@@ -447,23 +438,4 @@ def _entry(member: Member, beat: int, alive: bool, in_view: bool) -> Heard:
         beat=beat,
         alive=alive,
         in_view=in_view,
-    )
-
-
-def heard_member(entry: Heard) -> Member:
-    """Whom the entry is about."""
-    return Member(entry.name, Incarnation(entry.counter, entry.nonce))
-
-
-def news_of(heartbeat: Heartbeat) -> object:
-    """All that it says but the beats and how far it is in the view's messages; equal when another says the same."""
-    of_peers = [(one.name, one.counter, one.nonce, one.alive, one.in_view) for one in heartbeat.heard]
-    return (
-        heartbeat.view,
-        heartbeat.promised,
-        heartbeat.table,
-        heartbeat.complete,
-        heartbeat.version,
-        heartbeat.hardware,
-        of_peers,
     )

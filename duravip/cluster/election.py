@@ -219,22 +219,7 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
     landscape = electorate.landscape
     owner = decision.owner
     followed = landscape.follows.get(address, "another address")
-    match decision.reason:
-        case Reason.BROKEN:
-            evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
-            return f"BROKEN: {_few(in_words(evidence), '; ') or reason_text(decision)}. {MEND_BROKEN}"
-        case Reason.FOLLOWS:
-            return f"follows {followed}, which {owner} owns"
-        case Reason.FOLLOWED_UNOWNED:
-            return f"follows {followed}, which nobody owns"
-        case Reason.CANNOT_FOLLOW:
-            able = electorate.eligible(address)
-            why = f"whose owner cannot have it, only {_few(able)}" if able else _nobody(electorate, address)
-            return f"follows {followed}, {why}"
-        case Reason.PINNED:
-            return f"pinned to {owner}"
-        case Reason.PREFERRED:
-            return f"{owner} is preferred{_not_honoured(electorate, address, owner)}"
+    match decision.reason:  # the frequent first
         case Reason.HOLDER:
             if owner is not None and electorate.yields(address, owner):
                 return f"{owner} holds it until it is its turn to be handed over"
@@ -251,6 +236,21 @@ def _words(electorate: Electorate, address: Address, decision: Decision) -> str:
             return f"{owner} was given it to even out the loads{_not_honoured(electorate, address, owner)}"
         case Reason.NOBODY_ELIGIBLE:
             return _nobody(electorate, address)
+        case Reason.BROKEN:
+            evidence = landscape.flags.get(address, {}).get(Flag.BROKEN, ())
+            return f"BROKEN: {_few(in_words(evidence), '; ') or reason_text(decision)}. {MEND_BROKEN}"
+        case Reason.FOLLOWS:
+            return f"follows {followed}, which {owner} owns"
+        case Reason.FOLLOWED_UNOWNED:
+            return f"follows {followed}, which nobody owns"
+        case Reason.CANNOT_FOLLOW:
+            able = electorate.eligible(address)
+            why = f"whose owner cannot have it, only {_few(able)}" if able else _nobody(electorate, address)
+            return f"follows {followed}, {why}"
+        case Reason.PINNED:
+            return f"pinned to {owner}"
+        case Reason.PREFERRED:
+            return f"{owner} is preferred{_not_honoured(electorate, address, owner)}"
         case Reason.TOGETHER:
             return f"{owner} is where `{landscape.together.get(address, 'its group')}` is kept together"
         case Reason.NO_MAJORITY:

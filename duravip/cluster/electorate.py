@@ -1,12 +1,13 @@
 """The members of a view as candidates: who may own what, and what it would weigh there.
 
-Rules of this file: pure; everything in it is agreed by all members (numbered messages, tables in force).
+Rules of this file: pure; everything in it is agreed by all members (numbered messages, tables in force). What is made
+for every question has an `__init__` that is written out: mypyc does not compile those that `dataclass` makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from duravip.cluster.breathing import breathe
@@ -17,25 +18,46 @@ from duravip.model import Address, Flag, NodeName, ViewId
 
 FAIL_BACK_WHEN_MATURE: Final = "when-mature"
 FAIL_BACK_MANUAL: Final = "manual"
-NOTHING_BLOCKED = Blocked()
+NOTHING_BLOCKED: Final = Blocked()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Candidate:
     """What is agreed about one member. `previous`: the view it was in before this one. `barred`: why it may own nothing
     under `strict` ownership, as a clause; "" when it may."""
 
     name: NodeName
-    mature: bool = True
-    drained: bool = False
-    leaving: bool = False
-    blocked: Blocked = NOTHING_BLOCKED
-    weight: float = 1.0
-    previous: ViewId | None = None
-    barred: str = ""
+    mature: bool
+    drained: bool
+    leaving: bool
+    blocked: Blocked
+    weight: float
+    previous: ViewId | None
+    barred: str
+
+    def __init__(
+        self,
+        *,
+        name: NodeName,
+        mature: bool = True,
+        drained: bool = False,
+        leaving: bool = False,
+        blocked: Blocked = NOTHING_BLOCKED,
+        weight: float = 1.0,
+        previous: ViewId | None = None,
+        barred: str = "",
+    ) -> None:
+        self.name = name
+        self.mature = mature
+        self.drained = drained
+        self.leaving = leaving
+        self.blocked = blocked
+        self.weight = weight
+        self.previous = previous
+        self.barred = barred
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Circumstances:
     """Every agreed input of an election beside the tables.
 
@@ -47,13 +69,34 @@ class Circumstances:
     """
 
     candidates: tuple[Candidate, ...]
-    holders: Mapping[Address, tuple[NodeName, ...]]
-    claims: Mapping[Address, Collection[NodeName]] = field(default_factory=dict)
-    pins: Mapping[Address, NodeName] = field(default_factory=dict)
+    holders: dict[Address, tuple[NodeName, ...]]
+    claims: Mapping[Address, Collection[NodeName]]
+    pins: dict[Address, NodeName]
     view_mature: bool
-    moving: int = 0
-    fail_back: str = FAIL_BACK_WHEN_MATURE
-    no_majority: str = ""
+    moving: int
+    fail_back: str
+    no_majority: str
+
+    def __init__(
+        self,
+        *,
+        candidates: tuple[Candidate, ...],
+        holders: dict[Address, tuple[NodeName, ...]],
+        view_mature: bool,
+        claims: Mapping[Address, Collection[NodeName]] | None = None,
+        pins: dict[Address, NodeName] | None = None,
+        moving: int = 0,
+        fail_back: str = FAIL_BACK_WHEN_MATURE,
+        no_majority: str = "",
+    ) -> None:
+        self.candidates = candidates
+        self.holders = holders
+        self.claims = claims if claims is not None else {}
+        self.pins = pins if pins is not None else {}
+        self.view_mature = view_mature
+        self.moving = moving
+        self.fail_back = fail_back
+        self.no_majority = no_majority
 
     def minds_claims(self) -> bool:
         """Whether anybody looks at `claims`."""

@@ -28,8 +28,8 @@ from duravip.model import Address, Evidence, Flag, NodeName, Origin, Table, Tabl
 MAX_PLACES: Final = 65_536  # that are named as evidence of Binding names that do not match, in all
 MAX_NAMES: Final = 256  # of services or Bindings, in one piece of evidence
 
-Entries = Mapping[Address, VipEntry]
-Flags = Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]]
+Entries = dict[Address, VipEntry]
+Flags = dict[Address, dict[Flag, tuple[Evidence, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +47,16 @@ class Landscape:
     """
 
     universe: tuple[Address, ...]
-    members: Mapping[Address, tuple[NodeName, ...]]
-    entries: Mapping[NodeName, Entries]
+    members: dict[Address, tuple[NodeName, ...]]
+    entries: dict[NodeName, Entries]
     flags: Flags
-    preferences: Mapping[Address, tuple[NodeName, ...]]
-    follows: Mapping[Address, Address]
-    followers: Mapping[Address, tuple[Address, ...]]
-    weights: Mapping[Address, float]
-    apart: Mapping[Address, str]
-    together: Mapping[Address, str]
-    companies: Mapping[str, tuple[Address, ...]]
+    preferences: dict[Address, tuple[NodeName, ...]]
+    follows: dict[Address, Address]
+    followers: dict[Address, tuple[Address, ...]]
+    weights: dict[Address, float]
+    apart: dict[Address, str]
+    together: dict[Address, str]
+    companies: dict[str, tuple[Address, ...]]
 
     def classes(self) -> int:
         """The number of different sets of nodes that have something in their tables."""
@@ -150,7 +150,7 @@ class _Agreed:
 
 def _landscape(
     distinct: Sequence[_Shared],
-    members: Mapping[Address, tuple[NodeName, ...]],
+    members: dict[Address, tuple[NodeName, ...]],
     agreed: _Agreed,
     found: Mapping[Address, Mapping[Flag, tuple[Evidence, ...]]],
 ) -> Landscape:

@@ -29,7 +29,7 @@ class HoldState(enum.Enum):
     RELEASING = "releasing"
 
 
-MOVES: dict[HoldState | None, frozenset[HoldState | None]] = {
+MOVES: Final[dict[HoldState | None, frozenset[HoldState | None]]] = {
     None: frozenset({HoldState.TAKING, HoldState.RELEASING}),
     HoldState.TAKING: frozenset({HoldState.HELD, HoldState.RELEASING, None}),
     HoldState.HELD: frozenset({HoldState.RELEASING, None}),

@@ -79,15 +79,17 @@ def level(singles: Sequence[VipClass], totals: list[int], weights: Sequence[floa
         leveling.save_moves()
 
 
-@dataclass(slots=True)
 class _Arcs:
     """Where VIPs of a node may go, as sets of nodes: saving a move, at no cost, for a move more. `stale`: something has
     changed."""
 
-    saving: int = 0
-    even: int = 0
-    dear: int = 0
-    stale: bool = True
+    __slots__ = ("dear", "even", "saving", "stale")
+
+    def __init__(self, saving: int = 0, even: int = 0, dear: int = 0, *, stale: bool = True) -> None:
+        self.saving = saving
+        self.even = even
+        self.dear = dear
+        self.stale = stale
 
     def by_cost(self) -> tuple[tuple[int, int], ...]:
         return (-1, self.saving), (0, self.even), (1, self.dear)

@@ -71,7 +71,7 @@ from duravip.cluster.parts import Parts
 from duravip.model import Table
 
 WALK_BEATS: Final = 10  # heartbeats of this node between two walks along the path of the data, when all is calm
-HOLDINGS_ONLY = frozenset(
+HOLDINGS_ONLY: Final = frozenset(
     {
         PacketHeard,
         AddressAdded,

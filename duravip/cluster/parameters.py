@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from duravip.cluster.deliberation import Answer, answer
-from duravip.model import Incarnation, NodeName
+from duravip.cluster.heartbeat import news_of
+from duravip.cluster.messages import Heartbeat
+from duravip.model import Incarnation, Member, NodeName
 
 MANY_VIPS: Final = 400  # from so many on, each step of what follows from something is a turn of its own
 LONG_BYTES: Final = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
@@ -19,7 +22,8 @@ class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
     hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`,
     `long_bytes`: as the constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the
-    network for an address that no member was known to have. `answer`: how questions are answered within a turn."""
+    network for an address that no member was known to have. `answer`, `news_of`: of
+    questions and heartbeats, what follows from them alone; the simulator has some that remember."""
 
     name: NodeName
     incarnation: Incarnation
@@ -37,3 +41,4 @@ class Parameters:
     long_vips: int = LONG_VIPS
     long_bytes: int = LONG_BYTES
     answer: Answer = answer
+    news_of: Callable[[Member, Heartbeat], object] = news_of

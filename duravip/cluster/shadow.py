@@ -35,7 +35,7 @@ class Shadow:
     avoided: AddressSet
 
 
-NO_SHADOW = Shadow(given_up=AddressSet(), avoided=AddressSet())
+NO_SHADOW: Final = Shadow(given_up=AddressSet(), avoided=AddressSet())
 
 
 def cast(

@@ -54,6 +54,7 @@ class Succession:
         now: float,
     ) -> None:
         self._me = me
+        self._name = me.name
         self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
@@ -85,7 +86,7 @@ class Succession:
 
     def is_mature(self) -> bool:
         """Whether this node may own."""
-        return self.term is not None and self._me.name in self.term.agreed.mature and not self._standing.expelled
+        return self.term is not None and self._name in self.term.agreed.mature and not self._standing.expelled
 
     # --- change ----------------------------------------------------------------------------------------------------
 

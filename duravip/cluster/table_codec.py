@@ -50,9 +50,9 @@ _FIRST_FIELD: Final = b"\xa4vips"
 _NEXT_FIELD: Final = b"\xa8settings"
 _VIP_FIELD: Final = b"\xa7address"
 
-_fields_decoder = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
-_vip_decoder = msgspec.msgpack.Decoder(VipEntry)
-_settings_decoder = msgspec.msgpack.Decoder(Settings)
+_fields_decoder: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_vip_decoder: Final = msgspec.msgpack.Decoder(VipEntry)
+_settings_decoder: Final = msgspec.msgpack.Decoder(Settings)
 
 
 # --- pieces to bytes ----------------------------------------------------------------------------------------------

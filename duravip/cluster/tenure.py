@@ -149,12 +149,12 @@ class Tenure:
         self._has_more = False
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
+        mine = {address for address, decision in decisions.items() if decision.owner == me} if may_hold else set()
         for address in holdings if may_hold else ():
-            entry, decision = entries.get(address), decisions.get(address)
-            if entry is not None and address not in barred and (decision is None or decision.owner == me):
+            entry = entries.get(address)
+            if entry is not None and address not in barred and (address in mine or address not in decisions):
                 keep[address] = entry
         if may_hold and may_take:
-            mine = {address for address, decision in decisions.items() if decision.owner == me}
             self.waiting = mine - agreed.brought if waits else set()
             mine -= self.waiting
             absent = {address for address in mine if address not in holdings}

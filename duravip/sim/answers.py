@@ -1,7 +1,7 @@
-"""The answers of all simulated nodes to questions that take no turn of their own.
+"""What follows from a question, or from a heartbeat, alone: found out once for all simulated nodes.
 
-Rules of this file: nodes that have agreed upon the same ask the same question: it is answered once for all of them.
-One in WORKED_OUT_ANEW is worked out anew all the same; an answer that differs then is no pure function's.
+Rules of this file: nodes that have agreed upon the same ask the same question. One in WORKED_OUT_ANEW is answered anew
+all the same; an answer that differs then is no pure function's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from duravip.cluster.deliberation import Question
-from duravip.model import Address, Decision
+from duravip.cluster.heartbeat import news_of
+from duravip.cluster.messages import Heartbeat
+from duravip.model import Address, Decision, Member, NodeName
 
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
@@ -39,3 +41,21 @@ class Answers:
         if not question.given.minds_claims():
             self._known.appendleft((question.kept(), answer))
         return answer
+
+
+class HeartbeatNews:
+    """Of one world. Everybody hears the same heartbeat of a sender: an object that `_Openings` gives to all."""
+
+    def __init__(self) -> None:
+        self._last: dict[NodeName, tuple[Heartbeat, object]] = {}
+
+    def __call__(self, sender: Member, heartbeat: Heartbeat) -> object:
+        """As `news_of`; the same object when the sender says the same again."""
+        last = self._last.get(sender.name)
+        if last is not None and last[0] is heartbeat:
+            return last[1]
+        news = news_of(sender, heartbeat)
+        if last is not None and last[1] == news:
+            news = last[1]
+        self._last[sender.name] = heartbeat, news
+        return news

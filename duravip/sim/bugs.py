@@ -20,11 +20,12 @@ from duravip.cluster.coordinator import Coordinator
 from duravip.cluster.declaration import Declaration
 from duravip.cluster.deliberation import Question
 from duravip.cluster.departure import Departure
-from duravip.cluster.detector import Detector, heard_member
+from duravip.cluster.detector import Detector
 from duravip.cluster.effects import RenewAddresses
 from duravip.cluster.election import Circumstances
 from duravip.cluster.flags import Landscape
 from duravip.cluster.hearing import Hearing
+from duravip.cluster.heartbeat import heard_member
 from duravip.cluster.leadership import Leadership
 from duravip.cluster.messages import (
     AnyBody,
@@ -125,13 +126,17 @@ def _an_election_by_arrival() -> list[Patch]:
         first = sorted(self.mature, key=lambda name: came.get(self.wanted(name), 0))
         asked = election(self)
         return _ByArrival(
-            landscape=asked.landscape, given=asked.given, decisions=asked.decisions, arrivals=tuple(first)
+            landscape=asked.landscape,
+            given=asked.given,
+            decisions=asked.decisions,
+            limit=asked.limit,
+            arrivals=tuple(first),
         )
 
     return [(AgreedState, "election", by_arrival)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _ByArrival(Question):
     arrivals: tuple[NodeName, ...]
 

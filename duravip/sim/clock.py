@@ -13,9 +13,10 @@ import struct
 from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
+from typing import Final
 
 Action = Callable[[], None]
-_STAMP = struct.Struct("<d")
+_STAMP: Final = struct.Struct("<d")
 
 
 class Clock:

@@ -26,7 +26,7 @@ from duravip.cluster.inputs import (
     MoveRequested,
     SwitchRequested,
 )
-from duravip.cluster.messages import Blocked
+from duravip.cluster.messages import Blocked, Heartbeat
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import Address, Claim, Incarnation, Member, NodeName, Table
@@ -64,6 +64,7 @@ class Host:
         observer: Observer,
         make_node: MakeNode,
         answer: Answer,
+        news_of: Callable[[Member, Heartbeat], object],
         heartbeat_interval_s: float = 1.0,
         failure_timeout_s: float = 3.5,
         weight: float = 1.0,
@@ -106,6 +107,7 @@ class Host:
         self.kernel = Kernel(self.time, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
         self._make_node = make_node
         self._answer = answer
+        self._news_of = news_of
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
         self._if_flap_limit = if_flap_limit
@@ -302,6 +304,7 @@ class Host:
             long_vips=self._long_vips,
             long_bytes=self._long_bytes,
             answer=self._answer,
+            news_of=self._news_of,
         )
         process = Process(self, self._make_node(parameters, self.table, self.local_now()), open_link(me))
         self.process = process

@@ -62,7 +62,7 @@ READING_S: Final = 0.5  # a configuration, at most
 THINKING_S: Final = 1.0  # about a question, at most
 GATEWAY_S: Final = 0.1  # a gateway's answer, at most
 LATENESS_S: Final = 0.001  # of timers, at most, on a machine that is well
-TICK = Ticked()
+TICK: Final = Ticked()
 
 
 class Process:

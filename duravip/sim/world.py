@@ -10,7 +10,7 @@ from __future__ import annotations
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import NodeName, Table
-from duravip.sim.answers import Answers
+from duravip.sim.answers import Answers, HeartbeatNews
 from duravip.sim.clock import Clock
 from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
 from duravip.sim.kernel import Temper
@@ -33,6 +33,7 @@ class World:
         self.hosts: dict[NodeName, Host] = {}
         self._make_node = make_node
         self._answer = Answers(self.clock.random("answers"))
+        self._news_of = HeartbeatNews()
 
     def add_host(
         self,
@@ -60,6 +61,7 @@ class World:
             observer=self.observer,
             make_node=self._make_node,
             answer=self._answer,
+            news_of=self._news_of,
             heartbeat_interval_s=heartbeat_interval_s,
             failure_timeout_s=failure_timeout_s,
             weight=weight,

@@ -45,7 +45,7 @@ class _Budget:
         self.left = 0
 
 
-_budget = _Budget()
+_budget: Final = _Budget()
 
 
 def _from_builtin(wanted: type, value: object) -> AddressSet:
@@ -58,15 +58,17 @@ def _from_builtin(wanted: type, value: object) -> AddressSet:
     return found
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_to_builtin)
-_KINDS = frozenset(kind.__struct_config__.tag for kind in AnyMessage.__args__)
+_encoder: Final = msgspec.msgpack.Encoder(enc_hook=_to_builtin)
+_KINDS: Final = frozenset(kind.__struct_config__.tag for kind in AnyMessage.__args__)
 
-_decoder = msgspec.msgpack.Decoder(
+_decoder: Final = msgspec.msgpack.Decoder(
     Annotated[tuple[AnyMessage, ...], Meta(min_length=1, max_length=MAX_MESSAGES)], dec_hook=_from_builtin
 )
-_raw_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_MESSAGES)])
-_one_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_from_builtin)
-_fields_decoder = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1)])
+_raw_decoder: Final = msgspec.msgpack.Decoder(
+    Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_MESSAGES)]
+)
+_one_decoder: Final[msgspec.msgpack.Decoder[AnyMessage]] = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_from_builtin)
+_fields_decoder: Final = msgspec.msgpack.Decoder(Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1)])
 
 
 def encode_message(message: AnyMessage) -> bytes:
@@ -132,4 +134,4 @@ def _is_known(message: msgspec.Raw) -> bool:
 
 
 # MsgspecError and UnicodeError are ValueErrors
-_NO_MESSAGE = (ValueError, TypeError, OverflowError, RecursionError)
+_NO_MESSAGE: Final = (ValueError, TypeError, OverflowError, RecursionError)

@@ -23,10 +23,10 @@ from duravip.wire.versions import VERSIONS, Speaking
 
 _WHOLE: Final = b"\0"
 _PIECE: Final = b"\1"
-_PIECE_HEAD = struct.Struct(">IHH")  # number of the body, index, count
-_PART_AT = len(_PIECE) + _PIECE_HEAD.size
+_PIECE_HEAD: Final = struct.Struct(">IHH")  # number of the body, index, count
+_PART_AT: Final = len(_PIECE) + _PIECE_HEAD.size
 _SMALLEST_PIECE_BYTES: Final = 128
-_MAX_PIECES = codec.MAX_BODY_BYTES // _SMALLEST_PIECE_BYTES
+_MAX_PIECES: Final = codec.MAX_BODY_BYTES // _SMALLEST_PIECE_BYTES
 _MAX_PARTIAL_BODIES: Final = 8  # of one sender at a time; the oldest gives way
 _MAX_PARTIAL_SENDERS: Final = 256
 

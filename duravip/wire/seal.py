@@ -59,9 +59,9 @@ MAX_SENDERS: Final = 1024  # names
 _MAGIC: Final = b"DV"
 _PLAIN, _SEALED = 0, 1  # the lowest bit
 _OPENS_SHIFT: Final = 4  # of the highest version that the sender opens
-_HEADER = struct.Struct(">2sBBI8sQQQB")
-_FLAGS_AT = struct.calcsize(">2sB")
-_KEY_ID_AT = struct.calcsize(">2sBB")
+_HEADER: Final = struct.Struct(">2sBBI8sQQQB")
+_FLAGS_AT: Final = struct.calcsize(">2sB")
+_KEY_ID_AT: Final = struct.calcsize(">2sBB")
 _SEQUENCE_AT, _SEQUENCE_BYTES = struct.calcsize(">2sBBI8sQQ"), 8  # in the header
 _COUNTER_LIMIT: Final = 1 << 53  # as `model.Count`
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from duravip.cluster import deliberation
 from duravip.cluster.delivery import Delivery
 from duravip.cluster.effects import Deliberate, Effect, Publish, ReleaseAddress, Send, TakeAddress
 from duravip.cluster.election import HANDOVERS_AT_ONCE
@@ -682,7 +681,7 @@ def test_what_is_assigned_among_many_is_checked_in_a_turn_of_its_own(monkeypatch
 
     def wrongly(self: Delivery) -> list[Effect]:
         with monkeypatch.context() as patch:
-            patch.setattr(deliberation, "elect", lambda landscape, given: {})
+            patch.setattr(self, "_answer", lambda question: {})
             return check(self)
 
     situation.diary.handled = handled
