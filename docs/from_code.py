@@ -122,7 +122,9 @@ def union_sections(union: Any, *, level: int = 4) -> str:
 
 # --- constants ----------------------------------------------------------------------------------------------------
 
-_ASSIGNED = re.compile(r"^(?P<name>[A-Z][A-Z0-9_]*)(?:, [A-Z_, ]+)? = [^#\n]*(?:# *(?P<doc>.*))?$", re.MULTILINE)
+_ASSIGNED = re.compile(
+    r"^(?P<name>[A-Z][A-Z0-9_]*)(?:, [A-Z_, ]+)?(?:: Final)? = [^#\n]*(?:# *(?P<doc>.*))?$", re.MULTILINE
+)
 
 
 def constants_table(module_names: Sequence[str]) -> str:

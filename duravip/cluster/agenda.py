@@ -31,12 +31,15 @@ class Agenda:
     def __init__(self) -> None:
         self._at: dict[NodeName, float] = {}
         self._heap: list[tuple[float, NodeName]] = []
+        self._earliest = math.inf
+        self._is_known = True  # that one
 
     def put(self, name: NodeName, at: float) -> None:
         """It is due then, whatever was said before."""
         if self._at.get(name) == at:
             return
         self._at[name] = at
+        self._is_known = False
         heappush(self._heap, (at, name))
         if len(self._heap) > 4 * len(self._at) + SLACK:
             self._heap = [(at, name) for name, at in self._at.items()]
@@ -45,9 +48,15 @@ class Agenda:
     def drop(self, name: NodeName) -> None:
         """It is not due any more."""
         self._at.pop(name, None)
+        self._is_known = False
 
     def earliest(self) -> float:
         """Infinity when nothing is due."""
+        if not self._is_known:
+            self._earliest, self._is_known = self._first(), True
+        return self._earliest
+
+    def _first(self) -> float:
         heap = self._heap
         while heap:
             at, name = heap[0]

@@ -66,7 +66,7 @@ class Delivery:
         mandate: Mandate,
     ) -> None:
         self._me = parameters.name
-        self._answer = parameters.answer
+        self._answer = parameters.functions.answer
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
         self._news = news

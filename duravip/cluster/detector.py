@@ -39,7 +39,7 @@ from duravip.cluster.heartbeat import heard_member
 from duravip.cluster.links import Links
 from duravip.cluster.messages import MAX_MEMBERS, Heard, Heartbeat
 from duravip.cluster.parameters import Parameters
-from duravip.model import Member, NodeName, View
+from duravip.model import Member, NodeName, ViewId
 
 FLOOR_INTERVALS: Final = 2.5  # heartbeat intervals: the shortest silence that can be suspicious
 PROBE_AFTER_INTERVALS: Final = 1.5  # silence after which a peer is asked
@@ -86,7 +86,7 @@ class Detector:
         self._interval = parameters.heartbeat_interval_s
         self._cap = parameters.failure_timeout_s
         self._echo_limit = self._cap + self._interval
-        self._news_of = parameters.news_of
+        self._news_of = parameters.functions.news_of
         self._hearsay_limit = 2 * self._cap + self._interval
         self.peers: dict[NodeName, Peer] = {}
         self.beat = 0
@@ -118,13 +118,16 @@ class Detector:
     def heard(self, in_view: frozenset[Member]) -> tuple[Heard, ...]:
         """What a heartbeat says of the peers: all that are fresh, and all in the view."""
         entries: list[Heard] = []
-        named = set()
+        known = 0  # of the view, beside this node
         for name in sorted(self.peers):
             peer = self.peers[name]
-            if peer.alive or peer.member in in_view or not self._silent(peer):
-                named.add(peer.member)
-                entries.append(_entry(peer.member, peer.heartbeat.beat, peer.alive, peer.member in in_view))
-        entries += [_entry(member, 0, False, True) for member in sorted(in_view - named) if member != self.me]
+            is_in_view = peer.member in in_view
+            known += is_in_view
+            if peer.alive or is_in_view or not self._silent(peer):
+                entries.append(_entry(peer.member, peer.heartbeat.beat, peer.alive, is_in_view))
+        if known < len(in_view) - (self.me in in_view):
+            strangers = in_view - {self.me} - {peer.member for peer in self.peers.values()}
+            entries += [_entry(member, 0, False, True) for member in sorted(strangers)]
         return tuple(entries)
 
     # --- what it hears ---------------------------------------------------------------------------------------------
@@ -317,15 +320,15 @@ class Detector:
             self._foreign, self._foreign_of = tuple(foreign), self.revision
         return self._foreign
 
-    def is_calm(self, view: View, now: float) -> bool:
+    def is_calm(self, view: ViewId, members: frozenset[Member], now: float) -> bool:
         """Whether all that were heard lately are alive, list this node in the same view, and lack no link, and nobody
         in the view is missing: then time changes nothing before `deadline()`."""
         if self._links.missing_since or self._hearsay_since:
             return False
-        companions, view_id, members = 0, view.id, view.members
+        companions = 0
         for peer in self.peers.values():
             is_with_us = peer.alive and self.me in peer.companions and peer.member in members
-            if is_with_us and peer.heartbeat.view == view_id:
+            if is_with_us and peer.heartbeat.view == view:
                 companions += 1
             elif peer.alive or now - peer.last_heard <= self._hearsay_limit:
                 return False

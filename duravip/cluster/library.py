@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, Final
@@ -78,9 +78,17 @@ class Library:
 
     DERIVED: ClassVar = ("_addresses",)  # from the rest: no part of the state
 
-    def __init__(self, own: Table, *, retry_s: float, long_bytes: int = LONG_BYTES) -> None:
+    def __init__(
+        self,
+        own: Table,
+        *,
+        retry_s: float,
+        long_bytes: int = LONG_BYTES,
+        decode: Callable[[bytes], Table] = decode_table,
+    ) -> None:
         self._retry_s = retry_s
         self._long_bytes = long_bytes
+        self._decode = decode
         self._tables: dict[TableDigest, Table] = {}
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._addresses: dict[TableDigest, frozenset[Address]] = {}
@@ -247,7 +255,7 @@ class Library:
         encoded = yield from inflating((pull.pieces[index] for index in range(pull.count)), digest)
         pull.unpacked = len(encoded)
         if len(encoded) <= self._long_bytes:
-            return decode_table(encoded)
+            return self._decode(bytes(encoded))
         yield
         table = yield from decoding(encoded)
         yield

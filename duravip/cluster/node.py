@@ -278,7 +278,7 @@ class Node(Inspection):
             and all(isinstance(message, Heartbeat) for message in self._out.messages)
             and parts.declaration.says_nothing
             and not parts.standing.has_namesake(now)
-            and parts.detector.is_calm(view, now)
+            and parts.detector.is_calm(view.id, parts.agreement.members(), now)
         )
 
     def _leaves_peers_alone(self, now: float) -> bool:

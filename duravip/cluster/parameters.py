@@ -9,7 +9,8 @@ from typing import Final
 from duravip.cluster.deliberation import Answer, answer
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
-from duravip.model import Incarnation, Member, NodeName
+from duravip.cluster.table_codec import decode_table
+from duravip.model import Incarnation, Member, NodeName, Table
 
 MANY_VIPS: Final = 400  # from so many on, each step of what follows from something is a turn of its own
 LONG_BYTES: Final = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
@@ -18,12 +19,25 @@ VAST_VIPS: Final = 2_048  # from so many on, an election is too long for a membe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Functions:
+    """What follows from a question, a heartbeat or the bytes of a table alone. The simulator's remember it for all of
+    its nodes."""
+
+    answer: Answer = answer
+    news_of: Callable[[Member, Heartbeat], object] = news_of
+    decode: Callable[[bytes], Table] = decode_table
+
+
+FUNCTIONS: Final = Functions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
     hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`,
     `long_bytes`: as the constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the
-    network for an address that no member was known to have. `answer`, `news_of`: of
-    questions and heartbeats, what follows from them alone; the simulator has some that remember."""
+    network for an address that no member was known to have. `functions`: as they are but
+    in the simulator."""
 
     name: NodeName
     incarnation: Incarnation
@@ -40,5 +54,4 @@ class Parameters:
     many_vips: int = MANY_VIPS
     long_vips: int = LONG_VIPS
     long_bytes: int = LONG_BYTES
-    answer: Answer = answer
-    news_of: Callable[[Member, Heartbeat], object] = news_of
+    functions: Functions = FUNCTIONS

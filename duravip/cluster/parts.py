@@ -66,7 +66,12 @@ class Parts:
         self.pulse = Pulse(self.interval_s, now)
         self.detector = Detector(self.me, parameters)
         self.agreement = Agreement(self.me, parameters)
-        self.library = Library(table, retry_s=self.interval_s, long_bytes=parameters.long_bytes)
+        self.library = Library(
+            table,
+            retry_s=self.interval_s,
+            long_bytes=parameters.long_bytes,
+            decode=parameters.functions.decode,
+        )
         self.leadership = Leadership(self.me, parameters, self.detector, self.agreement, self.library, now)
         self.switching = Switching(self.library.own)
         self.standing = Standing(parameters)

@@ -58,7 +58,7 @@ class Succession:
         self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
-        self._answer = parameters.answer
+        self._answer = parameters.functions.answer
         self._agreement = agreement
         self._detector = detector
         self._library = library

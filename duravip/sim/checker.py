@@ -46,7 +46,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from duravip.cluster.charter import STRICT, mandate_s, roll_of
-from duravip.cluster.effects import ArmAlarm, Effect, RenewAddresses, Send, TakeAddress
+from duravip.cluster.effects import ArmAlarm, Effect, Publish, RenewAddresses, Send, TakeAddress
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
 from duravip.cluster.flags import Flags, Landscape, survey
 from duravip.cluster.gateways import HOLD_IF_GATEWAY, SILENT_S
@@ -101,7 +101,8 @@ class Checker(Observer):
         self._ended_at: dict[NodeName, float] = {}
         self._rolls: set[Roll | None] = set()  # that any configuration has ever said
         self._alone_since: dict[NodeName, float] = {}
-        self._inputs_in: dict[NodeName, tuple[int, int]] = {}
+        self._second = 0
+        self._inputs_in: dict[NodeName, int] = {}  # that second
 
     def watch(self, world: World, setup: Setup | None = None) -> None:
         """`setup`: what the world was built from, if its times are not the simulator's usual ones."""
@@ -162,7 +163,7 @@ class Checker(Observer):
         before = self._seen.get(host.name)
         taken: list[Address] = []
         for effect in effects:
-            if type(effect) is Send:  # the most frequent
+            if type(effect) is Send or type(effect) is Publish:  # the most frequent
                 continue
             match effect:
                 case TakeAddress():
@@ -340,9 +341,10 @@ class Checker(Observer):
 
     def _count_inputs(self, name: NodeName) -> None:
         second = int(self._clock.now)
-        at, count = self._inputs_in.get(name, (second, 0))
-        count = count + 1 if at == second else 1
-        self._inputs_in[name] = (second, count)
+        if second != self._second:
+            self._second = second
+            self._inputs_in.clear()
+        count = self._inputs_in[name] = self._inputs_in.get(name, 0) + 1
         if count == self._max_inputs:
             self._violated("hot", f"{name} handles more than {self._max_inputs} inputs in a second")
 

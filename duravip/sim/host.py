@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.deliberation import Answer
 from duravip.cluster.inputs import (
     AddressesClaimed,
     BlockedChanged,
@@ -26,9 +25,9 @@ from duravip.cluster.inputs import (
     MoveRequested,
     SwitchRequested,
 )
-from duravip.cluster.messages import Blocked, Heartbeat
+from duravip.cluster.messages import Blocked
 from duravip.cluster.node import Node
-from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
+from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Functions, Parameters
 from duravip.model import Address, Claim, Incarnation, Member, NodeName, Table
 from duravip.sim.clock import Clock, MachineClock
 from duravip.sim.kernel import Kernel
@@ -63,8 +62,7 @@ class Host:
         network: Network,
         observer: Observer,
         make_node: MakeNode,
-        answer: Answer,
-        news_of: Callable[[Member, Heartbeat], object],
+        functions: Functions,
         heartbeat_interval_s: float = 1.0,
         failure_timeout_s: float = 3.5,
         weight: float = 1.0,
@@ -106,8 +104,7 @@ class Host:
         )
         self.kernel = Kernel(self.time, clock.random(f"kernel {name}"), self._plumbed, self.local_now)
         self._make_node = make_node
-        self._answer = answer
-        self._news_of = news_of
+        self._functions = functions
         self._heartbeat_interval_s = heartbeat_interval_s
         self._failure_timeout_s = failure_timeout_s
         self._if_flap_limit = if_flap_limit
@@ -303,8 +300,7 @@ class Host:
             many_vips=self._many_vips,
             long_vips=self._long_vips,
             long_bytes=self._long_bytes,
-            answer=self._answer,
-            news_of=self._news_of,
+            functions=self._functions,
         )
         process = Process(self, self._make_node(parameters, self.table, self.local_now()), open_link(me))
         self.process = process

@@ -10,12 +10,12 @@ from __future__ import annotations
 from duravip.cluster.node import Node
 from duravip.cluster.parameters import LONG_BYTES, LONG_VIPS, MANY_VIPS, Parameters
 from duravip.model import NodeName, Table
-from duravip.sim.answers import Answers, HeartbeatNews
 from duravip.sim.clock import Clock
 from duravip.sim.host import CLOCK_DRIFT, Host, MakeNode
 from duravip.sim.kernel import Temper
 from duravip.sim.network import Network, Weather
 from duravip.sim.observer import Observer
+from duravip.sim.remembering import remembering
 
 
 def make_node(parameters: Parameters, table: Table, now: float) -> Node:
@@ -32,8 +32,7 @@ class World:
         self.observer = observer
         self.hosts: dict[NodeName, Host] = {}
         self._make_node = make_node
-        self._answer = Answers(self.clock.random("answers"))
-        self._news_of = HeartbeatNews()
+        self._functions = remembering(self.clock.random("answers"))
 
     def add_host(
         self,
@@ -60,8 +59,7 @@ class World:
             network=self.network,
             observer=self.observer,
             make_node=self._make_node,
-            answer=self._answer,
-            news_of=self._news_of,
+            functions=self._functions,
             heartbeat_interval_s=heartbeat_interval_s,
             failure_timeout_s=failure_timeout_s,
             weight=weight,

@@ -22,7 +22,7 @@ def constants() -> dict[str, float]:
     for name in (*WHOLE, *SINGLE):
         module = importlib.import_module(f"duravip.cluster.{name}")
         source = Path(str(module.__file__)).with_suffix(".py").read_text()
-        own = set(re.findall(r"^([A-Z][A-Z_]*) = ", source, re.MULTILINE))
+        own = set(re.findall(r"^([A-Z][A-Z_]*)(?:: Final)? = ", source, re.MULTILINE))
         found.update({one: getattr(module, one) for one in SINGLE.get(name, own)})
     return found
 

@@ -1,4 +1,4 @@
-"""What follows from a question, or from a heartbeat, alone: found out once for all simulated nodes.
+"""What follows from a question, a heartbeat or the bytes of a table alone: found out once for all simulated nodes.
 
 Rules of this file: nodes that have agreed upon the same ask the same question. One in WORKED_OUT_ANEW is answered anew
 all the same; an answer that differs then is no pure function's.
@@ -14,14 +14,21 @@ from typing import Final
 from duravip.cluster.deliberation import Question
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
-from duravip.model import Address, Decision, Member, NodeName
+from duravip.cluster.parameters import Functions
+from duravip.cluster.table_codec import decode_table
+from duravip.model import Address, Decision, Member, NodeName, Table
 
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
 
 
-class Answers:
-    """Of one world. A question of another class than `Question` is always worked out."""
+def remembering(chance: random.Random) -> Functions:
+    """For all nodes of one world."""
+    return Functions(answer=_Answers(chance), news_of=_News(), decode=_Tables())
+
+
+class _Answers:
+    """A question of another class than `Question` is always worked out."""
 
     def __init__(self, chance: random.Random) -> None:
         self._random = chance
@@ -43,8 +50,8 @@ class Answers:
         return answer
 
 
-class HeartbeatNews:
-    """Of one world. Everybody hears the same heartbeat of a sender: an object that `_Openings` gives to all."""
+class _News:
+    """Everybody hears the same heartbeat of a sender: an object that `_Openings` gives to all."""
 
     def __init__(self) -> None:
         self._last: dict[NodeName, tuple[Heartbeat, object]] = {}
@@ -59,3 +66,15 @@ class HeartbeatNews:
             news = last[1]
         self._last[sender.name] = heartbeat, news
         return news
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self._known: dict[bytes, Table] = {}
+
+    def __call__(self, encoded: bytes) -> Table:
+        """As `decode_table`, which raises ValueError."""
+        found = self._known.get(encoded)
+        if found is None:
+            found = self._known[encoded] = decode_table(encoded)
+        return found
