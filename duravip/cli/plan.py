@@ -82,7 +82,7 @@ def plan(
         before = _owners(_settled(nodes, {}, landscape)[2]) if down else {}
     up = [node for node in nodes if node.name not in down]
     landscape, given, decisions = _settled(up, before, None if down else landscape)
-    reason = wording(landscape, given)
+    reason = wording(Electorate(landscape, given))
     owners = _owners(decisions)
     every = sorted({vip.address for node in nodes for vip in node.table.vips}, key=address_order)
     return {

@@ -76,6 +76,7 @@ class AgreedState:
         "_declared",
         "_moved",
         "_named",
+        "_order",
         "_surveyed_at",
     )
 
@@ -99,6 +100,7 @@ class AgreedState:
         self.round: Round | None = None
         self.decisions: dict[Address, Decision] = {}
         self._assigned: dict[Address, str] = {}  # the same in a few letters each, for the digest
+        self._order: list[Address] = []  # its addresses, sorted
         self.claims: dict[Address, dict[NodeName, int]] = {}
         self.holders: dict[Address, tuple[NodeName, ...]] = {}
         claimed_twice: set[Address] = set()
@@ -305,7 +307,9 @@ class AgreedState:
 
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
-        assigned = [self._assigned[address] for address in sorted(self._assigned)]
+        if len(self._order) < len(self._assigned):  # which only grows
+            self._order = sorted(self._assigned)
+        assigned = [self._assigned[address] for address in self._order]
         state = "|".join((str(self.view.id), str(self.number), *assigned))
         return hashlib.blake2b(state.encode(), digest_size=8).digest()
 

@@ -76,9 +76,12 @@ class Question:
             and mine.fail_back == theirs.fail_back
             and mine.no_majority == theirs.no_majority
             and not (mine.minds_claims() or theirs.minds_claims())
-            and list(mine.holders.items()) == list(theirs.holders.items())
-            and list(self.decisions.items()) == list(other.decisions.items())
-            and list(mine.pins.items()) == list(theirs.pins.items())
+            and self.decisions == other.decisions
+            and mine.holders == theirs.holders
+            and mine.pins == theirs.pins
+            and list(self.decisions) == list(other.decisions)
+            and list(mine.holders) == list(theirs.holders)
+            and list(mine.pins) == list(theirs.pins)
             and len(mine.candidates) == len(theirs.candidates)
             and all(map(_is_the_same, mine.candidates, theirs.candidates))
         )

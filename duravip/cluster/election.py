@@ -194,12 +194,12 @@ def reason_text(decision: Decision) -> str:
 def words(address: Address, decision: Decision, landscape: Landscape, given: Circumstances) -> str:
     """The reason in words, for people. A decision that is older than the tables it is asked about is no
     error."""
-    return wording(landscape, given)(address, decision)
+    return wording(Electorate(landscape, given))(address, decision)
 
 
-def wording(landscape: Landscape, given: Circumstances) -> Callable[[Address, Decision], str]:
+def wording(electorate: Electorate) -> Callable[[Address, Decision], str]:
     """`words` for many addresses: what they have in common is worked out once."""
-    electorate = Electorate(landscape, given)
+    landscape = electorate.landscape
     alike: dict[tuple[object, ...], str] = {}
 
     def say(address: Address, decision: Decision) -> str:

@@ -118,23 +118,24 @@ class Electorate:
         self.number = {name: number for number, name in enumerate(self.names)}
         self.candidates = {candidate.name: candidate for candidate in given.candidates}
         self.node_weights = [candidate.weight for candidate in given.candidates]
-        self._able = {
-            candidate.name
-            for candidate in given.candidates
-            if candidate.mature
-            and not (candidate.drained or candidate.leaving or candidate.blocked.everything or candidate.barred)
-        }
-        self._handing_over = {
-            candidate.name
-            for candidate in given.candidates
-            if (candidate.drained or candidate.leaving)
-            and candidate.mature
-            and not (candidate.blocked.everything or candidate.barred)
-        }
         self._all_plain = not (landscape.weights or landscape.followers or landscape.apart or landscape.together)
-        self._blocking = [c for c in given.candidates if c.name in self._able and len(c.blocked.addresses)]
-        self._claimed = {address for candidate in given.candidates for address in candidate.blocked.claimed}
-        self._remarkable = self._claimed.union(*(candidate.blocked.addresses for candidate in given.candidates))
+        self._able: set[NodeName] = set()
+        self._handing_over: set[NodeName] = set()
+        self._blocking: list[Candidate] = []
+        self._claimed: set[Address] = set()
+        self._remarkable: set[Address] = set()
+        for candidate in given.candidates:
+            blocked = candidate.blocked
+            if candidate.mature and not (blocked.everything or candidate.barred):
+                gives = candidate.drained or candidate.leaving
+                (self._handing_over if gives else self._able).add(candidate.name)
+            if len(blocked.addresses):
+                self._remarkable.update(blocked.addresses)
+                if candidate.name in self._able:
+                    self._blocking.append(candidate)
+            if len(blocked.claimed):
+                self._claimed.update(blocked.claimed)
+        self._remarkable |= self._claimed
         self._by_members: dict[tuple[NodeName, ...], tuple[NodeName, ...]] = {}
         self._last: tuple[object, object, tuple[NodeName, ...], NodeName | None] = (None, None, (), None)
 

@@ -54,7 +54,7 @@ def explain(address: Address, grounds: Grounds) -> Explanation | None:
     if address not in landscape.members:
         return None
     decision = grounds.decisions.get(address)
-    say = wording(landscape, grounds.given)
+    say = wording(Electorate(landscape, grounds.given))
     return Explanation(
         owner=decision.owner if decision is not None else None,
         reason=say(address, decision) if decision is not None else "no election yet",
@@ -69,7 +69,7 @@ def standings(
     """Every member of the view, by name."""
     electorate = Electorate(landscape, given)
     able = () if is_broken(landscape, address) else electorate.eligible(address)
-    reason = wording(landscape, given)(address, decision) if decision is not None else "no election yet"
+    reason = wording(Electorate(landscape, given))(address, decision) if decision is not None else "no election yet"
     found = []
     for node in electorate.names:
         if decision is not None and node == decision.owner:

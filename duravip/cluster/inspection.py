@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from duravip import __version__
 from duravip.cluster.election import wording
+from duravip.cluster.electorate import Electorate
 from duravip.cluster.explanation import Grounds
 from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.holdings import HoldState
@@ -187,7 +188,7 @@ class Inspection:
         agreed = self._parts.succession.agreed
         if agreed is None:
             return lambda address: "this node is in no view yet"
-        decisions, say = dict(agreed.decisions), wording(agreed.landscape, agreed.circumstances())
+        decisions, say = dict(agreed.decisions), wording(Electorate(agreed.landscape, agreed.circumstances()))
         delay = self._parts.mandate.in_words(self._last)
 
         def describe(address: Address) -> str:

@@ -95,7 +95,8 @@ class News:
         if not changed:
             return []
         news: list[events.Event] = []
-        say, electorate = wording(agreed.landscape, given), Electorate(agreed.landscape, given)
+        electorate = Electorate(agreed.landscape, given)
+        say = wording(electorate)
         for address in changed:
             before, owner = self._owners.get(address), told[address].owner
             reason = say(address, told[address])

@@ -145,7 +145,9 @@ class Tenure:
         me, holdings, decisions = self._me, self.holdings, agreed.decisions
         entries = agreed.landscape.entries.get(me, {})
         broken = {address for address in agreed.landscape.flags if is_broken(agreed, address)}
-        barred = broken.union(blocked.addresses, blocked.claimed, self._refused)
+        barred = broken
+        if len(blocked.addresses) or len(blocked.claimed) or self._refused:
+            barred = broken.union(blocked.addresses, blocked.claimed, self._refused)
         self._has_more = False
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
@@ -158,7 +160,8 @@ class Tenure:
             self.waiting = mine - agreed.brought if waits else set()
             mine -= self.waiting
             absent = {address for address in mine if address not in holdings}
-            absent.difference_update(barred, avoided, self._flapping.waiting())
+            if absent:
+                absent.difference_update(barred, avoided, self._flapping.waiting())
             free = sorted(address for address in absent if address in entries and not self._has_rival(agreed, address))
             self._has_more = len(free) > TAKEN_AT_ONCE
             take = {address: entries[address] for address in free[:TAKEN_AT_ONCE]}

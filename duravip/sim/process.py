@@ -51,6 +51,7 @@ from duravip.sim.clock import Action
 from duravip.sim.kernel import Answer, Customer
 from duravip.wire.link import Link
 from duravip.wire.received import Received
+from duravip.wire.seal import TAG_BYTES
 
 if TYPE_CHECKING:
     from duravip.sim.host import Host
@@ -211,7 +212,7 @@ class Process:
                 for message in effect.messages:
                     self._observer.sent(host, message)
                 for datagram in self.link.pack(effect.messages):
-                    note(datagram)
+                    note(datagram[-TAG_BYTES:])  # which vouches for the rest
                     host.network.send(host.name, datagram)
             case Publish():
                 note(effect.event.id.encode())

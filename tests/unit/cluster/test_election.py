@@ -382,7 +382,7 @@ def test_what_is_blocked_somewhere_is_told_by_itself() -> None:
         Candidate(name=N2, blocked=Blocked(addresses=AddressSet([A]))),
         Candidate(name=N3, blocked=Blocked(addresses=AddressSet([B]))),
     )
-    say = wording(landscape, given)
+    say = wording(Electorate(landscape, given))
     told = {address: say(address, Decision(N1, Reason.HOLDER)) for address in (A, B)}
     assert "; n3 is preferred" in told[A]
     assert "; n2 is preferred" in told[B]
@@ -644,7 +644,7 @@ def test_every_owner_may_own_and_every_vip_that_can_be_owned_is(situation) -> No
 def test_what_is_said_of_many_addresses_is_what_is_said_of_each(situation) -> None:  # type: ignore[no-untyped-def]
     clusters, given_ = situation
     landscape = survey(clusters)
-    say = wording(landscape, given_)
+    say = wording(Electorate(landscape, given_))
     for address, decision in elect(landscape, given_).items():
         assert say(address, decision) == words(address, decision, landscape, given_)
 
