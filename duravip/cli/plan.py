@@ -72,6 +72,7 @@ def plan(
     Raises UsageError for a node in `down` that is not configured.
     """
     from duravip.cluster.election import wording
+    from duravip.cluster.electorate import Electorate
 
     known = {node.name for node in nodes}
     for name in down:

@@ -22,6 +22,7 @@ from duravip.cluster.election import (
     wording,
     words,
 )
+from duravip.cluster.electorate import Electorate
 from duravip.cluster.flags import survey
 from duravip.cluster.messages import Blocked
 from duravip.model import (
