@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, Final
@@ -25,7 +25,7 @@ from duravip.cluster.messages import TableChunk, TableWanted
 from duravip.cluster.parameters import LONG_BYTES
 from duravip.cluster.reading import reading
 from duravip.cluster.stepwise import Steps
-from duravip.cluster.table_codec import decode_table, decoding, inflating, pack, packing
+from duravip.cluster.table_codec import PACKER, Packer, packing
 from duravip.model import Address, NodeName, Table, TableDigest, digest_of
 
 WINDOW: Final = 48  # pieces asked for at once
@@ -84,11 +84,11 @@ class Library:
         *,
         retry_s: float,
         long_bytes: int = LONG_BYTES,
-        decode: Callable[[bytes], Table] = decode_table,
+        packer: Packer = PACKER,
     ) -> None:
         self._retry_s = retry_s
         self._long_bytes = long_bytes
-        self._decode = decode
+        self._packer = packer
         self._tables: dict[TableDigest, Table] = {}
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._addresses: dict[TableDigest, frozenset[Address]] = {}
@@ -252,14 +252,11 @@ class Library:
 
     def _arrival(self, digest: TableDigest, pull: Pull) -> Steps[Table]:
         """One that is not long takes a single step."""
-        encoded = yield from inflating((pull.pieces[index] for index in range(pull.count)), digest)
-        pull.unpacked = len(encoded)
-        if len(encoded) <= self._long_bytes:
-            return self._decode(bytes(encoded))
-        yield
-        table = yield from decoding(encoded)
-        yield
-        yield from reading(table, digest)
+        pieces = tuple([pull.pieces[index] for index in range(pull.count)])
+        table, pull.unpacked = yield from self._packer.unpack(pieces, digest, self._long_bytes)
+        if pull.unpacked > self._long_bytes:
+            yield
+            yield from reading(table, digest)
         return table
 
     def _has_arrived(self, digest: TableDigest, steps: Steps[Table]) -> bool:
@@ -314,5 +311,5 @@ class Library:
             if self._is_long(digest):
                 self._packing.setdefault(digest, packing(table))
                 return ()
-            known = self._packed[digest] = pack(table)
+            known = self._packed[digest] = self._packer.pack(table)
         return known

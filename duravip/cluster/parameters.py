@@ -9,8 +9,8 @@ from typing import Final
 from duravip.cluster.deliberation import Answer, answer
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
-from duravip.cluster.table_codec import decode_table
-from duravip.model import Incarnation, Member, NodeName, Table
+from duravip.cluster.table_codec import PACKER, Packer
+from duravip.model import Incarnation, Member, NodeName
 
 MANY_VIPS: Final = 400  # from so many on, each step of what follows from something is a turn of its own
 LONG_BYTES: Final = 32_768  # encoded, 100 to 400 VIPs: what is done with such a table takes turns of its own
@@ -20,12 +20,12 @@ VAST_VIPS: Final = 2_048  # from so many on, an election is too long for a membe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Functions:
-    """What follows from a question, a heartbeat or the bytes of a table alone. The simulator's remember it for all of
+    """What follows from a question, a heartbeat or a table alone. The simulator's remember it for all of
     its nodes."""
 
     answer: Answer = answer
     news_of: Callable[[Member, Heartbeat], object] = news_of
-    decode: Callable[[bytes], Table] = decode_table
+    packer: Packer = PACKER
 
 
 FUNCTIONS: Final = Functions()

@@ -70,7 +70,7 @@ class Parts:
             table,
             retry_s=self.interval_s,
             long_bytes=parameters.long_bytes,
-            decode=parameters.functions.decode,
+            packer=parameters.functions.packer,
         )
         self.leadership = Leadership(self.me, parameters, self.detector, self.agreement, self.library, now)
         self.switching = Switching(self.library.own)

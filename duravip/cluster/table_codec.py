@@ -13,7 +13,8 @@ bytes for a whole VIP proves it; else the end is looked for item by item.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -218,6 +219,16 @@ def decode_table(encoded: bytes | bytearray) -> Table:
     return at_once(decoding(encoded))
 
 
+def unpacking(pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
+    """The table that the compressed pieces are, and how many bytes it has encoded: one that has no more than
+    `long_bytes` is decoded in a single step. Raises ValueError, as `inflating` and `decoding`."""
+    encoded = yield from inflating(pieces, digest)
+    if len(encoded) <= long_bytes:
+        return decode_table(encoded), len(encoded)
+    yield
+    return (yield from decoding(encoded)), len(encoded)
+
+
 def unpack_table(packed: bytes, digest: TableDigest) -> Table:
     """Raises ValueError when `packed` is not the compressed table that `digest` names."""
     return decode_table(at_once(inflating((packed,), digest)))
@@ -259,3 +270,14 @@ def pack(table: Table) -> tuple[bytes, ...]:
 def pieces_of(packed: bytes) -> tuple[bytes, ...]:
     found = tuple(packed[start : start + CHUNK_BYTES] for start in range(0, len(packed), CHUNK_BYTES))
     return found if len(found) <= MAX_TABLE_CHUNKS else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packer:
+    """Both ways. The simulator's remembers."""
+
+    pack: Callable[[Table], tuple[bytes, ...]] = pack
+    unpack: Callable[[tuple[bytes, ...], TableDigest, int], Steps[tuple[Table, int]]] = unpacking
+
+
+PACKER: Final = Packer()

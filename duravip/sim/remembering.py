@@ -1,4 +1,4 @@
-"""What follows from a question, a heartbeat or the bytes of a table alone: found out once for all simulated nodes.
+"""What follows from a question, a heartbeat or a table alone: found out once for all simulated nodes.
 
 Rules of this file: nodes that have agreed upon the same ask the same question. One in WORKED_OUT_ANEW is answered anew
 all the same; an answer that differs then is no pure function's.
@@ -15,8 +15,9 @@ from duravip.cluster.deliberation import Question
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
 from duravip.cluster.parameters import Functions
-from duravip.cluster.table_codec import decode_table
-from duravip.model import Address, Decision, Member, NodeName, Table
+from duravip.cluster.stepwise import Steps
+from duravip.cluster.table_codec import Packer, pack, unpacking
+from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest
 
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
@@ -24,7 +25,8 @@ WORKED_OUT_ANEW: Final = 8
 
 def remembering(chance: random.Random) -> Functions:
     """For all nodes of one world."""
-    return Functions(answer=_Answers(chance), news_of=_News(), decode=_Tables())
+    packed = _Packed()
+    return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(packed.pack, packed.unpack))
 
 
 class _Answers:
@@ -68,13 +70,25 @@ class _News:
         return news
 
 
-class _Tables:
-    def __init__(self) -> None:
-        self._known: dict[bytes, Table] = {}
+class _Packed:
+    """Tables that are not long, packed and unpacked."""
 
-    def __call__(self, encoded: bytes) -> Table:
-        """As `decode_table`, which raises ValueError."""
-        found = self._known.get(encoded)
+    def __init__(self) -> None:
+        self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
+        self._unpacked: dict[tuple[TableDigest, tuple[bytes, ...]], tuple[Table, int]] = {}
+
+    def pack(self, table: Table) -> tuple[bytes, ...]:
+        digest = table.digest()
+        found = self._packed.get(digest)
         if found is None:
-            found = self._known[encoded] = decode_table(encoded)
+            found = self._packed[digest] = pack(table)
+        return found
+
+    def unpack(self, pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
+        """As `unpacking`. What takes several steps takes them each time."""
+        found = self._unpacked.get((digest, pieces))
+        if found is None:
+            found = yield from unpacking(pieces, digest, long_bytes)
+            if found[1] <= long_bytes:
+                self._unpacked[digest, pieces] = found
         return found
