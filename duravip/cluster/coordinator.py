@@ -8,7 +8,7 @@ Theory of operation
     Reports are numbered as they come, each once. Tables come into force one by one (`table_choice`). Nodes mature by
     time spent in views: in a cluster without mature members all together, once nobody was added for `view_mature_time`
     (after three times that in any case); beside mature members each that long after it came. The election runs
-    whenever something agreed has changed, balancing in rounds once the view is mature.
+    whenever something has changed that it goes by, balancing in rounds once the view is mature.
 
     A release is told, and whoever waits for it acts, before anybody thinks of what comes next: the election waits for
     the next turn. So a hand-over lasts as long as its own few addresses take. Among many VIPs every step is a turn of

@@ -29,7 +29,7 @@ class Pulse:
         self._bring_forward(now, NEWS_SPACING_INTERVALS)
 
     def awake(self, now: float) -> None:
-        """This node was late, or its machine suspended, for which the time is not: the others answer what it says."""
+        """This node was late or stopped, or its machine suspended: the others answer what it says."""
         self.next_at = now
 
     def answer(self, now: float) -> None:
