@@ -21,9 +21,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # One shared library of a C file for each module, in which calls between the files go straight: as fast as one large
-# file, which takes the compiler more than twice as long. Measured in `tests.bench.simulator`, side by side: -O2 in place
-# of -O1 gains 2 to 7 %, link-time optimization nothing, profile-guided optimization 2 to 3 %, for two builds in place of
-# one.
+# file, which takes the compiler more than twice as long. Measured in `tests.bench.simulator`, side by side: -O2 gains 2
+# to 7 % over -O1, link-time optimization nothing, profile-guided optimization 2 to 3 %, for two builds in place of one.
 FLAGS = "-O2 -g0 -fvisibility=hidden -fno-semantic-interposition"
 SET_UP = """
 import sys
