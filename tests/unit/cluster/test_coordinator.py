@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState, tables_at_install
 from duravip.cluster.coordinator import OVERDUE_S, PAUSE_S, UNPINNED_AT_ONCE, Coordinator
-from duravip.cluster.deliberation import Question, answer
+from duravip.cluster.deliberation import Answer, Question, answer
 from duravip.cluster.election import HANDOVERS_AT_ONCE
 from duravip.cluster.library import TABLE_WAIT_S, Library
 from duravip.cluster.messages import (
     AnyBody,
     Assigned,
+    Charter,
+    Chartered,
     Group,
     Matured,
     MemberState,
@@ -87,6 +90,7 @@ class Desk:
         table: Table = BOTH,
         many_vips: int = MANY_VIPS,
         long_vips: int = LONG_VIPS,
+        answer: Answer = answer,
         now: float = 0.0,
     ) -> None:
         self.library = Library(table, retry_s=1.0)
@@ -537,3 +541,68 @@ def test_the_next_few_change_hands_a_moment_after_the_last_and_who_serves_nobody
     desk.report(B, 11, released=(*second, *sorted(set(many) - first - set(second))), as_of=desk.agreed.number)
     desk.work(1.2)
     assert {desk.agreed.owner(address) for address in many} == {A.name}, "B has let go of everything: nobody waits"
+
+
+def declared(member: Member, *, table: Table = BOTH, drained: bool = False) -> MemberStatus:
+    return msgspec.structs.replace(state(member, table=table).status, drained=drained)
+
+
+def reported(status: MemberStatus, *, released: tuple[Address, ...] = ()) -> Reported:
+    return Reported(name=B.name, sequence=1, status=status, as_of=0, released=AddressSet(released))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Assigned(balancing=False, groups=(Group(Decision(A.name, Reason.LEAST_LOADED), AddressSet([X])),)),
+        Pinned(by=A.name, sequence=1, address=X, node=B.name),
+        Pinned(by=A.name, sequence=1, address=X, node=None),
+        Matured(names=(C.name,)),
+        ViewAged(),
+        TableChosen(name=B.name, digest=ONLY_X.digest()),
+        reported(declared(B, drained=True)),
+        Chartered(charter=Charter(generation=1, rolls=())),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_what_elections_go_by_is_another_after_any_message_that_may_change_one(body: AnyBody) -> None:
+    agreed = Desk(state(A), state(B), state(C, mature=False)).agreed
+    before = agreed.basis_of_elections()
+    agreed.apply(1, body)
+    assert agreed.basis_of_elections() != before
+
+
+def test_what_is_let_go_is_nothing_that_elections_go_by_until_nothing_else_is_in_flight() -> None:
+    agreed = Desk(state(A, held=(X, Y)), state(B, held=(X, Y))).agreed
+    before = agreed.basis_of_elections()
+    agreed.apply(1, reported(declared(B), released=(X,)))
+    assert agreed.basis_of_elections() == before
+    agreed.apply(2, reported(declared(B), released=(Y,)))
+    assert agreed.basis_of_elections() != before
+
+
+def test_what_is_let_go_counts_in_elections_while_somebody_hands_over() -> None:
+    agreed = Desk(state(A, held=(X, Y)), state(B, held=(X, Y))).agreed
+    agreed.apply(1, reported(declared(B, drained=True)))
+    before = agreed.basis_of_elections()
+    agreed.apply(2, reported(declared(B, drained=True), released=(X,)))
+    assert agreed.basis_of_elections() != before
+
+
+def test_an_election_is_not_worked_out_again_after_a_report_that_it_does_not_go_by() -> None:
+    asked: list[Question] = []
+
+    def counted(question: Question) -> Mapping[Address, Decision]:
+        asked.append(question)
+        return answer(question)
+
+    desk = Desk(state(A, held=(X,)), state(B, held=(Y,)), answer=counted)
+    desk.work(0.0)
+    desk.work(10.0)  # the view is mature
+    elections = len(asked)
+    desk.report(B, 1)
+    assert any(isinstance(body, Reported) for body in desk.work(20.0))
+    assert len(asked) == elections
+    desk.report(B, 2, status=declared(B, drained=True))
+    desk.work(30.0)
+    assert len(asked) > elections
