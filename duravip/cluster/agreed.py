@@ -25,7 +25,7 @@ from duravip.cluster.charter import (
 from duravip.cluster.deliberation import Question
 from duravip.cluster.draining import why_not_drain, why_not_member
 from duravip.cluster.election import Candidate, Circumstances, why_not_move
-from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate, hand_over
+from duravip.cluster.electorate import FAIL_BACK_MANUAL, Electorate, somebody_hands_over
 from duravip.cluster.flags import Landscape
 from duravip.cluster.library import Library
 from duravip.cluster.messages import (
@@ -291,9 +291,9 @@ class AgreedState:
         return self._view_id, self._moved, self._surveys
 
     def basis_of_elections(self) -> object:
-        """Equal as long as nothing has changed that an election, or balancing, goes by: what somebody has let go is
-        nothing to them, save who hands over, and that nothing is in flight any more."""
-        claims = self._moved if hand_over(self._candidates_now()) else 0
+        """Equal as long as nothing has changed that an election, or balancing, goes by. What somebody has let go counts
+        only while somebody hands over, and when nothing is in flight any more."""
+        claims = self._moved if somebody_hands_over(self._candidates_now()) else 0
         is_moving = len(self.in_flight) > len(self.overdue)
         return self._view_id, self._declared, self._decided, self._surveys, self.view_mature, is_moving, claims
 

@@ -112,7 +112,7 @@ class Coordinator:
         self._chartered_by = 0
         self._many_vips = many_vips
         self._long_vips = long_vips
-        self._answers = answer
+        self._answer_of = answer
         self._open: tuple[int, bool] | None = None  # the question that is not answered: of which number, of balancing
         self._election_waits = False  # for an answer
         self._answer: tuple[int, bool, Mapping[Address, Decision]] | None = None
@@ -423,7 +423,7 @@ class Coordinator:
                     self._put(question)
                 return None
             self._election_waits = False
-            changed = self._answers(question)
+            changed = self._answer_of(question)
             if changed and self._has_many() and not self._is_held_back(changed, now):
                 self._answer, self._is_worked_out = (agreed.number, False, changed), True
                 return None
@@ -464,7 +464,7 @@ class Coordinator:
             if len(agreed.landscape.universe) >= self._long_vips:
                 self._put(question)
                 return None
-            changed = self._answers(question)
+            changed = self._answer_of(question)
         if not changed:
             self._even_as_of = agreed.basis_of_elections()
             return None

@@ -17,7 +17,7 @@ from typing import Final
 
 from duravip.cluster.balance import balance
 from duravip.cluster.election import elect
-from duravip.cluster.electorate import Candidate, Circumstances
+from duravip.cluster.electorate import Candidate, Circumstances, somebody_hands_over
 from duravip.cluster.flags import Landscape
 from duravip.model import Address, Decision, NodeName, Reason
 
@@ -26,7 +26,7 @@ GONE: Final = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in
 
 @dataclass(slots=True, init=False)
 class Question:
-    """What changes next? `decisions` are those in force. `limit`: of the moves of one balancing round; None: what an
+    """What changes next? Never changed itself. `decisions` are those in force. `limit`: of the moves of one balancing round; None: what an
     election changes."""
 
     landscape: Landscape
@@ -51,7 +51,7 @@ class Question:
         """One that answers the same whatever happens meanwhile."""
         given = self.given
         claims: Mapping[Address, Collection[NodeName]] = {}
-        if given.minds_claims():
+        if somebody_hands_over(given.candidates):
             claims = {address: frozenset(names) for address, names in given.claims.items()}
         kept = Circumstances(
             candidates=given.candidates,
@@ -66,7 +66,8 @@ class Question:
         return Question(landscape=self.landscape, given=kept, decisions=dict(self.decisions), limit=self.limit)
 
     def asks_the_same(self, other: Question) -> bool:
-        """Whether the answer must be the same: what was agreed is, and came in the same order."""
+        """Whether the answer must be the same: what was agreed is, and came in the same order. Never while somebody hands
+        over."""
         mine, theirs = self.given, other.given
         return (
             self.landscape is other.landscape
@@ -75,7 +76,7 @@ class Question:
             and mine.view_mature == theirs.view_mature
             and mine.fail_back == theirs.fail_back
             and mine.no_majority == theirs.no_majority
-            and not (mine.minds_claims() or theirs.minds_claims())
+            and not (somebody_hands_over(mine.candidates) or somebody_hands_over(theirs.candidates))
             and self.decisions == other.decisions
             and mine.holders == theirs.holders
             and mine.pins == theirs.pins

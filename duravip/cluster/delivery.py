@@ -66,7 +66,7 @@ class Delivery:
         mandate: Mandate,
     ) -> None:
         self._me = parameters.name
-        self._answer = parameters.functions.answer
+        self._answer_of = parameters.functions.answer
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
         self._news = news
@@ -183,7 +183,7 @@ class Delivery:
         vips = len(agreed.landscape.universe)
         is_quick = vips < self._many_vips
         if question is None or is_quick or len(self._unverified) + len(self._unchecked) >= MAX_UNVERIFIED:
-            return _disagreements(told, self._answer(question) if question is not None else {})
+            return _disagreements(told, self._answer_of(question) if question is not None else {})
         if not body.balancing and vips < VAST_VIPS and agreed.landscape.classes() < self._long_vips:
             self._unchecked.append((told, question.kept()))
             return []
@@ -199,7 +199,7 @@ class Delivery:
         if not self._unchecked:
             return []
         told, question = self._unchecked.pop(0)
-        return _disagreements(told, self._answer(question))
+        return _disagreements(told, self._answer_of(question))
 
     def verified(self, number: int, own: Mapping[Address, Decision]) -> list[Effect]:
         """What this member's own election, or balancing, comes to for what was assigned with this number."""

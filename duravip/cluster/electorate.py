@@ -23,7 +23,7 @@ NOTHING_BLOCKED: Final = Blocked()
 
 @dataclass(slots=True, init=False)
 class Candidate:
-    """What is agreed about one member. `previous`: the view it was in before this one. `barred`: why it may own nothing
+    """What is agreed about one member; never changed. `previous`: the view it was in before this one. `barred`: why it may own nothing
     under `strict` ownership, as a clause; "" when it may."""
 
     name: NodeName
@@ -59,7 +59,7 @@ class Candidate:
 
 @dataclass(slots=True, init=False)
 class Circumstances:
-    """Every agreed input of an election beside the tables.
+    """Every agreed input of an election beside the tables; never changed, save what is agreed itself.
 
     `candidates`: all members of the view, sorted by name. `holders`: who has a VIP now (assigned in this
     view, else claimed in the state exchange), sorted; several after a merge. `claims`: who may have a VIP, or take it,
@@ -98,13 +98,9 @@ class Circumstances:
         self.fail_back = fail_back
         self.no_majority = no_majority
 
-    def minds_claims(self) -> bool:
-        """Whether anybody looks at `claims`."""
-        return hand_over(self.candidates)
 
-
-def hand_over(candidates: Iterable[Candidate]) -> bool:
-    """Whether any of them gives away what it has, a few at a time, and keeps it until then."""
+def somebody_hands_over(candidates: Iterable[Candidate]) -> bool:
+    """Whether one of them gives away what it has, a few at a time: else nobody looks at claims."""
     return any(candidate.drained or candidate.leaving for candidate in candidates)
 
 

@@ -36,8 +36,7 @@ class Parameters:
     """Times in seconds. `failure_timeout_s` >= 2.5 x `heartbeat_interval_s`. `on_isolation`: hold, release or
     hold-if-gateway. `renews`: addresses have lifetimes in this machine's kernel. `many_vips`, `long_vips`,
     `long_bytes`: as the constants; tests have fewer. `on_duplicate`: defend or yield. `probe_before_taking`: ask the
-    network for an address that no member was known to have. `functions`: as they are but
-    in the simulator."""
+    network for an address that no member was known to have. `functions`: the simulator has others."""
 
     name: NodeName
     incarnation: Incarnation

@@ -58,7 +58,7 @@ class Succession:
         self._pace = Pace(ASK_INTERVALS * parameters.heartbeat_interval_s)
         self._many_vips = parameters.many_vips
         self._long_vips = parameters.long_vips
-        self._answer = parameters.functions.answer
+        self._answer_of = parameters.functions.answer
         self._agreement = agreement
         self._detector = detector
         self._library = library
@@ -117,7 +117,7 @@ class Succession:
                 added_at=seniority.added_at,
                 many_vips=self._many_vips,
                 long_vips=self._long_vips,
-                answer=self._answer,
+                answer=self._answer_of,
                 now=now,
             )
             if coordinates

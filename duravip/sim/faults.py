@@ -66,7 +66,9 @@ class Fault:
 
 class Troublemaker:
     """Plans troubles for the hosts of one world. `steady_kernel`, `fair`: how kernels and network are without any
-    particular trouble; `planned`: what has been planned since somebody emptied it."""
+    particular trouble; `planned`: what has been planned since somebody emptied it. `late_s`:
+    by how much later than others a host may be done with what its kernel refused before STEADY_KERNEL_AT_S: its clock
+    stands still after that, or it is frozen at that moment and learns of it when it runs on."""
 
     def __init__(self, world: World, setup: Setup, kinds: Collection[str], chance: random.Random) -> None:
         self.world = world
@@ -77,8 +79,7 @@ class Troublemaker:
         self._random = chance
         self._addresses = sorted({vip.address for node in setup.nodes for vip in node.table.vips})
         self._falls: dict[NodeName, int] = {}
-        # For how long clocks stand still from STEADY_KERNEL_AT_S on, if all comes as planned.
-        self.slept_late_s = dict.fromkeys(self.names, 0.0)
+        self.late_s = dict.fromkeys(self.names, 0.0)
         self._scale = min(1.0, setup.interval_s)
         self.usual = self._usual_weather()
         self.moody = MOODY if "kernel" in kinds else replace(CALM, late_s=0.0)
@@ -169,15 +170,18 @@ class Troublemaker:
         everybody = self._random.random() < 0.1
         for name in self.names if everybody else (self._host().name,):
             host = self.world.hosts[name]
+            until_s = at_s + self._after(0.3, 14)
+            if at_s <= STEADY_KERNEL_AT_S < until_s:
+                self.late_s[name] += until_s - STEADY_KERNEL_AT_S
             self.add(at_s, f"{name} freezes", host.freeze)
-            self.add(at_s + self._after(0.3, 14), f"{name} runs on", host.thaw)
+            self.add(until_s, f"{name} runs on", host.thaw)
 
     def _suspend(self, at_s: float) -> None:
         everybody = self._random.random() < 0.1
         for name in self.names if everybody else (self._host().name,):
             host = self.world.hosts[name]
             sleep_s = self._after(0.3, 20)
-            self.slept_late_s[name] += max(0.0, sleep_s - max(0.0, STEADY_KERNEL_AT_S - at_s))
+            self.late_s[name] += max(0.0, sleep_s - max(0.0, STEADY_KERNEL_AT_S - at_s))
             self.add(at_s, f"{name} is suspended, clocks and all", host.suspend)
             self.add(at_s + sleep_s, f"{name} is awake again", host.resume)
 

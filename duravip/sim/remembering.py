@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from duravip.cluster.deliberation import Question
+from duravip.cluster.electorate import somebody_hands_over
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
 from duravip.cluster.parameters import Functions
@@ -47,7 +48,7 @@ class _Answers:
                     assert list(again.items()) == list(answer.items()), f"the same question: {answer}, then {again}"
                 return answer
         answer = question.answer()
-        if not question.given.minds_claims():
+        if not somebody_hands_over(question.given.candidates):
             self._known.appendleft((question.kept(), answer))
         return answer
 
@@ -75,7 +76,7 @@ class _Packed:
 
     def __init__(self) -> None:
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
-        self._unpacked: dict[tuple[TableDigest, tuple[bytes, ...]], tuple[Table, int]] = {}
+        self._unpacked: dict[tuple[TableDigest, tuple[bytes, ...], int], tuple[Table, int]] = {}
 
     def pack(self, table: Table) -> tuple[bytes, ...]:
         digest = table.digest()
@@ -86,9 +87,9 @@ class _Packed:
 
     def unpack(self, pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
         """As `unpacking`. What takes several steps takes them each time."""
-        found = self._unpacked.get((digest, pieces))
+        found = self._unpacked.get((digest, pieces, long_bytes))
         if found is None:
             found = yield from unpacking(pieces, digest, long_bytes)
             if found[1] <= long_bytes:
-                self._unpacked[digest, pieces] = found
+                self._unpacked[digest, pieces, long_bytes] = found
         return found

@@ -30,7 +30,7 @@ from duravip.sim.world import World
 MEND_AT_S: Final = 36.5
 CALM_AT_S: Final = 40.0
 CALM_S: Final = 20.0
-SHUN_SLACK_S: Final = 7.0  # after the last address is shunned, or the last link not used: what follows, and some quiet
+SHUN_SLACK_S: Final = 7.0  # once no address is shunned any more, and each link is used: what follows, and some quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Schedule:
         self._starts()
         frame = self._planned()
         troubles = self._troubles()
-        shunned_until_s = STEADY_KERNEL_AT_S + BLOCK_S + max(self._maker.slept_late_s.values())
+        shunned_until_s = STEADY_KERNEL_AT_S + BLOCK_S + max(self._maker.late_s.values())
         self.end_at_s = max(self.end_at_s, shunned_until_s + SHUN_SLACK_S)
         self._mend()
         frame += self._planned()

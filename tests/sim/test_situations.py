@@ -681,7 +681,7 @@ def test_what_is_assigned_among_many_is_checked_in_a_turn_of_its_own(monkeypatch
 
     def wrongly(self: Delivery) -> list[Effect]:
         with monkeypatch.context() as patch:
-            patch.setattr(self, "_answer", lambda question: {})
+            patch.setattr(self, "_answer_of", lambda question: {})
             return check(self)
 
     situation.diary.handled = handled
