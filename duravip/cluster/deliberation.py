@@ -26,8 +26,8 @@ GONE: Final = Decision(None, Reason.NOBODY_ELIGIBLE)  # of an address that is in
 
 @dataclass(slots=True, init=False)
 class Question:
-    """What changes next? Never changed itself. `decisions` are those in force. `limit`: of the moves of one balancing round; None: what an
-    election changes."""
+    """What changes next? Never changed itself. `decisions` are those in force. `limit`: of the moves of one balancing
+    round; None: what an election changes."""
 
     landscape: Landscape
     given: Circumstances
@@ -66,8 +66,8 @@ class Question:
         return Question(landscape=self.landscape, given=kept, decisions=dict(self.decisions), limit=self.limit)
 
     def asks_the_same(self, other: Question) -> bool:
-        """Whether the answer must be the same: what was agreed is, and came in the same order. Never while somebody hands
-        over."""
+        """Whether the answer must be the same: what was agreed is, and came in the same order. Never so while somebody
+        hands over."""
         mine, theirs = self.given, other.given
         return (
             self.landscape is other.landscape

@@ -23,8 +23,8 @@ NOTHING_BLOCKED: Final = Blocked()
 
 @dataclass(slots=True, init=False)
 class Candidate:
-    """What is agreed about one member; never changed. `previous`: the view it was in before this one. `barred`: why it may own nothing
-    under `strict` ownership, as a clause; "" when it may."""
+    """What is agreed about one member; never changed. `previous`: the view it was in before this one. `barred`: why it
+    may own nothing under `strict` ownership, as a clause; "" when it may."""
 
     name: NodeName
     mature: bool
