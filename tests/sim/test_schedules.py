@@ -31,7 +31,7 @@ FOUND_AT = {
     "replayed-heartbeat": (20, {"L1", "L2", "L6"}),
     "no-balance": (1, {"L4"}),
     "leave-too-soon": (1, {"S3"}),
-    "older-view": (5, {"S1"}),
+    "older-view": (21, {"S1"}),
     "late-release": (31, {"S1"}),
     "reload-too-early": (116, {"S2"}),
     "last-message-lost": (497, {"L2"}),
