@@ -5,7 +5,8 @@ Rules of this file
   view. Nor does a leader that has just followed a smaller name, as long as that one keeps to it: two that know of
   different links take each other for no part of their cliques.
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
-  everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on.
+  everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on. But whoever is
+  in the view of one who is taken is taken with it.
 - A leader that has been away, or that somebody else has put into a view with members it has never heard, knows too
   little to leave anybody out, and the others may not have heard yet that it is back: whoever takes it for dead promises
   it nothing that lasts. It waits for both; for a failure time-out at most, and an interval more if it was stopped. If
@@ -245,10 +246,25 @@ class Leadership:
             waiting = {member for member in newcomers if now - self._newcomers[member] < TABLE_WAIT_S}
         else:
             waiting = set()
+        waiting -= self._company(waiting, out)
         if not out and not waiting:
             return self.clique
         rest = self._detector.clique_without(out | waiting, now)
         return tuple(member for member in rest if member in self.clique or member in present)
+
+    def _company(self, waiting: set[Member], out: set[Member]) -> set[Member]:
+        """Those of `waiting` that somebody has in its view who would be taken, or one of these: it has gone on without
+        this node, and to take it alone would tear its view apart."""
+        found: set[Member] = set()
+        if not waiting:
+            return found
+        peers = [peer for peer in self._detector.alive() if peer.member in self.clique and peer.member not in out]
+        while True:
+            taken = [peer for peer in peers if peer.member in found or peer.member not in waiting]
+            more = {member for peer in taken for member in peer.companions if member in waiting}
+            if more <= found:
+                return found
+            found |= more
 
     def _is_settling(self, now: float) -> bool:
         """Somebody came only this moment, or comes from a view whose other members are about to follow: to take one

@@ -289,6 +289,29 @@ def test_a_leader_that_is_late_after_each_of_its_proposals_still_takes_a_newcome
     situation.mend()
 
 
+@pytest.mark.parametrize("at_s", [0.30 + 0.01 * step for step in range(16)])
+def test_a_leader_that_was_away_tears_no_view_apart_that_others_have_made_meanwhile(at_s: float) -> None:
+    """It misses b, and so waits as long as it ever does; at the end of that e comes, who has to wait for a moment."""
+    situation = Situation(*"abcde")
+    situation.start(*"abc")
+    situation.run(4.0)
+    situation["a"].suspend()
+    situation.run(1.0)
+    die(situation, "b")
+    situation.start("d")
+    situation.run(4.0)
+    assert members(situation, "c") == members(situation, "d") == "cd"
+    began = situation.now
+    situation["a"].resume()
+    situation.run(at_s)
+    situation.start("e")
+    situation.run(2.0)
+    views = [event.members for who, event in situation.seen(ViewInstalled, began) if who == "c"]
+    assert views
+    assert all("d" in view for view in views)
+    situation.mend()
+
+
 @pytest.mark.parametrize("away", [Host.suspend, Host.freeze])
 @pytest.mark.parametrize(("who", "limit_s"), [("a", 0.03), ("b", 0.15)])
 @pytest.mark.parametrize("seed", range(1, 4))
