@@ -6,7 +6,7 @@ Rules of this file
   different links take each other for no part of their cliques.
 - Somebody who has gone is left out at once; somebody who comes waits a moment for others that come with it, and until
   everybody has everybody's tables (for TABLE_WAIT_S at most), so that it can own from its first view on. But whoever is
-  in the view of one who is taken is taken with it.
+  in the later view of one who is taken is taken with it.
 - A leader that has been away, or that somebody else has put into a view with members it has never heard, knows too
   little to leave anybody out, and the others may not have heard yet that it is back: whoever takes it for dead promises
   it nothing that lasts. It waits for both; for a failure time-out at most, and an interval more if it was stopped. If
@@ -246,25 +246,28 @@ class Leadership:
             waiting = {member for member in newcomers if now - self._newcomers[member] < TABLE_WAIT_S}
         else:
             waiting = set()
-        waiting -= self._company(waiting, out)
-        if not out and not waiting:
-            return self.clique
-        rest = self._detector.clique_without(out | waiting, now)
-        return tuple(member for member in rest if member in self.clique or member in present)
+        while out or waiting:
+            rest = self._detector.clique_without(out | waiting, now)
+            target = tuple(member for member in rest if member in self.clique or member in present)
+            company = self._company(target, waiting)
+            if not company:
+                return target
+            waiting -= company
+        return self.clique
 
-    def _company(self, waiting: set[Member], out: set[Member]) -> set[Member]:
-        """Those of `waiting` that somebody has in its view who would be taken, or one of these: it has gone on without
-        this node, and to take it alone would tear its view apart."""
-        found: set[Member] = set()
-        if not waiting:
-            return found
-        peers = [peer for peer in self._detector.alive() if peer.member in self.clique and peer.member not in out]
-        while True:
-            taken = [peer for peer in peers if peer.member in found or peer.member not in waiting]
-            more = {member for peer in taken for member in peer.companions if member in waiting}
-            if more <= found:
-                return found
-            found |= more
+    def _company(self, target: tuple[Member, ...], waiting: set[Member]) -> set[Member]:
+        """Those of `waiting` in the view, by its last heartbeat, of one that would be taken and has gone on to a later
+        view than this node's: to take it alone would tear that view apart."""
+        view = self._agreement.view
+        if view is None or not waiting:
+            return set()
+        return {
+            member
+            for peer in self._detector.alive()
+            if peer.member in target and peer.heartbeat.view is not None and peer.heartbeat.view > view.id
+            for member in peer.companions
+            if member in waiting
+        }
 
     def _is_settling(self, now: float) -> bool:
         """Somebody came only this moment, or comes from a view whose other members are about to follow: to take one

@@ -14,7 +14,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from duravip.cluster.inputs import PacketHeard
+from duravip.cluster.inputs import PacketHeard, TableLoaded
 from duravip.cluster.messages import AnyMessage, Heard, Heartbeat, Install, Promise, Propose, Refuse, TableChunk
 from duravip.cluster.node import Node
 from duravip.events import Expelled, NodeSuspected, ViewInstalled
@@ -287,6 +287,28 @@ def test_a_leader_that_is_late_after_each_of_its_proposals_still_takes_a_newcome
             situation["a"].thaw()
     assert [members(situation, name) for name in "abc"] == ["abc"] * 3
     situation.mend()
+
+
+@pytest.mark.parametrize("later_s", [0.01, 0.02, 0.03, 0.04, 0.045])
+def test_one_that_dies_silently_beside_another_is_not_taken_again_for_what_others_said_before(later_s: float) -> None:
+    """e has beaten last, out of turn, when it dies: it is left out for its silence, before it is suspected."""
+    situation = Situation(*"abcde").booted()
+    began = situation.now
+    situation.until(lambda: said(situation, Heartbeat, "d", began) and said(situation, Heartbeat, "e", began), 0.2)
+    die(situation, "d")
+    situation.run(later_s)
+    died = situation.now
+    process = situation["e"].process
+    assert process is not None
+    process.feed(TableLoaded(table=situation["e"].table))
+    situation.until(lambda: said(situation, Heartbeat, "e", died), 0.05)
+    situation.run(0.001)
+    die(situation, "e")
+    situation.run(1.0)
+    proposed = [m for at, _, m in situation.diary.said if at > died and isinstance(m, Propose)]
+    assert proposed
+    assert all(member.name in "abc" for message in proposed for member in message.members)
+    assert views_since(situation, died) == {"a": 1, "b": 1, "c": 1}
 
 
 @pytest.mark.parametrize("at_s", [0.30 + 0.01 * step for step in range(16)])
