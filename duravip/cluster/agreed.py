@@ -318,7 +318,7 @@ class AgreedState:
     def apply(self, number: int, body: AnyBody) -> None:
         """Message `number` has been delivered."""
         self.number = number
-        match body:
+        match body:  # the frequent first
             case Reported():
                 if body.name not in self.status:
                     return
@@ -333,6 +333,14 @@ class AgreedState:
                         if not claims:
                             del self.claims[address]
                         self._follow_flight(address)
+            case Assigned():
+                self._moved += 1
+                self._decided += 1
+                for group in body.groups:
+                    said = f"{group.decision.owner}/{_NUMBERS[group.decision.reason]}"
+                    for address in group.addresses:
+                        self._assign(number, address, group.decision)
+                        self._assigned[address] = f"{address}={said}"
             case TableChosen():
                 if body.name in self.tables:
                     self.tables[body.name] = body.digest
@@ -361,14 +369,6 @@ class AgreedState:
                 self._charter(body)
             case Announced() | DrainAsked():
                 pass
-            case Assigned():
-                self._moved += 1
-                self._decided += 1
-                for group in body.groups:
-                    said = f"{group.decision.owner}/{_NUMBERS[group.decision.reason]}"
-                    for address in group.addresses:
-                        self._assign(number, address, group.decision)
-                        self._assigned[address] = f"{address}={said}"
 
     def learn_tables(self) -> bool:
         """The content of tables that have arrived counts from now on. False when this member lacked none."""

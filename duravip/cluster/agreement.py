@@ -272,9 +272,8 @@ class Agreement:
             and len({member.name for member in members}) == len(install.states)
         )
 
-    def installed(self, install: Install, now: float) -> None:
-        """This node acts on the view from now on."""
-        members = tuple(sorted(state.member for state in install.states))
+    def installed(self, install: Install, members: tuple[Member, ...], now: float) -> None:
+        """This node acts on the view from now on, whose members these are, sorted."""
         self.view = View(id=install.view, members=members)
         self._members = frozenset(members)
         self._installed = install.view.epoch

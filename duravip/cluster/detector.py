@@ -97,6 +97,7 @@ class Detector:
         self._due = Agenda()  # the live peers: when one is to be asked, or suspected
         self._links = Links()
         self._here: frozenset[Member] = frozenset((me,))  # this node and the live peers
+        self._here_sorted: list[Member] = [me]
         self._here_of: tuple[Peer, ...] = ()
         self._foreign: tuple[Peer, ...] = ()
         self._foreign_of = -1  # the revision that it follows from
@@ -135,7 +136,8 @@ class Detector:
     def on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
         """True when the sender was heard for the first time, or again, or came alive: worth an immediate answer."""
         peer = self.peers.get(sender.name)
-        fresh_face = peer is None or peer.member.incarnation < sender.incarnation
+        is_same = peer is not None and peer.member is sender  # the usual case, and one comparison
+        fresh_face = peer is None or (not is_same and peer.member.incarnation < sender.incarnation)
         if peer is None or fresh_face:
             if peer is None and len(self.peers) >= MAX_PEERS:
                 return False
@@ -150,7 +152,9 @@ class Detector:
             self.peers[sender.name] = peer
             self._due.drop(sender.name)
             self._changed()
-        elif sender.incarnation < peer.member.incarnation or peer.left or heartbeat.beat <= peer.heartbeat.beat:
+        elif peer.left or heartbeat.beat <= peer.heartbeat.beat:
+            return False
+        elif not is_same and sender.incarnation < peer.member.incarnation:
             return False
         news = self._news_of(sender, heartbeat)
         if news != peer.news:
@@ -265,6 +269,13 @@ class Detector:
         peer = self.peers.get(member.name)
         return peer is not None and peer.member == member and peer.left
 
+    def known(self, member: Member) -> Member:
+        """An equal one: the object that this node has of it, if it has one. Whatever compares the two is quick."""
+        if member == self.me:
+            return self.me
+        peer = self.peers.get(member.name)
+        return peer.member if peer is not None and peer.member == member else member
+
     def is_alive(self, member: Member) -> bool:
         peer = self.peers.get(member.name)
         return member == self.me or (peer is not None and peer.alive and peer.member == member)
@@ -277,6 +288,7 @@ class Detector:
         live = self.alive()
         if live is not self._here_of:
             self._here_of, self._here = live, frozenset((self.me, *(peer.member for peer in live)))
+            self._here_sorted = sorted(self._here)
         for peer in live:
             if peer.unheard_of is not live:
                 self._note_unheard(peer, live)
@@ -293,7 +305,7 @@ class Detector:
         rows[self.me] = self._here
         rows.update(dict.fromkeys(believed.values(), self._here))  # one whom we do not hear is taken to agree with us
         self._links.update(rows, now)
-        self._vertices = sorted(rows)
+        self._vertices = sorted(rows) if believed else self._here_sorted
         if believed or now - self._links.oldest_since() >= self._cap:
             self._cliques = partition(self._vertices, self._apart(now))
         else:
@@ -346,8 +358,8 @@ class Detector:
         names: list[Member] = []
         companions: list[Member] = []
         for place, entry in enumerate(heard):
-            member = heard_member(entry)
-            if peer.place < 0 and member == self.me:
+            member = self.known(heard_member(entry))
+            if peer.place < 0 and member is self.me:
                 peer.place = place
             if entry.alive:
                 names.append(member)

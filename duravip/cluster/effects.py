@@ -14,6 +14,7 @@ make. Those need no garbage collection (gc=False): nothing that they hold leads 
 from __future__ import annotations
 
 import math
+from typing import final
 
 import msgspec
 
@@ -23,6 +24,7 @@ from duravip.events import Event
 from duravip.model import Address, NodeName, ViewId
 
 
+@final
 class Send(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Say these messages to all members, on every path; in one datagram if they fit. `to` is the only one that
     needs them, for transports that can choose; None: all."""
@@ -120,6 +122,7 @@ class ArmAlarm(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+@final
 class Publish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     event: Event
 

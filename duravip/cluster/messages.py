@@ -9,7 +9,7 @@ Limits stand here because a member that holds the key may still lie: a decoder e
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, final
 
 import msgspec
 from msgspec import Meta
@@ -54,6 +54,7 @@ class Heard(msgspec.Struct, frozen=True, gc=False, array_like=True):
     in_view: bool
 
 
+@final
 class Heartbeat(Message, frozen=True, kw_only=True):
     """`promised` is the highest epoch the sender has promised or seen installed; `number` the last message it has
     delivered in `view`; `state` digests (view, number, assignment); `table` is its own. `beat` grows by one with
@@ -207,6 +208,7 @@ class Install(Message, frozen=True, kw_only=True):
     states: Annotated[tuple[MemberState, ...], Meta(min_length=1, max_length=MAX_MEMBERS)]
 
 
+@final
 class Report(Message, frozen=True, kw_only=True):
     """A member's declaration, repeated until it sees it numbered. Having processed message `as_of` of `view`, the
     sender neither holds nor will take, on the strength of any message up to it, the addresses in `released`.
@@ -390,6 +392,7 @@ class Wish(Message, frozen=True, kw_only=True):
     body: WishBody
 
 
+@final
 class Numbered(Message, frozen=True, kw_only=True):
     view: ViewId
     number: Count

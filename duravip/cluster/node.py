@@ -416,7 +416,8 @@ class Node(Inspection):
             return False
         members = parts.agreement.companions()
         heard = [peer for peer in parts.detector.alive() if peer.member in members]
-        delivered = {p.member.name: p.heartbeat.number for p in heard if p.heartbeat.view == term.view.id}
+        view = term.view.id
+        delivered = {p.member.name: p.heartbeat.number for p in heard if p.heartbeat.view == view}
         term.coordinator.delivered.update(delivered)
         numbered, effects = term.coordinate(lambda: (self._declared(), parts.wishes.bodies(now)), now)
         self._out.messages += numbered

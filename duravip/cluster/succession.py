@@ -99,7 +99,8 @@ class Succession:
         """The view is agreed: act upon it from now on."""
         effects = self._delivery.tell()
         before = set(self._agreement.members())
-        self._agreement.installed(install, now)
+        members = sorted(self._detector.known(state.member) for state in install.states)
+        self._agreement.installed(install, tuple(members), now)
         view = self._agreement.view
         assert view is not None
         self._agreement.penalties.lost(self._failed(before - set(view.members)), now)

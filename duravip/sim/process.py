@@ -207,16 +207,20 @@ class Process:
 
     def _carry_out(self, effect: Effect) -> None:
         host, note = self._host, self._clock.note
-        match effect:  # the frequent ones first
-            case Send():
-                for message in effect.messages:
-                    self._observer.sent(host, message)
-                for datagram in self.link.pack(effect.messages):
-                    note(datagram[-TAG_BYTES:])  # which vouches for the rest
-                    host.network.send(host.name, datagram)
-            case Publish():
-                note(effect.event.id.encode())
-                self._observer.published(host, effect.event)
+        if type(effect) is Send:  # the frequent ones first
+            messages = effect.messages
+            for message in messages:
+                self._observer.sent(host, message)
+            for datagram in self.link.pack(messages):
+                note(datagram[-TAG_BYTES:])  # which vouches for the rest
+                host.network.send(host.name, datagram)
+            return
+        if type(effect) is Publish:
+            event = effect.event
+            note(event.id.encode())
+            self._observer.published(host, event)
+            return
+        match effect:
             case TakeAddress() | ReleaseAddress():
                 take = isinstance(effect, TakeAddress)
                 note(b"%d %s" % (take, effect.address.encode()))

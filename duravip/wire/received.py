@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
 
 from duravip.cluster.messages import AnyMessage
 from duravip.model import Member
 
 
-class Received(msgspec.Struct, frozen=True, gc=False):
+@dataclass(slots=True, init=False)
+class Received:
     """Decoded: ready for `inputs.PacketHeard`."""
 
     sender: Member
     messages: tuple[AnyMessage, ...]
 
+    def __init__(self, sender: Member, messages: tuple[AnyMessage, ...]) -> None:
+        self.sender = sender
+        self.messages = messages
 
-class Incomplete(msgspec.Struct, frozen=True):
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
     """A piece; the rest is not here yet."""
 
     sender: Member

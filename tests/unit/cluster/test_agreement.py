@@ -54,10 +54,11 @@ def install(leader: Agreement, *followers: Agreement, now: float = 0.0) -> Insta
         leader.on_promise(follower.me, promise)
     agreed = leader.complete()
     assert agreed is not None
-    leader.installed(agreed, now)
+    members = tuple(sorted(asked.members))
+    leader.installed(agreed, members, now)
     for follower in followers:
         assert follower.accepts(leader.me, agreed)
-        follower.installed(agreed, now)
+        follower.installed(agreed, members, now)
     return agreed
 
 
