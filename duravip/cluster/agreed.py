@@ -78,11 +78,14 @@ class AgreedState:
         "_named",
         "_order",
         "_surveyed_at",
+        "_view_words",
+        "_words",
     )
 
     def __init__(self, view: View, states: tuple[MemberState, ...], library: Library) -> None:
         self.view = view
         self._view_id = view.id
+        self._view_words = str(view.id)
         self.number = 0
         self._names = view.names()
         self._library = library
@@ -101,6 +104,7 @@ class AgreedState:
         self.decisions: dict[Address, Decision] = {}
         self._assigned: dict[Address, str] = {}  # the same in a few letters each, for the digest
         self._order: list[Address] = []  # its addresses, sorted
+        self._words: str | None = None  # all of them, in that order; None: to be put together again
         self.claims: dict[Address, dict[NodeName, int]] = {}
         self.holders: dict[Address, tuple[NodeName, ...]] = {}
         claimed_twice: set[Address] = set()
@@ -307,10 +311,11 @@ class AgreedState:
 
     def digest(self) -> bytes:
         """Equal at two members exactly when view, number and assignment are."""
-        if len(self._order) < len(self._assigned):  # which only grows
-            self._order = sorted(self._assigned)
-        assigned = [self._assigned[address] for address in self._order]
-        state = "|".join((str(self.view.id), str(self.number), *assigned))
+        if self._words is None:
+            if len(self._order) < len(self._assigned):  # which only grows
+                self._order = sorted(self._assigned)
+            self._words = "".join([f"|{self._assigned[address]}" for address in self._order])
+        state = f"{self._view_words}|{self.number}{self._words}"
         return hashlib.blake2b(state.encode(), digest_size=8).digest()
 
     # --- change ----------------------------------------------------------------------------------------------------
@@ -336,6 +341,7 @@ class AgreedState:
             case Assigned():
                 self._moved += 1
                 self._decided += 1
+                self._words = None
                 for group in body.groups:
                     said = f"{group.decision.owner}/{_NUMBERS[group.decision.reason]}"
                     for address in group.addresses:

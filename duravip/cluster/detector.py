@@ -152,10 +152,10 @@ class Detector:
             self.peers[sender.name] = peer
             self._due.drop(sender.name)
             self._changed()
-        elif peer.left or heartbeat.beat <= peer.heartbeat.beat:
-            return False
-        elif not is_same and sender.incarnation < peer.member.incarnation:
-            return False
+        else:
+            is_older = not is_same and sender.incarnation < peer.member.incarnation
+            if is_older or peer.left or heartbeat.beat <= peer.heartbeat.beat:
+                return False
         news = self._news_of(sender, heartbeat)
         if news != peer.news:
             peer.news = news
@@ -271,10 +271,10 @@ class Detector:
 
     def known(self, member: Member) -> Member:
         """An equal one: the object that this node has of it, if it has one. Whatever compares the two is quick."""
-        if member == self.me:
-            return self.me
         peer = self.peers.get(member.name)
-        return peer.member if peer is not None and peer.member == member else member
+        if peer is not None and peer.member == member:
+            return peer.member
+        return self.me if member == self.me else member
 
     def is_alive(self, member: Member) -> bool:
         peer = self.peers.get(member.name)

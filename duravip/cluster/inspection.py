@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from duravip import __version__
 from duravip.cluster.election import wording
@@ -19,6 +20,8 @@ from duravip.cluster.lease import Lease
 from duravip.cluster.messages import Charter, DrainAsked, Pinned
 from duravip.cluster.parts import Parts
 from duravip.model import Address, Decision, Evidence, Member, NodeName, Table, TableDigest, View
+
+NOTHING: Final = survey({})  # what is known of VIPs without a view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class Inspection:
     @property
     def landscape(self) -> Landscape:
         term = self._parts.succession.term
-        return term.agreed.landscape if term is not None else survey({})
+        return term.agreed.landscape if term is not None else NOTHING
 
     @property
     def in_force(self) -> Mapping[NodeName, TableDigest | None]:

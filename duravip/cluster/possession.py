@@ -85,7 +85,7 @@ class Possession:
         mandated = self._may_hold_before = self._mandate.may_hold(now)
         may_hold, avoided = mandated and self._may_hold(blocked, now), self._lookout.avoided()
         waits_for = self._mandate.waits_for(now)
-        narrowed = (may_hold, may_take, blocked, avoided, tuple(waits_for))
+        narrowed = (may_hold, may_take, blocked, avoided, tuple(waits_for) if waits_for else ())
         if (agreed.basis_of_addresses(), tenure.basis(), narrowed) == self._basis and now < tenure.deadline():
             return []
         orders = tenure.follow(

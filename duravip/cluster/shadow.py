@@ -16,6 +16,7 @@ time-outs, long enough for a link that works both ways to be known as such.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from duravip.cluster.addresses import AddressSet
@@ -55,8 +56,8 @@ def cast(
         return NO_SHADOW
     addresses = library.addresses(own)
     assert addresses is not None, "a node's own table is never forgotten"
-    given_up: set[Address] = set()
-    avoided: set[Address] = set()
+    given_up: set[frozenset[Address] | None] = set()
+    avoided: set[frozenset[Address] | None] = set()
     for peer in foreign:
         if now - peer.last_heard > timeout_s:
             peer.foreign_since = None
@@ -70,12 +71,12 @@ def cast(
             gives_way = now - peer.heard_since >= lasting
         elif _leads(peer, leadership.leader) and leadership.leader not in {me.name, *(m.name for m in companions)}:
             gives_way = now - peer.foreign_since >= lasting
-            avoided |= _shared(addresses, library.addresses(peer.heartbeat.table))
+            avoided.add(library.addresses(peer.heartbeat.table))
         else:
             continue
         if gives_way:
-            given_up |= _shared(addresses, library.addresses(peer.heartbeat.table))
-    return Shadow(given_up=AddressSet(given_up), avoided=AddressSet(avoided)) if given_up or avoided else NO_SHADOW
+            given_up.add(library.addresses(peer.heartbeat.table))
+    return _of_tables(addresses, frozenset(given_up), frozenset(avoided)) if given_up or avoided else NO_SHADOW
 
 
 def _leads(peer: Peer, leader: NodeName) -> bool:
@@ -83,5 +84,15 @@ def _leads(peer: Peer, leader: NodeName) -> bool:
     return peer.member.name == leader or any(entry.name == leader and entry.in_view for entry in peer.heartbeat.heard)
 
 
-def _shared(own: frozenset[Address], other: frozenset[Address] | None) -> frozenset[Address]:
-    return own if other is None else own & other
+@lru_cache(maxsize=8)
+def _of_tables(
+    own: frozenset[Address],
+    given_up: frozenset[frozenset[Address] | None],
+    avoided: frozenset[frozenset[Address] | None],
+) -> Shadow:
+    """What these tables, None for one that is unknown, say of this node's own."""
+    return Shadow(given_up=_shared(own, given_up), avoided=_shared(own, avoided))
+
+
+def _shared(own: frozenset[Address], others: frozenset[frozenset[Address] | None]) -> AddressSet:
+    return AddressSet(address for address in own if any(other is None or address in other for other in others))

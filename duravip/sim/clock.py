@@ -7,7 +7,6 @@ in the order it was planned.
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import random
 import struct
@@ -18,7 +17,6 @@ from typing import Final
 Action = Callable[[], None]
 NOTES_AT_ONCE: Final = 512  # are made part of the digest
 _STAMP: Final = struct.Struct("<d")
-_bisect: Final = bisect.bisect_left
 
 
 class Clock:
@@ -27,8 +25,8 @@ class Clock:
     def __init__(self, seed: int | str) -> None:
         self.now = 0.0
         self.seed = seed
-        # What comes next is last in both. Quicker than a heap as long as there are some hundreds: nothing is compared to
-        # take it out, and numbers compare faster than tuples.
+        # What comes next is last in both. Quicker than a heap as long as there are some hundreds: numbers compare
+        # faster than tuples, and nothing is compared to take one out.
         self._due: list[float] = []  # when, below zero: ascending
         self._actions: list[Action] = []
         self._hash = hashlib.blake2b(digest_size=16)
@@ -42,8 +40,14 @@ class Clock:
 
     def at(self, when: float, action: Action) -> None:
         due = -when if when > self.now else -self.now
-        place = _bisect(self._due, due)
-        self._due.insert(place, due)
+        planned, place, end = self._due, 0, len(self._due)
+        while place < end:  # as `bisect_left`: compiled, in a quarter of its instructions
+            middle = (place + end) // 2
+            if planned[middle] < due:
+                place = middle + 1
+            else:
+                end = middle
+        planned.insert(place, due)
         self._actions.insert(place, action)
 
     def lasting(self, shown_s: float) -> float:

@@ -20,14 +20,14 @@ from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import Packer, pack, unpacking
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest
 
+REMEMBERED_TABLES: Final = 32  # whichever world they are of
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
 
 
 def remembering(chance: random.Random) -> Functions:
     """For all nodes of one world."""
-    packed = _Packed()
-    return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(packed.pack, packed.unpack))
+    return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(_packed.pack, _packed.unpack))
 
 
 class _Answers:
@@ -72,7 +72,8 @@ class _News:
 
 
 class _Packed:
-    """Tables that are not long, packed and unpacked."""
+    """Tables packed, and those unpacked that take a single step: the others take all of theirs each time, so that it
+    makes no difference what is remembered."""
 
     def __init__(self) -> None:
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
@@ -83,13 +84,26 @@ class _Packed:
         found = self._packed.get(digest)
         if found is None:
             found = self._packed[digest] = pack(table)
+            if len(self._packed) > REMEMBERED_TABLES:
+                del self._packed[next(iter(self._packed))]
         return found
 
     def unpack(self, pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
-        """As `unpacking`. What takes several steps takes them each time."""
+        """As `unpacking`."""
         found = self._unpacked.get((digest, pieces, long_bytes))
-        if found is None:
-            found = yield from unpacking(pieces, digest, long_bytes)
-            if found[1] <= long_bytes:
-                self._unpacked[digest, pieces, long_bytes] = found
-        return found
+        if found is not None:
+            return found
+        steps = unpacking(pieces, digest, long_bytes)
+        try:
+            next(steps)
+        except StopIteration as done:
+            table: tuple[Table, int] = done.value
+            self._unpacked[digest, pieces, long_bytes] = table
+            if len(self._unpacked) > REMEMBERED_TABLES:
+                del self._unpacked[next(iter(self._unpacked))]
+            return table
+        yield
+        return (yield from steps)
+
+
+_packed = _Packed()
