@@ -142,11 +142,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.msgpack.encode(self)
 
     def digest(self) -> TableDigest:
-        return self._digest
+        return self._named[0]
+
+    def size(self) -> int:
+        """Bytes, encoded."""
+        return self._named[1]
 
     @cached_property
-    def _digest(self) -> TableDigest:
-        return digest_of(self.encoded())
+    def _named(self) -> tuple[TableDigest, int]:
+        encoded = self.encoded()
+        return digest_of(encoded), len(encoded)
 
 
 def digest_of(encoded_table: bytes) -> TableDigest:

@@ -53,6 +53,7 @@ class Declaration:
         self._mandate = mandate
         self._sequence = 0
         self._basis: object = None
+        self._said: tuple[object, MemberStatus] | None = None  # of this node, and what that follows from
         self._key: tuple[MemberStatus, AddressSet, int] | None = None
         self._report: Report | None = None
         self.due_at = math.inf
@@ -93,10 +94,8 @@ class Declaration:
             return None
         standing, switching = self._standing, self._switching
         blocked = standing.blocked(self._tenure.refused(), now)
-        basis = (
+        about = (
             agreed.basis_of_members(),
-            agreed.basis_of_addresses(),
-            self._tenure.holdings.revision,
             blocked,
             standing.drained,
             standing.leaving,
@@ -106,9 +105,12 @@ class Declaration:
             self._library.revision,
             self._lookout.tables_heard(),
         )
+        basis = (about, agreed.basis_of_addresses(), self._tenure.holdings.revision)
         if basis != self._basis:
             self._basis = basis
-            self._compose(agreed, self._status(agreed, blocked))
+            if self._said is None or about != self._said[0]:
+                self._said = about, self._status(agreed, blocked)
+            self._compose(agreed, self._said[1])
         return self._report
 
     @property

@@ -300,10 +300,12 @@ class Detector:
         }
         self._hearsay_since = hearsay
         # Whoever was stopped takes the dead for alive for a time-out: that revives nobody, nor does one after another.
-        believed = {m.name: m for (_, m), since in sorted(hearsay.items()) if now - since >= self._hearsay_limit}
+        believed: dict[NodeName, Member] = {}
         rows = {peer.member: peer.names for peer in live}
         rows[self.me] = self._here
-        rows.update(dict.fromkeys(believed.values(), self._here))  # one whom we do not hear is taken to agree with us
+        if hearsay:
+            believed = {m.name: m for (_, m), since in sorted(hearsay.items()) if now - since >= self._hearsay_limit}
+            rows.update(dict.fromkeys(believed.values(), self._here))  # whom we do not hear is taken to agree with us
         self._links.update(rows, now)
         self._vertices = sorted(rows) if believed else self._here_sorted
         if believed or now - self._links.oldest_since() >= self._cap:

@@ -15,7 +15,7 @@ Source: founding document, domain.md sections 4 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
@@ -61,6 +61,10 @@ class Landscape:
     def classes(self) -> int:
         """The number of different sets of nodes that have something in their tables."""
         return len(set(self.members.values()))
+
+
+Survey = Callable[[Mapping[NodeName, Table], Mapping[NodeName, TableDigest]], Landscape]
+"""As `survey`, which this file has."""
 
 
 class _Shared:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, Final
 
-from duravip.cluster.flags import Landscape, survey
+from duravip.cluster.flags import Landscape, Survey, survey
 from duravip.cluster.messages import TableChunk, TableWanted
 from duravip.cluster.parameters import LONG_BYTES
 from duravip.cluster.reading import reading
 from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import PACKER, Packer, packing
-from duravip.model import Address, NodeName, Table, TableDigest, digest_of
+from duravip.model import Address, NodeName, Table, TableDigest
 
 WINDOW: Final = 48  # pieces asked for at once
 LOOKED_AT: Final = 512  # pieces, for some that are missing
@@ -85,10 +85,12 @@ class Library:
         retry_s: float,
         long_bytes: int = LONG_BYTES,
         packer: Packer = PACKER,
+        survey: Survey = survey,
     ) -> None:
         self._retry_s = retry_s
         self._long_bytes = long_bytes
         self._packer = packer
+        self._survey = survey
         self._tables: dict[TableDigest, Table] = {}
         self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
         self._addresses: dict[TableDigest, frozenset[Address]] = {}
@@ -102,9 +104,8 @@ class Library:
         self.own = self.add(own)
 
     def add(self, table: Table) -> TableDigest:
-        encoded = table.encoded()
-        digest = digest_of(encoded)
-        self._keep(digest, table, len(encoded))
+        digest = table.digest()
+        self._keep(digest, table, table.size())
         if self._is_long(digest) and digest not in self._packed:
             self._packing.setdefault(digest, packing(table))
         return digest
@@ -133,7 +134,7 @@ class Library:
         key = tuple(known.items())
         found = next((landscape for surveyed, landscape in _surveyed if surveyed == key), None)
         if found is None:
-            found = survey({name: self._tables[digest] for name, digest in known.items()}, known)
+            found = self._survey({name: self._tables[digest] for name, digest in known.items()}, known)
             _surveyed.appendleft((key, found))
         return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from duravip.cluster.deliberation import Answer, answer
+from duravip.cluster.flags import Survey, survey
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
 from duravip.cluster.table_codec import PACKER, Packer
@@ -20,12 +21,12 @@ VAST_VIPS: Final = 2_048  # from so many on, an election is too long for a membe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Functions:
-    """What follows from a question, a heartbeat or a table alone. The simulator's remember it for all of
-    its nodes."""
+    """What follows from a question, a heartbeat or tables alone. The simulator's remember it for all of its nodes."""
 
     answer: Answer = answer
     news_of: Callable[[Member, Heartbeat], object] = news_of
     packer: Packer = PACKER
+    survey: Survey = survey
 
 
 FUNCTIONS: Final = Functions()

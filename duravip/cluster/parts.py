@@ -71,6 +71,7 @@ class Parts:
             retry_s=self.interval_s,
             long_bytes=parameters.long_bytes,
             packer=parameters.functions.packer,
+            survey=parameters.functions.survey,
         )
         self.leadership = Leadership(self.me, parameters, self.detector, self.agreement, self.library, now)
         self.switching = Switching(self.library.own)

@@ -164,6 +164,6 @@ class Term:
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _deliver(self, number: int, body: AnyBody, now: float) -> list[Effect]:
-        if isinstance(body, TableChosen | Switched):
+        if type(body) is TableChosen or type(body) is Switched:
             self.stable_since = now
         return self._delivery.deliver(self.agreed, number, body)

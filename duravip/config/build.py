@@ -93,7 +93,7 @@ def build(
 
 def _refuse_too_much(table: Table, findings: Findings) -> None:
     """What no other member would accept."""
-    vips, size = table.vips, len(table.encoded())
+    vips, size = table.vips, table.size()
     if len(vips) > MAX_VIPS:
         what, place = f"{len(vips)} VIPs: a node can have {MAX_VIPS} at the most", vips[MAX_VIPS].origin
     elif size > MAX_TABLE_BYTES:

@@ -13,6 +13,7 @@ from typing import Final
 
 from duravip.cluster.deliberation import Question
 from duravip.cluster.electorate import somebody_hands_over
+from duravip.cluster.flags import Landscape, survey
 from duravip.cluster.heartbeat import news_of
 from duravip.cluster.messages import Heartbeat
 from duravip.cluster.parameters import Functions
@@ -20,14 +21,15 @@ from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import Packer, pack, unpacking
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest
 
-REMEMBERED_TABLES: Final = 32  # whichever world they are of
+REMEMBERED_TABLES: Final = 32  # and so many landscapes, whichever world they are of
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
 
 
 def remembering(chance: random.Random) -> Functions:
     """For all nodes of one world."""
-    return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(_packed.pack, _packed.unpack))
+    packer = Packer(_packed.pack, _packed.unpack)
+    return Functions(answer=_Answers(chance), news_of=_News(), packer=packer, survey=_surveyed)
 
 
 class _Answers:
@@ -106,4 +108,20 @@ class _Packed:
         return (yield from steps)
 
 
-_packed = _Packed()
+class _Surveyed:
+    """What tables say together."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[NodeName, TableDigest], ...], Landscape] = {}
+
+    def __call__(self, tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Landscape:
+        key = tuple(digests.items())
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = survey(tables, digests)
+            if len(self._known) > REMEMBERED_TABLES:
+                del self._known[next(iter(self._known))]
+        return found
+
+
+_packed, _surveyed = _Packed(), _Surveyed()
