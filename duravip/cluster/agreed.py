@@ -10,7 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Final
 
 from duravip.cluster.charter import (
@@ -77,6 +77,7 @@ class AgreedState:
         "_moved",
         "_named",
         "_order",
+        "_owned",
         "_surveyed_at",
         "_view_words",
         "_words",
@@ -102,6 +103,7 @@ class AgreedState:
         self.view_mature = False
         self.round: Round | None = None
         self.decisions: dict[Address, Decision] = {}
+        self._owned: dict[NodeName, set[Address]] = {}  # by the decisions
         self._assigned: dict[Address, str] = {}  # the same in a few letters each, for the digest
         self._order: list[Address] = []  # its addresses, sorted
         self._words: str | None = None  # all of them, in that order; None: to be put together again
@@ -221,6 +223,10 @@ class AgreedState:
     def owner(self, address: Address) -> NodeName | None:
         decision = self.decisions.get(address)
         return decision.owner if decision is not None else None
+
+    def owned(self, name: NodeName) -> Collection[Address]:
+        """What the decisions give to the node, in no order."""
+        return self._owned.get(name, ())
 
     def circumstances(self) -> Circumstances:
         """Every agreed input of an election beside the tables; the same object as long as nothing has changed."""
@@ -404,8 +410,12 @@ class AgreedState:
             self.backers.setdefault(roll, frozenset(body.voters).intersection(self.status))
 
     def _assign(self, number: int, address: Address, decision: Decision) -> None:
+        before = self.decisions.get(address)
+        if before is not None and before.owner is not None:
+            self._owned[before.owner].discard(address)
         self.decisions[address] = decision
         if decision.owner is not None:
+            self._owned.setdefault(decision.owner, set()).add(address)
             self.claims.setdefault(address, {})[decision.owner] = number
             self.holders[address] = (decision.owner,)
         self._follow_flight(address)

@@ -94,7 +94,9 @@ class Lookout:
         """Something was learnt of them."""
         self._alive_of = self._detector.revision
         live = self._detector.alive()
-        self._tables_heard = {peer.heartbeat.table for peer in live}
+        heard = {peer.heartbeat.table for peer in live}
+        if heard != self._tables_heard:  # whoever compares it with what it was is quick while it is the same
+            self._tables_heard = heard
         if live is self._live:
             return []
         self._live = live

@@ -460,10 +460,7 @@ class Node(Inspection):
             agreed is not None
             and not parts.standing.alone
             and not parts.standing.suspended
-            and (
-                not agreed.status[self.me.name].leaving
-                or any(decision.owner == self.me.name for decision in agreed.decisions.values())
-            )
+            and (not agreed.status[self.me.name].leaving or len(agreed.owned(self.me.name)) > 0)
         )
         holds = len(parts.tenure.holdings) > 0
         if not parts.departure.comes_due(now, holds=holds, is_expected=is_expected):

@@ -151,7 +151,7 @@ class Tenure:
         self._has_more = False
         keep: dict[Address, VipEntry] = {}
         take: dict[Address, VipEntry] = {}
-        mine = {address for address, decision in decisions.items() if decision.owner == me} if may_hold else set()
+        mine = set(agreed.owned(me)) if may_hold else set()
         for address in holdings if may_hold else ():
             entry = entries.get(address)
             if entry is not None and address not in barred and (address in mine or address not in decisions):
