@@ -320,7 +320,7 @@ class AgreedState:
         if self._words is None:
             if len(self._order) < len(self._assigned):  # which only grows
                 self._order = sorted(self._assigned)
-            self._words = "".join([f"|{self._assigned[address]}" for address in self._order])
+            self._words = "".join([self._assigned[address] for address in self._order])
         state = f"{self._view_words}|{self.number}{self._words}"
         return hashlib.blake2b(state.encode(), digest_size=8).digest()
 
@@ -352,7 +352,7 @@ class AgreedState:
                     said = f"{group.decision.owner}/{_NUMBERS[group.decision.reason]}"
                     for address in group.addresses:
                         self._assign(number, address, group.decision)
-                        self._assigned[address] = f"{address}={said}"
+                        self._assigned[address] = f"|{address}={said}"
             case TableChosen():
                 if body.name in self.tables:
                     self.tables[body.name] = body.digest
