@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from duravip.cluster.deliberation import Question
 from duravip.cluster.electorate import somebody_hands_over
@@ -21,6 +21,8 @@ from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import Packer, pack, unpacking
 from duravip.model import Address, Decision, Member, NodeName, Table, TableDigest
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 REMEMBERED_TABLES: Final = 32  # and so many landscapes, whichever world they are of
 REMEMBERED: Final = 4  # questions that members of one view, or of several, may have put at about the same time
 WORKED_OUT_ANEW: Final = 8
@@ -28,8 +30,7 @@ WORKED_OUT_ANEW: Final = 8
 
 def remembering(chance: random.Random) -> Functions:
     """For all nodes of one world."""
-    packer = Packer(_packed.pack, _packed.unpack)
-    return Functions(answer=_Answers(chance), news_of=_News(), packer=packer, survey=_surveyed)
+    return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(_pack, _unpack), survey=_survey)
 
 
 class _Answers:
@@ -73,55 +74,45 @@ class _News:
         return news
 
 
-class _Packed:
-    """Tables packed, and those unpacked that take a single step: the others take all of theirs each time, so that it
-    makes no difference what is remembered."""
+# Whichever world asks: what follows from a digest is the same in all of them. Functions, so that a node that is copied
+# does not take along what they remember.
+_packed: dict[TableDigest, tuple[bytes, ...]] = {}
+_unpacked: dict[tuple[TableDigest, tuple[bytes, ...], int], tuple[Table, int]] = {}
+_surveyed: dict[tuple[tuple[NodeName, TableDigest], ...], Landscape] = {}
 
-    def __init__(self) -> None:
-        self._packed: dict[TableDigest, tuple[bytes, ...]] = {}
-        self._unpacked: dict[tuple[TableDigest, tuple[bytes, ...], int], tuple[Table, int]] = {}
 
-    def pack(self, table: Table) -> tuple[bytes, ...]:
-        digest = table.digest()
-        found = self._packed.get(digest)
-        if found is None:
-            found = self._packed[digest] = pack(table)
-            if len(self._packed) > REMEMBERED_TABLES:
-                del self._packed[next(iter(self._packed))]
+def _remember(memory: dict[Key, Value], key: Key, value: Value) -> Value:
+    """The oldest gives way."""
+    memory[key] = value
+    if len(memory) > REMEMBERED_TABLES:
+        del memory[next(iter(memory))]
+    return value
+
+
+def _pack(table: Table) -> tuple[bytes, ...]:
+    digest = table.digest()
+    found = _packed.get(digest)
+    return found if found is not None else _remember(_packed, digest, pack(table))
+
+
+def _unpack(pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
+    """As `unpacking`. What takes several steps takes them each time, so that it makes no difference what is
+    remembered."""
+    key = digest, pieces, long_bytes
+    found = _unpacked.get(key)
+    if found is not None:
         return found
-
-    def unpack(self, pieces: tuple[bytes, ...], digest: TableDigest, long_bytes: int) -> Steps[tuple[Table, int]]:
-        """As `unpacking`."""
-        found = self._unpacked.get((digest, pieces, long_bytes))
-        if found is not None:
-            return found
-        steps = unpacking(pieces, digest, long_bytes)
-        try:
-            next(steps)
-        except StopIteration as done:
-            table: tuple[Table, int] = done.value
-            self._unpacked[digest, pieces, long_bytes] = table
-            if len(self._unpacked) > REMEMBERED_TABLES:
-                del self._unpacked[next(iter(self._unpacked))]
-            return table
-        yield
-        return (yield from steps)
+    steps = unpacking(pieces, digest, long_bytes)
+    try:
+        next(steps)
+    except StopIteration as done:
+        table: tuple[Table, int] = done.value
+        return _remember(_unpacked, key, table)
+    yield
+    return (yield from steps)
 
 
-class _Surveyed:
-    """What tables say together."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[tuple[NodeName, TableDigest], ...], Landscape] = {}
-
-    def __call__(self, tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Landscape:
-        key = tuple(digests.items())
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = survey(tables, digests)
-            if len(self._known) > REMEMBERED_TABLES:
-                del self._known[next(iter(self._known))]
-        return found
-
-
-_packed, _surveyed = _Packed(), _Surveyed()
+def _survey(tables: Mapping[NodeName, Table], digests: Mapping[NodeName, TableDigest]) -> Landscape:
+    key = tuple(digests.items())
+    found = _surveyed.get(key)
+    return found if found is not None else _remember(_surveyed, key, survey(tables, digests))
