@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import random
+from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
+from duravip.cluster.declaration import Declaration
 from duravip.cluster.deliberation import Question
+from duravip.cluster.detector import Detector
 from duravip.cluster.electorate import Candidate, Circumstances
 from duravip.cluster.flags import survey
-from duravip.cluster.messages import Blocked
+from duravip.cluster.messages import Blocked, MemberStatus
 from duravip.cluster.parameters import FUNCTIONS
+from duravip.cluster.stepwise import Steps
+from duravip.cluster.table_codec import pack
 from duravip.model import (
     Address,
     Decision,
     Incarnation,
+    Member,
     NodeName,
     Reason,
+    Table,
     Use,
     ViewId,
     VipEntry,
@@ -105,6 +113,67 @@ def test_an_election_that_nothing_has_changed_for_would_have_changed_nothing(
     usual = run_schedule(seed, setup=setup)
     monkeypatch.setattr(AgreedState, "basis_of_elections", lambda self: object())
     assert usual == run_schedule(seed, setup=setup)
+
+
+@pytest.mark.parametrize("ownership", ["available", "strict"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_node_keeps_is_what_it_would_work_out_anew(
+    seed: int, ownership: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, compose, cliques = AgreedState.digest, Declaration._compose, Detector.cliques
+    asked = {"digest": 0, "declared": 0, "vertices": 0}
+
+    def checked_digest(agreed: AgreedState) -> bytes:
+        words = [f"|{a}={d.owner}/{d.reason.value}" for a, d in sorted(agreed.decisions.items())]
+        state = f"{agreed.view.id}|{agreed.number}{''.join(words)}"
+        assert digest(agreed) == hashlib.blake2b(state.encode(), digest_size=8).digest()
+        owners = {name: {a for a, d in agreed.decisions.items() if d.owner == name} for name in agreed.names()}
+        assert owners == {name: set(agreed.owned(name)) for name in agreed.names()}
+        asked["digest"] += 1
+        return digest(agreed)
+
+    def checked_compose(declaration: Declaration, agreed: AgreedState, status: MemberStatus) -> None:
+        assert status == declaration._status(agreed, status.blocked)
+        asked["declared"] += 1
+        compose(declaration, agreed, status)
+
+    def checked_cliques(detector: Detector, now: float) -> tuple[tuple[Member, ...], ...]:
+        found = cliques(detector, now)
+        here = {detector.me, *(peer.member for peer in detector.alive())}
+        assert sorted(here.union(*found)) == detector._vertices
+        assert here <= set(detector._vertices)
+        asked["vertices"] += 1
+        return found
+
+    monkeypatch.setattr(AgreedState, "digest", checked_digest)
+    monkeypatch.setattr(Declaration, "_compose", checked_compose)
+    monkeypatch.setattr(Detector, "cliques", checked_cliques)
+    assert not run_schedule(seed, ownership=ownership).violations
+    assert all(asked.values())
+
+
+class Taken:
+    """Steps that are taken, and what they come to."""
+
+    def __init__(self, steps: Steps[tuple[Table, int]]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[None]:
+        self.result = yield from self._steps
+
+
+def test_a_table_that_takes_several_steps_takes_them_each_time_and_a_short_one_none() -> None:
+    unpack = remembering(random.Random(0)).packer.unpack
+    vips = [VipEntry(address=canonical_address(f"10.0.{n >> 8}.{n & 255}")) for n in range(3_000)]
+    for table, long_bytes, steps in ((make_table(vips), 1_000, 2), (make_table(vips[:3]), 1_000, 0)):
+        pieces = pack(table)
+        for _ in range(2):
+            taken = 0
+            for _ in (unpacked := Taken(unpack(pieces, table.digest(), long_bytes))):
+                taken += 1
+            assert unpacked.result == (table, table.size())
+            assert taken >= steps
+            assert steps or not taken
 
 
 def test_a_question_is_the_same_as_one_that_is_kept() -> None:
