@@ -20,8 +20,7 @@ def first_after(now: float, times: Iterable[float]) -> float:
 
 
 class Agenda:
-    """One time for each name. Times are the caller's seconds. Whoever is heard is put off, and was mostly the earliest
-    before: a heap would have as much to do, up to some hundred names."""
+    """One time for each name, of some hundred names at most. Times are the caller's seconds."""
 
     def __init__(self) -> None:
         self._at: dict[NodeName, float] = {}

@@ -11,7 +11,7 @@ true until that begins, and a member that is not in it would take what it heard 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import ClassVar, Final
 
 from duravip.cluster.addresses import MAX_ADDRESSES, AddressSet
 from duravip.cluster.agreed import AgreedState
@@ -30,6 +30,8 @@ REPEAT_INTERVALS: Final = 0.25  # heartbeat intervals between repetitions
 
 class Declaration:
     """`due_at`: when the present report should be said again; infinity when there is nothing to say."""
+
+    DERIVED: ClassVar = ("_said",)  # from the rest: no part of the state
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class Detector:
     """Fed with heartbeats and the time; answers who is alive and who could form a view with us. `revision` grows with
     everything that is learnt but times and beats."""
 
-    DERIVED: ClassVar = ("_due", "_foreign", "_foreign_of")  # from the rest: no part of the state
+    DERIVED: ClassVar = ("_due", "_foreign", "_foreign_of", "_here_sorted")  # from the rest: no part of the state
 
     def __init__(self, me: Member, parameters: Parameters) -> None:
         self.me = me
@@ -136,8 +136,8 @@ class Detector:
     def on_heartbeat(self, sender: Member, heartbeat: Heartbeat, now: float) -> bool:
         """True when the sender was heard for the first time, or again, or came alive: worth an immediate answer."""
         peer = self.peers.get(sender.name)
-        is_same = peer is not None and peer.member is sender  # the usual case, and one comparison
-        fresh_face = peer is None or (not is_same and peer.member.incarnation < sender.incarnation)
+        other_life = peer is not None and peer.member is not sender and peer.member != sender  # mostly it is the same
+        fresh_face = peer is None or (other_life and peer.member.incarnation < sender.incarnation)
         if peer is None or fresh_face:
             if peer is None and len(self.peers) >= MAX_PEERS:
                 return False
@@ -152,10 +152,8 @@ class Detector:
             self.peers[sender.name] = peer
             self._due.drop(sender.name)
             self._changed()
-        else:
-            is_older = not is_same and sender.incarnation < peer.member.incarnation
-            if is_older or peer.left or heartbeat.beat <= peer.heartbeat.beat:
-                return False
+        elif other_life or peer.left or heartbeat.beat <= peer.heartbeat.beat:
+            return False
         news = self._news_of(sender, heartbeat)
         if news != peer.news:
             peer.news = news

@@ -67,7 +67,7 @@ class Hearing:
             return self._on_numbered(sender, message, now)
         if type(message) is Report:
             return self._on_report(sender, message)
-        match message:  # the frequent first
+        match message:  # of the rest, the frequent first
             case Probe():
                 if message.to == me:
                     parts.pulse.answer(now)

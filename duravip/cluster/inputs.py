@@ -1,4 +1,8 @@
-"""Everything that can happen to a node's machine. Past tense; made by a driver (`runtime.driver`, `sim`)."""
+"""Everything that can happen to a node's machine. Past tense; made by a driver (`runtime.driver`, `sim`).
+
+Rules of this file: nobody changes an input, nor pickles it (mypyc's frozen dataclasses cannot be unpickled). The
+frequent one, PacketHeard, has a written constructor, since no other is compiled.
+"""
 
 from __future__ import annotations
 

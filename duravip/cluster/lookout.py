@@ -87,6 +87,7 @@ class Lookout:
             self._library,
             self._timeout,
             now,
+            self._standing.shadow,
         )
         return probes, told
 

@@ -274,6 +274,7 @@ class Reported(Body, frozen=True, kw_only=True):
     released: AddressSet
 
 
+@final
 class TableChosen(Body, frozen=True, kw_only=True):
     """From here on `digest` is the table of `name`; None: it is in no virtual membership."""
 
@@ -353,6 +354,7 @@ class SwitchAsked(Body, frozen=True, kw_only=True):
     sequence: Count
 
 
+@final
 class Switched(Body, frozen=True, kw_only=True):
     """From here on the table of every member is the one that it has prepared for the round."""
 

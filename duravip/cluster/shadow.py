@@ -15,9 +15,9 @@ time-outs, long enough for a link that works both ways to be known as such.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.detector import Detector, Peer
@@ -30,10 +30,14 @@ SHADOW_TIMEOUTS: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take."""
+    """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take. `basis`:
+    which tables say so."""
+
+    DERIVED: ClassVar = ("basis",)  # no part of the state
 
     given_up: AddressSet
     avoided: AddressSet
+    basis: object = field(default=None, compare=False)
 
 
 NO_SHADOW: Final = Shadow(given_up=AddressSet(), avoided=AddressSet())
@@ -48,16 +52,15 @@ def cast(
     library: Library,
     timeout_s: float,
     now: float,
+    before: Shadow,
 ) -> Shadow:
     """What the views that are heard leave to this node. `own`: its table. `companions`: the other members of its own
-    view. Of a view with an unknown table, everything."""
+    view. Of a view with an unknown table, everything. The one of `before` as long as it is the same."""
     foreign = detector.foreign()
     if not foreign:
         return NO_SHADOW
-    addresses = library.addresses(own)
-    assert addresses is not None, "a node's own table is never forgotten"
-    given_up: set[frozenset[Address] | None] = set()
-    avoided: set[frozenset[Address] | None] = set()
+    given_up: set[TableDigest] = set()
+    avoided: set[TableDigest] = set()
     for peer in foreign:
         if now - peer.last_heard > timeout_s:
             peer.foreign_since = None
@@ -71,12 +74,17 @@ def cast(
             gives_way = now - peer.heard_since >= lasting
         elif _leads(peer, leadership.leader) and leadership.leader not in {me.name, *(m.name for m in companions)}:
             gives_way = now - peer.foreign_since >= lasting
-            avoided.add(library.addresses(peer.heartbeat.table))
+            avoided.add(peer.heartbeat.table)
         else:
             continue
         if gives_way:
-            given_up.add(library.addresses(peer.heartbeat.table))
-    return _of_tables(addresses, frozenset(given_up), frozenset(avoided)) if given_up or avoided else NO_SHADOW
+            given_up.add(peer.heartbeat.table)
+    if not given_up and not avoided:
+        return NO_SHADOW
+    basis = (own, given_up, avoided, library.revision)
+    if basis == before.basis:
+        return before
+    return Shadow(given_up=_shared(own, given_up, library), avoided=_shared(own, avoided, library), basis=basis)
 
 
 def _leads(peer: Peer, leader: NodeName) -> bool:
@@ -84,15 +92,12 @@ def _leads(peer: Peer, leader: NodeName) -> bool:
     return peer.member.name == leader or any(entry.name == leader and entry.in_view for entry in peer.heartbeat.heard)
 
 
-@lru_cache(maxsize=8)
-def _of_tables(
-    own: frozenset[Address],
-    given_up: frozenset[frozenset[Address] | None],
-    avoided: frozenset[frozenset[Address] | None],
-) -> Shadow:
-    """What these tables, None for one that is unknown, say of this node's own."""
-    return Shadow(given_up=_shared(own, given_up), avoided=_shared(own, avoided))
-
-
-def _shared(own: frozenset[Address], others: frozenset[frozenset[Address] | None]) -> AddressSet:
-    return AddressSet(address for address in own if any(other is None or address in other for other in others))
+def _shared(own: TableDigest, others: Iterable[TableDigest], library: Library) -> AddressSet:
+    """What is in this node's own table and in one of the others."""
+    mine = library.addresses(own)
+    assert mine is not None, "a node's own table is never forgotten"
+    found: set[Address] = set()
+    for other in others:
+        theirs = library.addresses(other)
+        found |= mine if theirs is None else mine & theirs
+    return AddressSet(found)

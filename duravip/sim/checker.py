@@ -45,7 +45,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from duravip.cluster.charter import mandate_s, roll_of
+from duravip.cluster.charter import STRICT, mandate_s, roll_of
 from duravip.cluster.effects import ArmAlarm, Effect, Publish, RenewAddresses, Send, TakeAddress
 from duravip.cluster.electorate import FAIL_BACK_WHEN_MATURE
 from duravip.cluster.flags import Flags, Landscape, survey
@@ -150,7 +150,7 @@ class Checker(Observer):
             return
         if host.on_isolation == HOLD_IF_GATEWAY:
             self._judge_isolation(host, node, view)
-        if host.is_strict:
+        if _is_strict(host):
             roll = roll_of(host.table.settings)
             self._rolls.add(roll)
             if roll is not None and view.id not in self._carried and _has_majority(roll, view):
@@ -239,7 +239,7 @@ class Checker(Observer):
     def _judge_strictly(self, host: Host, address: Address) -> None:
         """S4."""
         for other in self._hosts.values():
-            if other is not host and address in other.kernel.present and host.is_strict and other.is_strict:
+            if other is not host and address in other.kernel.present and _is_strict(host) and _is_strict(other):
                 self._violated("S4", f"{address} on {host.name}, and still on {other.name}")
 
     def _judge_mandate(self, host: Host, view: View, end: float) -> None:
@@ -482,6 +482,10 @@ def _has_majority(roll: Roll, view: View) -> bool:
 def _me(host: Host) -> Member:
     assert host.process is not None
     return host.process.link.me
+
+
+def _is_strict(host: Host) -> bool:
+    return host.table.settings.ownership == STRICT
 
 
 def _view_id(node: Node | None) -> ViewId | None:

@@ -25,10 +25,10 @@ class Clock:
     def __init__(self, seed: int | str) -> None:
         self.now = 0.0
         self.seed = seed
-        # What comes next is last in both. Quicker than a heap as long as there are some hundreds: numbers compare
-        # faster than tuples, and nothing is compared to take one out.
-        self._due: list[float] = []  # when, below zero: ascending
-        self._actions: list[Action] = []
+        # As long as there are some hundreds, quicker than a heap: numbers compare faster than tuples, and nothing is
+        # compared to take one out.
+        self._due: list[float] = []  # the times, negated, in ascending order: what happens next is last
+        self._actions: list[Action] = []  # likewise
         self._hash = hashlib.blake2b(digest_size=16)
         self._noted: list[bytes] = []
         self._stamped_at = self.now

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final
 
 from duravip.cluster.addresses import AddressSet
-from duravip.cluster.charter import STRICT
 from duravip.cluster.inputs import (
     AddressesClaimed,
     BlockedChanged,
@@ -77,7 +76,7 @@ class Host:
         clock_drift: float = CLOCK_DRIFT,
     ) -> None:
         self.name = name
-        self._use(table)
+        self.table = table
         self.drained = False
         self.blocked = Blocked()
         self.link_up = True
@@ -230,14 +229,9 @@ class Host:
         """The configuration has changed and is read again; a daemon that is down reads it at its next start."""
         if self.process is not None and self.process.frozen:
             return
-        self._use(table)
+        self.table = table
         if self.process is not None:
             self.process.load(table)
-
-    def _use(self, table: Table) -> None:
-        """Its configuration is this from now on."""
-        self.table = table
-        self.is_strict = table.settings.ownership == STRICT
 
     def switch(self) -> None:
         """An operator asks here that all nodes read their files and switch to them together."""

@@ -1,4 +1,7 @@
-"""What a link makes of a datagram that is authentic and new."""
+"""What a link makes of a datagram that is authentic and new. Nobody changes it.
+
+Received, the frequent one, has a written constructor, since no other is compiled.
+"""
 
 from __future__ import annotations
 

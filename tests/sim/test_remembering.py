@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import random
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from duravip.cluster import library, lookout
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.agreed import AgreedState
 from duravip.cluster.declaration import Declaration
@@ -17,8 +18,9 @@ from duravip.cluster.deliberation import Question
 from duravip.cluster.detector import Detector
 from duravip.cluster.electorate import Candidate, Circumstances
 from duravip.cluster.flags import survey
-from duravip.cluster.messages import Blocked, MemberStatus
+from duravip.cluster.messages import Blocked, Report
 from duravip.cluster.parameters import FUNCTIONS
+from duravip.cluster.shadow import NO_SHADOW, Shadow
 from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import pack
 from duravip.model import (
@@ -100,6 +102,7 @@ def test_nodes_that_share_what_follows_from_something_alone_do_and_say_the_same(
 ) -> None:
     usual = run_schedule(seed)
     monkeypatch.setattr(world, "remembering", lambda chance: FUNCTIONS)
+    library._surveyed.clear()
     assert usual == run_schedule(seed)
 
 
@@ -120,7 +123,8 @@ def test_an_election_that_nothing_has_changed_for_would_have_changed_nothing(
 def test_what_a_node_keeps_is_what_it_would_work_out_anew(
     seed: int, ownership: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest, compose, cliques = AgreedState.digest, Declaration._compose, Detector.cliques
+    digest, report, compose = AgreedState.digest, Declaration.report, Declaration._compose
+    cliques, cast = Detector.cliques, lookout.cast
     asked = {"digest": 0, "declared": 0, "vertices": 0}
 
     def checked_digest(agreed: AgreedState) -> bytes:
@@ -132,10 +136,21 @@ def test_what_a_node_keeps_is_what_it_would_work_out_anew(
         asked["digest"] += 1
         return digest(agreed)
 
-    def checked_compose(declaration: Declaration, agreed: AgreedState, status: MemberStatus) -> None:
-        assert status == declaration._status(agreed, status.blocked)
-        asked["declared"] += 1
-        compose(declaration, agreed, status)
+    def checked_report(declaration: Declaration, agreed: AgreedState, *, is_bound: bool, now: float) -> Report | None:
+        said = report(declaration, agreed, is_bound=is_bound, now=now)
+        if not is_bound:
+            blocked = declaration._standing._blocks(declaration._tenure.refused(), now)
+            assert declaration._said is not None
+            assert declaration._said[1] == declaration._status(agreed, blocked)
+            compose(declaration, agreed, declaration._said[1])
+            assert declaration._report == said
+            asked["declared"] += 1
+        return said
+
+    def checked_cast(*given: Any) -> Shadow:
+        found = cast(*given)
+        assert found == cast(*given[:-1], NO_SHADOW)
+        return found
 
     def checked_cliques(detector: Detector, now: float) -> tuple[tuple[Member, ...], ...]:
         found = cliques(detector, now)
@@ -146,7 +161,8 @@ def test_what_a_node_keeps_is_what_it_would_work_out_anew(
         return found
 
     monkeypatch.setattr(AgreedState, "digest", checked_digest)
-    monkeypatch.setattr(Declaration, "_compose", checked_compose)
+    monkeypatch.setattr(Declaration, "report", checked_report)
+    monkeypatch.setattr(lookout, "cast", checked_cast)
     monkeypatch.setattr(Detector, "cliques", checked_cliques)
     assert not run_schedule(seed, ownership=ownership).violations
     assert all(asked.values())

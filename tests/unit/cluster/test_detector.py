@@ -53,6 +53,24 @@ def test_a_peer_is_alive_once_it_names_this_very_life_and_not_before() -> None:
     assert not earlier_life.is_alive(B)
 
 
+def test_a_member_in_the_life_that_is_known_is_that_very_object_and_in_no_other_life() -> None:
+    a, b = detector(A), detector(B)
+    talk(a, b, 3)
+    copies = [Member(NodeName(member.name), Incarnation(1, 7)) for member in (A, B, C)]
+    assert a.known(copies[0]) is a.me
+    assert a.known(copies[1]) is a.peers[B.name].member
+    assert a.known(copies[2]) is copies[2]
+    for member in (A, B):
+        for incarnation in (Incarnation(0, 7), Incarnation(1, 8)):
+            other = Member(member.name, incarnation)
+            assert a.known(other) is other
+    said = beat(b, 3.0)
+    entry = Heard(name=C.name, counter=1, nonce=7, beat=1, alive=True, in_view=True)
+    earlier = msgspec.structs.replace(entry, name=B.name, counter=0)
+    a.on_heartbeat(B, msgspec.structs.replace(said, heard=(*said.heard, entry, earlier)), 3.0)
+    assert a.peers[B.name].companions == {C, Member(B.name, Incarnation(0, 7))}
+
+
 def test_silence_is_suspicious_after_two_and_a_half_intervals_on_a_steady_link() -> None:
     a, b = detector(A), detector(B)
     talk(a, b, 20)
