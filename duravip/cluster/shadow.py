@@ -37,7 +37,7 @@ class Shadow:
 
     given_up: AddressSet
     avoided: AddressSet
-    basis: object = field(default=None, compare=False)
+    basis: object | None = field(default=None, compare=False)
 
 
 NO_SHADOW: Final = Shadow(given_up=AddressSet(), avoided=AddressSet())
