@@ -39,7 +39,7 @@ MAX_KEPT_BYTES: Final = 512 * 1024 * 1024  # of all tables, in memory
 BYTES_IN_MEMORY: Final = 700  # of each VIP, at least, beside what its encoding takes
 
 _surveyed: deque[tuple[object, Landscape]] = deque(maxlen=4)
-"""The last landscapes, whosever library was asked: digests name contents. The simulator has many in one process."""
+"""The last landscapes, whosever library was asked: digests name contents."""
 
 
 def _in_memory(table: Table, size: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import ClassVar
 
 from duravip import events
 from duravip.cluster.addresses import AddressSet
@@ -23,7 +24,7 @@ from duravip.cluster.messages import Probe, TableWanted
 from duravip.cluster.parameters import Parameters
 from duravip.cluster.pulse import Pulse
 from duravip.cluster.rivals import Rivals
-from duravip.cluster.shadow import cast
+from duravip.cluster.shadow import NOTHING_CAST, Cast, cast
 from duravip.cluster.standing import Standing
 from duravip.cluster.switching import Switching
 from duravip.cluster.tenure import Tenure
@@ -32,6 +33,8 @@ from duravip.model import Address, Member, NodeName, TableDigest, VipEntry
 
 class Lookout:
     """Each method that acts returns what is to be said or done about it."""
+
+    DERIVED: ClassVar = ("_cast",)  # from the rest: no part of the state
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Lookout:
         self._tables_heard: set[TableDigest] = set()
         self._fetched_for: object = None
         self._unreachable_basis: object = None
+        self._cast: Cast = NOTHING_CAST
         self.interfaces = Interfaces(self._timeout)
 
     # --- peers -----------------------------------------------------------------------------------------------------
@@ -78,7 +82,7 @@ class Lookout:
         told = self._watch_peers(now) if self._detector.revision != self._alive_of else []
         self._detector.forget_dead(now, self._agreement.members())
         self._leadership.watch(now)
-        self._standing.shadow = cast(
+        self._cast = cast(
             self._me,
             self._switching.table,
             self._agreement.companions(),
@@ -87,8 +91,9 @@ class Lookout:
             self._library,
             self._timeout,
             now,
-            self._standing.shadow,
+            self._cast,
         )
+        self._standing.shadow = self._cast[1]
         return probes, told
 
     def _watch_peers(self, now: float) -> list[Effect]:

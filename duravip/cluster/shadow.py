@@ -16,8 +16,8 @@ time-outs, long enough for a link that works both ways to be known as such.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from dataclasses import dataclass
+from typing import Final
 
 from duravip.cluster.addresses import AddressSet
 from duravip.cluster.detector import Detector, Peer
@@ -30,17 +30,16 @@ SHADOW_TIMEOUTS: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take. `basis`:
-    which tables say so."""
-
-    DERIVED: ClassVar = ("basis",)  # no part of the state
+    """Addresses of this node's own table: `given_up` it must leave to others, `avoided` it must not take."""
 
     given_up: AddressSet
     avoided: AddressSet
-    basis: object | None = field(default=None, compare=False)
 
 
 NO_SHADOW: Final = Shadow(given_up=AddressSet(), avoided=AddressSet())
+NOTHING_CAST: Final = (None, NO_SHADOW)
+Cast = tuple[object, Shadow]
+"""What a shadow follows from, and the shadow."""
 
 
 def cast(
@@ -52,13 +51,13 @@ def cast(
     library: Library,
     timeout_s: float,
     now: float,
-    before: Shadow,
-) -> Shadow:
+    before: Cast,
+) -> Cast:
     """What the views that are heard leave to this node. `own`: its table. `companions`: the other members of its own
-    view. Of a view with an unknown table, everything. The one of `before` as long as it is the same."""
+    view. Of a view with an unknown table, everything. With what it follows from; as `before` while that is the same."""
     foreign = detector.foreign()
     if not foreign:
-        return NO_SHADOW
+        return NOTHING_CAST
     given_up: set[TableDigest] = set()
     avoided: set[TableDigest] = set()
     for peer in foreign:
@@ -80,11 +79,11 @@ def cast(
         if gives_way:
             given_up.add(peer.heartbeat.table)
     if not given_up and not avoided:
-        return NO_SHADOW
+        return NOTHING_CAST
     basis = (own, given_up, avoided, library.revision)
-    if basis == before.basis:
+    if basis == before[0]:
         return before
-    return Shadow(given_up=_shared(own, given_up, library), avoided=_shared(own, avoided, library), basis=basis)
+    return basis, Shadow(given_up=_shared(own, given_up, library), avoided=_shared(own, avoided, library))
 
 
 def _leads(peer: Peer, leader: NodeName) -> bool:

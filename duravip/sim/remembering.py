@@ -1,4 +1,5 @@
-"""What follows from a question, a heartbeat or a table alone: found out once for all simulated nodes.
+"""What follows from a question, a heartbeat or tables alone: found out once for all simulated nodes; what follows from
+tables, for all worlds of this process.
 
 Rules of this file: nodes that have agreed upon the same ask the same question. One in WORKED_OUT_ANEW is answered anew
 all the same; an answer that differs then is no pure function's.
@@ -29,7 +30,7 @@ WORKED_OUT_ANEW: Final = 8
 
 
 def remembering(chance: random.Random) -> Functions:
-    """For all nodes of one world."""
+    """For all nodes of one world, whose own the answers and the news are."""
     return Functions(answer=_Answers(chance), news_of=_News(), packer=Packer(_pack, _unpack), survey=_survey)
 
 

@@ -20,7 +20,7 @@ from duravip.cluster.electorate import Candidate, Circumstances
 from duravip.cluster.flags import survey
 from duravip.cluster.messages import Blocked, Report
 from duravip.cluster.parameters import FUNCTIONS
-from duravip.cluster.shadow import NO_SHADOW, Shadow
+from duravip.cluster.shadow import NOTHING_CAST, Cast
 from duravip.cluster.stepwise import Steps
 from duravip.cluster.table_codec import pack
 from duravip.model import (
@@ -147,9 +147,9 @@ def test_what_a_node_keeps_is_what_it_would_work_out_anew(
             asked["declared"] += 1
         return said
 
-    def checked_cast(*given: Any) -> Shadow:
+    def checked_cast(*given: Any) -> Cast:
         found = cast(*given)
-        assert found == cast(*given[:-1], NO_SHADOW)
+        assert found == cast(*given[:-1], NOTHING_CAST)
         return found
 
     def checked_cliques(detector: Detector, now: float) -> tuple[tuple[Member, ...], ...]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from duravip.cluster.detector import Peer
 from duravip.cluster.library import Library
 from duravip.cluster.messages import Heartbeat
-from duravip.cluster.shadow import NO_SHADOW, Shadow
+from duravip.cluster.shadow import NOTHING_CAST, Cast
 from duravip.cluster.shadow import cast as cast_shadow
 from duravip.model import Incarnation, Member, NodeName, Table, Use, VipEntry, canonical_address, make_table
 
@@ -43,7 +43,7 @@ class One:
         return (self.peer,)
 
 
-def shadow(own: Table, theirs: Table, library: Library, before: Shadow) -> Shadow:
+def shadow(own: Table, theirs: Table, library: Library, before: Cast) -> Cast:
     detector, nobody = cast(Any, One(theirs)), cast(Any, None)
     return cast_shadow(ME, own.digest(), frozenset(), detector, nobody, library, TIMEOUT_S, NOW, before)
 
@@ -51,13 +51,13 @@ def shadow(own: Table, theirs: Table, library: Library, before: Shadow) -> Shado
 def test_of_a_table_that_is_not_here_everything_is_theirs_and_once_it_has_come_what_both_have() -> None:
     own, theirs = table(X, Y), table(Y, Z)
     library = Library(own, retry_s=1.0)
-    unknown = shadow(own, theirs, library, NO_SHADOW)
-    assert list(unknown.given_up) == [X, Y]
-    assert shadow(own, theirs, library, unknown) is unknown
+    unknown = shadow(own, theirs, library, NOTHING_CAST)
+    assert list(unknown[1].given_up) == [X, Y]
+    assert shadow(own, theirs, library, unknown)[1] is unknown[1]
     library.add(theirs)
     known = shadow(own, theirs, library, unknown)
-    assert list(known.given_up) == [Y]
-    assert shadow(own, theirs, library, known) is known
+    assert list(known[1].given_up) == [Y]
+    assert shadow(own, theirs, library, known)[1] is known[1]
 
 
 def test_another_table_of_ones_own_has_another_shadow() -> None:
@@ -65,6 +65,6 @@ def test_another_table_of_ones_own_has_another_shadow() -> None:
     library = Library(own, retry_s=1.0)
     library.add(theirs)
     library.add(later)
-    before = shadow(own, theirs, library, NO_SHADOW)
-    assert list(before.given_up) == [Y]
-    assert list(shadow(later, theirs, library, before).given_up) == [Z]
+    before = shadow(own, theirs, library, NOTHING_CAST)
+    assert list(before[1].given_up) == [Y]
+    assert list(shadow(later, theirs, library, before)[1].given_up) == [Z]
